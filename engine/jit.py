@@ -1,0 +1,84 @@
+"""The one place that sets compile options; `kernel` compiles at import from an explicit signature, or leaves Python as it is when the JIT is off.
+
+The compile cache is a pickle, so code: its folder is private to the user and named by the digest of every kernel's source (Numba's own
+check looks at one file, not at the kernels that it calls), the versions and the CPU.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import llvmlite.binding
+import numba
+import numpy as np
+from numba import types
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+COMPILED = not numba.config.DISABLE_JIT
+"""False when NUMBA_DISABLE_JIT=1: kernels are then the plain Python that they are written in."""
+
+compiled_kernels: list[Any] = []
+"""Every dispatcher made by `kernel`, so that a test can show that nothing is compiled after ready."""
+
+
+def _source_digest() -> str:
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("kernels/**/*.py"), *folder.glob("dtypes/*.py"), folder / "jit.py", folder / "limits.py"]):
+        digest.update(path.read_bytes())
+    for part in (numba.__version__, np.__version__, sys.version, llvmlite.binding.get_host_cpu_name()):
+        digest.update(part.encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Return the private folder of compiled kernels, made with mode 0700; raises PermissionError when another user owns it."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "touchpoint" / f"kernels-{_source_digest()}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise PermissionError(f"{folder}: expected a folder that only this user can write, because compiled code is loaded from it; remove it")
+    return folder
+
+
+if COMPILED:
+    numba.config.CACHE_DIR = str(cache_folder())
+
+
+def read_only(dtype: Any, dimensions: int = 1) -> types.Array:
+    """Return the type of a C-ordered table that kernels only read (memory-mapped arrays are read-only too)."""
+    return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C", readonly=True)
+
+
+def writable(dtype: Any, dimensions: int = 1) -> types.Array:
+    """Return the type of a C-ordered array that a kernel writes."""
+    return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C")
+
+
+def bundle(cls: type, *fields: Any) -> types.NamedTuple:
+    """Return the type of the NamedTuple `cls` whose fields have the given types, in order."""
+    return types.NamedTuple(fields, cls)
+
+
+def kernel(*signatures: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        dispatcher = numba.njit(list(signatures), nogil=True, cache=True, error_model="numpy")(function)
+        compiled_kernels.append(dispatcher)
+        return cast(Callable[P, R], dispatcher)
+
+    return decorate
+
+
+def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return a C-ordered read-only view, as `read_only` signatures want it; copies only what is not C-ordered."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
