@@ -1,0 +1,114 @@
+"""What goes into a decision and what comes out: structures of arrays, one row an item."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+
+DRY_RUN: Final = 1
+"""Hold nothing, remember nothing, do not advance ledger time."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """`count` items; every array's first axis is the capacity. The front's codec fills it, resolving names by the rulebook's indexes.
+
+    `request` is a keyed 128-bit digest of (request id, subscriber); `body` a 64-bit digest of what else the request asked for.
+    Field slots are the rulebook's trigger-field slots, in its order, with View's meaning of values and nanos.
+    """
+
+    count: int
+    request: npt.NDArray[np.uint64]
+    """(capacity, 2)"""
+    body: npt.NDArray[np.uint64]
+    subscriber: npt.NDArray[np.uint64]
+    """(capacity,): keyed hash of the subscriber's key (engine.keys)."""
+    trigger: npt.NDArray[np.int32]
+    channel: npt.NDArray[np.int32]
+    offers_max: npt.NDArray[np.int32]
+    """(capacity,): 1 to OFFERS_PER_ANSWER_MAX."""
+    flags: npt.NDArray[np.uint8]
+    now_us: npt.NDArray[np.int64]
+    """(capacity,): the raw wall clock, or a dry run's assumed instant."""
+    field_values: npt.NDArray[np.int64]
+    """(capacity, fields)"""
+    field_nanos: npt.NDArray[np.int32]
+    field_known: npt.NDArray[np.uint8]
+
+
+def new_batch(fields: int, capacity: int = BATCH_ITEMS_MAX) -> Batch:
+    """Return an empty batch for `capacity` items with `fields` trigger-field slots."""
+    assert 0 < capacity <= BATCH_ITEMS_MAX
+    return Batch(
+        count=0,
+        request=np.zeros((capacity, 2), np.uint64),
+        body=np.zeros(capacity, np.uint64),
+        subscriber=np.zeros(capacity, np.uint64),
+        trigger=np.zeros(capacity, np.int32),
+        channel=np.zeros(capacity, np.int32),
+        offers_max=np.ones(capacity, np.int32),
+        flags=np.zeros(capacity, np.uint8),
+        now_us=np.zeros(capacity, np.int64),
+        field_values=np.zeros((capacity, fields), np.int64),
+        field_nanos=np.zeros((capacity, fields), np.int32),
+        field_known=np.zeros((capacity, fields), np.uint8),
+    )
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The answers to a batch, row for row; n items, k = OFFERS_PER_ANSWER_MAX seats, of which `chosen_count[i]` are filled, best first."""
+
+    reason: npt.NDArray[np.uint8]
+    """(n,): engine.reasons.Reason; OFFERED when something was chosen."""
+    decision: npt.NDArray[np.uint64]
+    """(n,): sequence number in this shard; 0 when nothing was held."""
+    chosen_count: npt.NDArray[np.int32]
+    chosen: npt.NDArray[np.int32]
+    """(n, k): candidate numbers of the rulebook (Rulebook.candidates); -1 in empty seats."""
+    score: npt.NDArray[np.float64]
+    """(n, k)"""
+    expires_us: npt.NDArray[np.int64]
+    """(n,): when the hold ends; the same for all offers of one answer."""
+    not_before_us: npt.NDArray[np.int64]
+    """(n,): push: when it may be sent; else now."""
+    deadline_us: npt.NDArray[np.int64]
+    """(n,): push: until when, exclusive; else the hold's expiry."""
+    next_allowed_us: npt.NDArray[np.int64]
+    """(n,): without an offer: the earliest instant at which something may change; NEVER_US when none is known."""
+    stages: npt.NDArray[np.int32]
+    """(n, STAGE_COUNT): candidates stopped at each stage; the last column counts the offers made."""
+    would_be_count: npt.NDArray[np.int32]
+    would_be: npt.NDArray[np.int32]
+    """(n, k): the offers that control groups withheld."""
+    replay: list[bytes | None]
+    """(n,): the remembered answer when this request was answered before; nothing else of the row then counts."""
+    conflict: npt.NDArray[np.uint8]
+    """(n,): 1 when the request id was used before with another body; 2 when the memory of answers is full; the row then holds nothing."""
+    now_us: npt.NDArray[np.int64]
+    """(n,): the ledger instant of the decision."""
+
+
+def new_decisions(items: int) -> Decisions:
+    """Return room for the answers to `items` items."""
+    k = OFFERS_PER_ANSWER_MAX
+    return Decisions(
+        reason=np.zeros(items, np.uint8),
+        decision=np.zeros(items, np.uint64),
+        chosen_count=np.zeros(items, np.int32),
+        chosen=np.full((items, k), -1, np.int32),
+        score=np.zeros((items, k), np.float64),
+        expires_us=np.zeros(items, np.int64),
+        not_before_us=np.zeros(items, np.int64),
+        deadline_us=np.zeros(items, np.int64),
+        next_allowed_us=np.zeros(items, np.int64),
+        stages=np.zeros((items, 11), np.int32),
+        would_be_count=np.zeros(items, np.int32),
+        would_be=np.full((items, k), -1, np.int32),
+        replay=[None] * items,
+        conflict=np.zeros(items, np.uint8),
+        now_us=np.zeros(items, np.int64),
+    )
