@@ -1,0 +1,132 @@
+"""An opened snapshot: its files memory-mapped, read-only, and checked; what it knows of itself, and one row decoded for people."""
+
+import mmap
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.base.folder import current_version
+from engine.base.keys import SubscriberKeys
+from engine.base.manifest import (
+    DATA_FILES,
+    DICTIONARIES,
+    DIRECTORY,
+    HASHES,
+    ROWS,
+    FileInfo,
+    Manifest,
+    SnapshotError,
+    read_manifest,
+)
+from engine.catalogue.terms import ValueType
+from engine.dtypes.base import Rows
+from engine.jit import frozen
+from engine.kernels.gather import find_row
+
+_READ_BYTES: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One immutable base. Its arrays keep its files mapped; dropping the last reference unmaps them."""
+
+    folder: Path
+    manifest: Manifest
+    rows: Rows
+    dictionaries: dict[str, list[str]]
+    """By string attribute: sorted; the stored code is the index."""
+
+    @property
+    def version(self) -> str:
+        """The name of the snapshot, the same for the same content."""
+        return self.manifest.version
+
+    def find(self, subscriber: int) -> int:
+        """Return the row of the subscriber's hash, or -1."""
+        shift = np.uint64(64 - self.manifest.directory_bits)
+        return int(find_row(self.rows, shift, np.uint64(subscriber)))
+
+    def row_as_of_us(self, row: int) -> int:
+        """Return the instant that the row describes."""
+        layout = self.manifest.layout
+        if layout.as_of < 0:
+            return self.manifest.as_of_us
+        return int(self.rows.r32[(row * layout.stride + layout.as_of) // 4]) * 1_000_000
+
+
+def open_current(folder: Path, keys: SubscriberKeys, *, verify: bool = True) -> Snapshot:
+    """Open the folder's current snapshot; raises SnapshotError."""
+    return open_snapshot(folder / current_version(folder), keys, verify=verify)
+
+
+def open_snapshot(folder: Path, keys: SubscriberKeys, *, verify: bool = True) -> Snapshot:
+    """Map the snapshot of this folder; raises SnapshotError naming the file when anything is missing, damaged, or hashed with another secret.
+
+    Sizes, manifest and dictionaries are always checked; `verify` reads every file through its checksum too.
+    """
+    manifest = read_manifest(folder)
+    if (manifest.key.kind, manifest.key.region) != (keys.kind, keys.region):
+        raise SnapshotError(
+            f"{folder}: built for keys of kind {manifest.key.kind!r} region {manifest.key.region!r}, "
+            f"but kind {keys.kind!r} region {keys.region!r} is configured; configure the former or build the base again"
+        )
+    if manifest.key.check != keys.check:
+        raise SnapshotError(
+            f"{folder}: built with another secret; point TOUCHPOINT_KEY_SECRET_FILE to the file that it was built with, or build the base again"
+        )
+    mapped = {name: _map(folder / name, manifest.files[name]) for name in DATA_FILES}
+    for name in DATA_FILES if verify else (DICTIONARIES,):
+        _verify(folder / name, mapped[name], manifest.files[name])
+    dictionaries = _dictionaries(folder / DICTIONARIES, mapped[DICTIONARIES], manifest)
+    data = mapped[ROWS]
+    rows = Rows(
+        mapped[HASHES].view(np.uint64),
+        mapped[DIRECTORY].view(np.uint32),
+        data,
+        data.view(np.uint16),
+        data.view(np.uint32),
+        data.view(np.int64),
+        data.view(np.float32),
+    )
+    return Snapshot(folder, manifest, rows, dictionaries)
+
+
+def _map(path: Path, info: FileInfo) -> npt.NDArray[np.uint8]:
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if size != info.bytes:
+                raise SnapshotError(f"{path}: expected {info.bytes} bytes, was {size}; build the base again")
+            if size == 0:
+                return frozen(np.empty(0, np.uint8))
+            return frozen(np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.uint8))
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read ({error.strerror}); build the base again") from None
+
+
+def _verify(path: Path, data: npt.NDArray[np.uint8], info: FileInfo) -> None:
+    digest = blake2b(digest_size=32)
+    for start in range(0, len(data), _READ_BYTES):
+        digest.update(memoryview(data[start : start + _READ_BYTES]))
+    if digest.hexdigest() != info.blake2b:
+        raise SnapshotError(f"{path}: damaged, its checksum does not match the manifest; build the base again")
+
+
+def _dictionaries(path: Path, data: npt.NDArray[np.uint8], manifest: Manifest) -> dict[str, list[str]]:
+    dictionaries: dict[str, list[str]] = msgspec.json.decode(data.tobytes(), type=dict[str, list[str]])
+    for attribute, count in zip(manifest.schema.attributes, manifest.counts.strings, strict=True):
+        texts = dictionaries.setdefault(attribute.id, []) if attribute.type == ValueType.STRING else []
+        if len(texts) != count:
+            raise SnapshotError(f"{path}: expected {count} strings for {attribute.id}, was {len(texts)}; build the base again")
+    return dictionaries
+
+
+def raw_row(snapshot: Snapshot, row: int) -> npt.NDArray[Any]:
+    """Return the packed bytes of a row, (stride,) uint8."""
+    stride = snapshot.manifest.layout.stride
+    return snapshot.rows.r8[row * stride : (row + 1) * stride]

@@ -1,0 +1,273 @@
+"""Reads a batch of subscribers: index, row, freshness, live changes; one row of the view for each item."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from engine.dtypes.base import (
+    ASKED_TYPE,
+    CLEAR_VALUE,
+    FLOAT32,
+    FLOAT64,
+    GRANT,
+    LIVE_TYPE,
+    MICROS,
+    READ_PLAN_TYPE,
+    REFUSE,
+    REMOVE_LABEL,
+    ROWS_TYPE,
+    SET_LABEL,
+    SET_LANGUAGE,
+    SET_MICROS,
+    SET_NAME,
+    SET_ZONE,
+    WITHDRAW,
+    Asked,
+    Live,
+    ReadPlan,
+    Rows,
+)
+from engine.dtypes.view import ERASED, FOUND, UNKNOWN, VIEW_TYPE, View
+from engine.jit import kernel, writable
+
+_MICROS = 1_000_000
+
+
+@kernel(types.int64(ROWS_TYPE, types.uint64, types.uint64))
+def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> int:
+    """Return the row of the subscriber's hash, or -1. A damaged directory gives a wrong answer, never a read out of bounds."""
+    bucket = np.int64(subscriber >> shift)
+    stop = min(np.int64(rows.directory[bucket + 1]), rows.hashes.shape[0])
+    row = np.int64(rows.directory[bucket])
+    while row < stop and rows.hashes[row] < subscriber:
+        row += 1
+    if row < stop and rows.hashes[row] == subscriber:
+        return row
+    return -1
+
+
+@kernel(types.int64(LIVE_TYPE, types.uint64))
+def find_person(live: Live, subscriber: np.uint64) -> int:
+    """Return the person of the overlay, or -1."""
+    mask = np.uint64(live.table.shape[0] - 1)
+    slot = subscriber & mask
+    while live.table[slot] != 0:
+        person = np.int64(live.table[slot]) - 1
+        if live.persons[person]["hash"] == subscriber:
+            return person
+        slot = (slot + np.uint64(1)) & mask
+    return -1
+
+
+@kernel(types.int64(ROWS_TYPE, types.int64, types.int64))
+def _stored(rows: Rows, at: int, width: int) -> int:
+    """Return the field of 1, 2, 4 or 8 bytes at index `at` of the array of that width."""
+    if width == 1:
+        return np.int64(rows.r8[at])
+    if width == 2:
+        return np.int64(rows.r16[at])
+    if width == 4:
+        return np.int64(rows.r32[at])
+    return rows.r64[at]
+
+
+@kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64))
+def _set_micros(view: View, item: int, slot: int, micros: int) -> None:
+    seconds = micros // _MICROS
+    view.values[item, slot] = seconds
+    view.nanos[item, slot] = np.int32((micros - seconds * _MICROS) * 1000)
+    view.known[item, slot] = 1
+
+
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64))
+def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: int, row: int) -> None:
+    start = row * read.plan[0]["stride"]
+    presence = start + read.plan[0]["presence_at"]
+    for slot in range(read.plan[0]["attributes"]):
+        bit = np.int64(read.fields[slot]["bit"])
+        if (np.int64(rows.r8[presence + (bit >> 3)]) >> (bit & 7)) & 1 == 0:
+            continue
+        width = np.int64(read.fields[slot]["width"])
+        at = start // width + np.int64(read.fields[slot]["at"])
+        kind = read.fields[slot]["kind"]
+        if kind == MICROS:
+            _set_micros(view, item, slot, rows.r64[at])
+        elif kind == FLOAT32:
+            view.values[item, slot] = np.float64(rows.f32[at]).view(np.int64)
+            view.known[item, slot] = 1
+        elif kind == FLOAT64:
+            view.values[item, slot] = rows.r64[at]
+            view.known[item, slot] = 1
+        else:
+            stored = _stored(rows, at, width)
+            limit = read.fields[slot]["limit"]
+            if limit == 0 or stored < limit:
+                view.values[item, slot] = read.fields[slot]["bias"] + stored
+                view.known[item, slot] = 1
+
+
+@kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64))
+def _consent_bits(rows: Rows, read: ReadPlan, at: int) -> np.uint64:
+    """Return the consent bits that start at byte `at`, in the rulebook's order."""
+    word = np.uint64(0)
+    for k in range(read.plan[0]["pair_bytes"]):
+        word |= np.uint64(rows.r8[at + k]) << np.uint64(8 * k)
+    if read.plan[0]["pairs_same"] != 0:
+        return word & read.plan[0]["pair_mask"]
+    bits = np.uint64(0)
+    for k in range(read.pair_bits.shape[0]):
+        if read.pair_bits[k] >= 0 and (word >> np.uint64(k)) & np.uint64(1) != np.uint64(0):
+            bits |= np.uint64(1) << np.uint64(read.pair_bits[k])
+    return bits
+
+
+@kernel(types.int64(ROWS_TYPE, READ_PLAN_TYPE, types.int64, types.int64))
+def _row_code(rows: Rows, read: ReadPlan, row: int, field: int) -> int:
+    """Return the bound code of the row's zone or language, or -1."""
+    width = np.int64(read.fields[field]["width"])
+    if width == 0:
+        return -1
+    stored = _stored(rows, row * read.plan[0]["stride"] // width + np.int64(read.fields[field]["at"]), width)
+    if stored == 0 or stored > read.fields[field]["limit"]:
+        return -1
+    return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
+
+
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+def _read_labels(rows: Rows, read: ReadPlan, view: View, item: int, row: int, now_us: int) -> None:
+    start = row * read.plan[0]["stride"]
+    as_of_us = read.plan[0]["as_of_us"]
+    if read.plan[0]["as_of_at"] >= 0:
+        as_of_us = np.int64(rows.r32[start // 4 + read.plan[0]["as_of_at"]]) * _MICROS
+    for w in range(read.plan[0]["words"]):
+        view.present[item, w] = np.uint64(rows.r64[start // 8 + w])
+    for k in range(read.class_age_us.shape[0]):
+        if read.class_age_us[k] < 0 or now_us - as_of_us <= read.class_age_us[k]:
+            for w in range(read.plan[0]["words"]):
+                view.fresh[item, w] |= view.present[item, w] & read.class_mask[k, w]
+
+
+@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+def _change_label(read: ReadPlan, live: Live, view: View, item: int, change: int, now_us: int) -> None:
+    label = np.int64(live.bound[live.changes[change]["name"]])
+    word = label >> 6
+    bit = np.uint64(1) << np.uint64(label & 63)
+    if live.changes[change]["kind"] == REMOVE_LABEL:
+        view.present[item, word] &= ~bit
+        view.fresh[item, word] &= ~bit
+        return
+    view.present[item, word] |= bit
+    age = read.label_age_us[label]
+    if age < 0 or now_us - live.changes[change]["at_us"] <= age:
+        view.fresh[item, word] |= bit
+    else:
+        view.fresh[item, word] &= ~bit
+
+
+@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
+def _change_value(live: Live, view: View, item: int, change: int) -> None:
+    slot = np.int64(live.bound[live.changes[change]["name"]])
+    kind = live.changes[change]["kind"]
+    value = live.changes[change]["value"]
+    if kind == SET_MICROS:
+        _set_micros(view, item, slot, value)
+        return
+    view.nanos[item, slot] = 0
+    view.values[item, slot] = 0
+    view.known[item, slot] = 0
+    if kind == SET_NAME:
+        value = np.int64(live.bound[value])
+    if kind != CLEAR_VALUE and not (kind == SET_NAME and value < 0):
+        view.values[item, slot] = value
+        view.known[item, slot] = 1
+
+
+@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
+def _change_consent(live: Live, view: View, item: int, change: int) -> None:
+    bit = np.uint64(1) << np.uint64(live.bound[live.changes[change]["name"]])
+    kind = live.changes[change]["kind"]
+    if kind == GRANT:
+        view.granted[item] |= bit
+        view.refused[item] &= ~bit
+    else:
+        view.granted[item] &= ~bit
+        if kind == REFUSE:
+            view.refused[item] |= bit
+
+
+@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
+def _apply_changes(
+    read: ReadPlan, live: Live, view: View, language: npt.NDArray[np.int16], item: int, person: int, now_us: int
+) -> None:
+    """Put the person's live changes over the row; of an unknown subscriber only consent is taken."""
+    change = np.int64(live.persons[person]["head"])
+    while change >= 0:
+        kind = live.changes[change]["kind"]
+        bound = live.bound[live.changes[change]["name"]]
+        if kind == SET_ZONE:
+            view.zone[item] = live.bound[live.changes[change]["value"]]
+        elif kind == SET_LANGUAGE:
+            language[item] = live.bound[live.changes[change]["value"]]
+        elif bound < 0:
+            pass
+        elif GRANT <= kind <= WITHDRAW:
+            _change_consent(live, view, item, change)
+        elif view.found[item] == FOUND:
+            if SET_LABEL <= kind <= REMOVE_LABEL:
+                _change_label(read, live, view, item, change, now_us)
+            else:
+                _change_value(live, view, item, change)
+        change = np.int64(live.changes[change]["next"])
+
+
+@kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64, types.int64))
+def _clear(view: View, language: npt.NDArray[np.int16], item: int, attributes: int) -> None:
+    for w in range(view.present.shape[1]):
+        view.present[item, w] = np.uint64(0)
+        view.fresh[item, w] = np.uint64(0)
+    for slot in range(attributes):
+        view.values[item, slot] = 0
+        view.nanos[item, slot] = 0
+        view.known[item, slot] = 0
+    view.zone[item] = -1
+    view.granted[item] = np.uint64(0)
+    view.refused[item] = np.uint64(0)
+    view.found[item] = UNKNOWN
+    language[item] = -1
+
+
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
+def _read_row(
+    rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: int, row: int, now_us: int
+) -> None:
+    attributes = read.plan[0]["attributes"]
+    start = row * read.plan[0]["stride"]
+    view.found[item] = FOUND
+    _read_labels(rows, read, view, item, row, now_us)
+    _read_attributes(rows, read, view, item, row)
+    view.granted[item] = _consent_bits(rows, read, start + read.plan[0]["granted_at"])
+    view.refused[item] = _consent_bits(rows, read, start + read.plan[0]["refused_at"])
+    view.zone[item] = np.int32(_row_code(rows, read, row, attributes))
+    language[item] = np.int16(_row_code(rows, read, row, attributes + 1))
+
+
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64))
+def gather(
+    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: int, stop: int
+) -> None:
+    """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
+
+    An erased subscriber has every pair refused and nothing else; an unknown one has nothing but its live consent, zone and language.
+    """
+    for item in range(start, stop):
+        _clear(view, asked.language, item, read.plan[0]["attributes"])
+        person = find_person(live, asked.subscriber[item])
+        if person >= 0 and live.persons[person]["erased"] != 0:
+            view.found[item] = ERASED
+            view.refused[item] = read.plan[0]["pair_mask"]
+            continue
+        row = find_row(rows, read.plan[0]["shift"], asked.subscriber[item])
+        if row >= 0:
+            _read_row(rows, read, view, asked.language, item, row, asked.now_us[item])
+        if person >= 0:
+            _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])
