@@ -30,7 +30,7 @@ help: ## list these commands
 install: .venv/dev.stamp ## make .venv with the pinned dependencies, tests' included
 
 proto: .venv/dev.stamp ## generate proto/touchpoint/v1 anew from its .proto files
-	$(BIN)/python -m tests.generate_proto
+	$(BIN)/python proto/generate.py
 
 lint: .venv/dev.stamp ## ruff, import contracts, buf
 	$(BIN)/ruff check .
