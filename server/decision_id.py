@@ -1,0 +1,72 @@
+"""Decision ids: `s<shard>-<sequence>-<subscriber hash>-<tag>`, digits in Crockford's base 32.
+
+The shard routes outcomes; the hash finds the subscriber's contacts without another index; the 40-bit tag is keyed, so that a mistyped id is
+refused with certainty enough (1 in 10**12) and nobody can make one up. Letters may come back in lower case, with O for 0 and I or L for 1.
+"""
+
+import re
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)} | {"O": 0, "I": 1, "L": 1}
+_FORM: Final = re.compile(r"S([0-9]{1,5})-([0-9A-TV-Z]{1,13})-([0-9A-TV-Z]{13})-([0-9A-TV-Z]{8})", re.ASCII)
+_TAG_BYTES: Final = 5
+SHARD_MAX: Final = 65_535
+
+
+class DecisionName(NamedTuple):
+    """What a decision id says."""
+
+    shard: int
+    sequence: int
+    """The decision's number in its shard, 1 to 2**64 - 1."""
+    subscriber: int
+    """The keyed hash of the subscriber's key."""
+
+
+class DecisionIds:
+    """Writes and reads decision ids under one secret."""
+
+    def __init__(self, secret: bytes, shard: int) -> None:
+        assert 0 <= shard <= SHARD_MAX
+        self._key = blake2b(b"decision id", key=secret, digest_size=32).digest()
+        self._shard = shard
+
+    def write(self, sequence: int, subscriber: int) -> str:
+        """Return the id of this shard's decision `sequence` about `subscriber`."""
+        tag = _base32(self._tag(self._shard, sequence, subscriber), 8)
+        return f"s{self._shard}-{_base32(sequence, 1)}-{_base32(subscriber, 13)}-{tag}"
+
+    def read(self, text: str) -> DecisionName:
+        """Return what the id says; raises ValueError when it is mistyped or was not made under this secret."""
+        found = _FORM.fullmatch(text.upper().replace("O", "0")) if len(text) <= 64 else None
+        if found is None:
+            raise ValueError("expected a decision id as an answer gave it, such as s0-7-0123456789ABC-01234567")
+        shard, sequence, subscriber = int(found[1]), _number(found[2]), _number(found[3])
+        if (
+            shard > SHARD_MAX
+            or max(sequence, subscriber) >= 1 << 64
+            or self._tag(shard, sequence, subscriber) != _number(found[4])
+        ):
+            raise ValueError("the decision id is mistyped, or another installation's; send it as the answer gave it")
+        return DecisionName(shard, sequence, subscriber)
+
+    def _tag(self, shard: int, sequence: int, subscriber: int) -> int:
+        text = b"%d %d %d" % (shard, sequence, subscriber)
+        return int.from_bytes(blake2b(text, key=self._key, digest_size=_TAG_BYTES).digest(), "big")
+
+
+def _base32(number: int, width: int) -> str:
+    digits = []
+    while number:
+        number, digit = divmod(number, 32)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits)).rjust(width, "0")
+
+
+def _number(text: str) -> int:
+    number = 0
+    for digit in text:
+        number = number * 32 + _VALUES[digit]
+    return number

@@ -1,0 +1,218 @@
+"""The one thread that owns engine, ledger and overlay: decisions and commands reach it through one queue, in order.
+
+Whatever waits when it comes round is taken as one batch; there is no timer, so a lone call waits for nobody. A call past its deadline or
+cancelled by its caller is dropped before anything is evaluated.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from engine.limits import BATCH_ITEMS_MAX
+from server.failure import Code, Failure
+from server.logs import log
+from server.statuses import failure_of
+
+R = TypeVar("R")
+Outcomes = list[bytes | Failure]
+
+TICK_S: Final = 1.0
+"""How often housekeeping runs when nobody calls."""
+
+EXPIRED: Final = Failure(
+    Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at; nothing was decided"
+)
+DROPPED: Final = Failure(Code.CANCELLED, "the caller went away; nothing was decided")
+STOPPED: Final = Failure(Code.UNAVAILABLE, "the server is stopping; send the same request again, elsewhere or later")
+
+
+class CallInfo(NamedTuple):
+    """What is known of a call beside its bytes."""
+
+    principal: str
+    """Who calls."""
+    arrived_ns: int
+    """time.monotonic_ns() when its bytes had come."""
+
+
+class Front(Protocol):
+    """The hot path's contract: no grpc types, results independent of the size of batches."""
+
+    def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> Outcomes:
+        """Return for each DecideRequest its DecideResponse or its failure, in order."""
+
+    def tick(self) -> None:
+        """Do what time alone brings."""
+
+
+@dataclass(slots=True)
+class _Call:
+    payloads: list[bytes]
+    info: CallInfo
+    deadline_s: float
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(slots=True)
+class _Command:
+    run: Callable[[], Any]
+    deadline_s: float
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(slots=True)
+class Load:
+    """Figures of the queue and the batches; written by the thread that each comment names."""
+
+    waiting_items: int = 0
+    """Items submitted and not answered (event loop)."""
+    shed_items: int = 0
+    """Items refused because too many waited (event loop)."""
+    dropped_items: int = 0
+    """Items past their deadline or cancelled, never evaluated (decision thread)."""
+    batch_items: dict[int, int] = field(default_factory=dict)
+    """How many batches had up to 1, 2, 4, ... items (decision thread)."""
+
+
+class DecisionThread:
+    """Runs batches through a front and commands between them; submit only from the event loop given."""
+
+    def __init__(self, front: Front, items_max: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.load = Load()
+        self._front = front
+        self._items_max = items_max
+        self._loop = loop
+        self._queue: SimpleQueue[_Call | _Command | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start taking work."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Do what was submitted, then end the thread; what comes later fails as STOPPED."""
+        self._stopping = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        while self.load.waiting_items:
+            await asyncio.sleep(0)
+
+    async def decide(self, payloads: list[bytes], info: CallInfo, timeout_s: float | None = None) -> Outcomes | Failure:
+        """Return the outcome of each DecideRequest; one failure when none was looked at: too many wait, or `timeout_s` passed before."""
+        items = len(payloads)
+        if self._stopping:
+            return STOPPED
+        if self.load.waiting_items + items > self._items_max and self.load.waiting_items:
+            self.load.shed_items += items
+            return self._too_many()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.load.waiting_items += items
+        self._queue.put(_Call(payloads, info, _deadline(timeout_s), future))
+        outcomes: Outcomes | Failure = await future
+        return outcomes
+
+    async def run(self, command: Callable[[], R], timeout_s: float | None = None) -> R | Failure:
+        """Return what `command` returns when called on the thread, in its place in the queue; a failure for what it raises."""
+        if self._stopping:
+            return STOPPED
+        if self.load.waiting_items + 1 > self._items_max:
+            self.load.shed_items += 1
+            return self._too_many()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.load.waiting_items += 1
+        self._queue.put(_Command(command, _deadline(timeout_s), future))
+        result: R | Failure = await future
+        return result
+
+    def _too_many(self) -> Failure:
+        message = f"{self.load.waiting_items} decisions wait already, of {self._items_max} at most; send again later"
+        return Failure(Code.RESOURCE_EXHAUSTED, message)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                work = [self._queue.get(timeout=TICK_S)]
+            except Empty:
+                self._guarded(self._front.tick)
+                continue
+            items = 0
+            while items < BATCH_ITEMS_MAX:
+                items += len(work[-1].payloads) if isinstance(work[-1], _Call) else 1
+                try:
+                    work.append(self._queue.get_nowait())
+                except Empty:
+                    break
+            last = work[-1] is None
+            self._perform([each for each in work if each is not None])
+            if last:
+                return
+
+    def _perform(self, work: list[_Call | _Command]) -> None:
+        done: list[tuple[asyncio.Future[Any], Any, int]] = []
+        calls: list[_Call] = []
+        for each in work:
+            if isinstance(each, _Call):
+                calls.append(each)
+                continue
+            self._decide(calls, done)
+            calls = []
+            done.append((each.future, self._command(each), 1))
+        self._decide(calls, done)
+        self._loop.call_soon_threadsafe(self._deliver, done)
+
+    def _command(self, command: _Command) -> Any:
+        if dropped := _dropped(command, time.monotonic()):
+            return dropped
+        return self._guarded(command.run)
+
+    def _decide(self, calls: list[_Call], done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
+        now_s = time.monotonic()
+        live: list[_Call] = []
+        for call in calls:
+            if dropped := _dropped(call, now_s):
+                self.load.dropped_items += len(call.payloads)
+                done.append((call.future, dropped, len(call.payloads)))
+            else:
+                live.append(call)
+        if not live:
+            return
+        payloads = [payload for call in live for payload in call.payloads]
+        infos = [call.info for call in live for _ in call.payloads]
+        bucket = 1 << (len(payloads) - 1).bit_length()
+        self.load.batch_items[bucket] = self.load.batch_items.get(bucket, 0) + 1
+        outcomes = self._guarded(lambda: self._front.decide_batch(payloads, infos))
+        start = 0
+        for call in live:
+            end = start + len(call.payloads)
+            done.append((call.future, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], end - start))
+            start = end
+
+    def _guarded(self, run: Callable[[], R]) -> R | Failure:
+        try:
+            return run()
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.code == Code.INTERNAL:
+                log().error("a decision or command failed", error=type(error).__name__, exc_info=error)
+            return failure
+
+    def _deliver(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
+        for future, outcome, items in done:
+            self.load.waiting_items -= items
+            if not future.done():
+                future.set_result(outcome)
+
+
+def _deadline(timeout_s: float | None) -> float:
+    return float("inf") if timeout_s is None else time.monotonic() + timeout_s
+
+
+def _dropped(work: _Call | _Command, now_s: float) -> Failure | None:
+    if work.future.cancelled():
+        return DROPPED
+    return EXPIRED if work.deadline_s <= now_s else None

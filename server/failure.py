@@ -1,0 +1,51 @@
+"""What a caller gets instead of an answer: a google.rpc code, one line, and the fields at fault. No grpc types here."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """The google.rpc.Code numbers that this server uses; the same numbers as gRPC statuses."""
+
+    CANCELLED = 1
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field at fault: its path, and what was expected, what it was, what to do."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one request failed."""
+
+    code: Code
+    message: str
+    violations: tuple[Violation, ...] = field(default=())
+
+
+class RefusedError(Exception):
+    """Raised where a request turns out to be one that cannot be served; carries the failure to its caller."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def invalid(path: str, description: str) -> RefusedError:
+    """Return the error for one wrong field: INVALID_ARGUMENT naming it."""
+    return RefusedError(Failure(Code.INVALID_ARGUMENT, f"{path}: {description}", (Violation(path, description),)))

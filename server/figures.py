@@ -1,0 +1,108 @@
+"""What the server counts about itself, kept as plain arrays by the decision thread, and read as Prometheus metrics when someone scrapes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engine.reasons import Reason
+
+LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
+"""50 us to 1.6 s."""
+_PAGE_BYTES: Final = 4_096
+
+
+class Figures:
+    """Counts since start; written by the decision thread alone."""
+
+    def __init__(self) -> None:
+        self.reasons: npt.NDArray[np.int64] = np.zeros(256, np.int64)
+        """(256,): decisions by reason; dry runs and repeated answers are not counted."""
+        self.latency: npt.NDArray[np.int64] = np.zeros(len(LATENCY_BOUNDS_US) + 1, np.int64)
+        """Decisions by time in the server; bucket i is up to LATENCY_BOUNDS_US[i], the last is above all."""
+        self.latency_sum_us = 0
+        self.offers = 0
+        self.repeated = 0
+        self.failed = 0
+        self.outcomes: dict[str, int] = {}
+        self.reloads = 0
+        self.reloads_failed = 0
+
+    def decided(self, reasons: npt.NDArray[np.uint8], offers: int) -> None:
+        """Count decisions by their reasons, (n,) uint8, and the offers that they made."""
+        self.reasons += np.bincount(reasons, minlength=256)
+        self.offers += offers
+
+    def took(self, latencies_us: npt.NDArray[np.int64]) -> None:
+        """Count the time that each answer took in the server, (n,) microseconds."""
+        places = np.searchsorted(LATENCY_BOUNDS_US, latencies_us)
+        self.latency += np.bincount(places, minlength=len(self.latency))
+        self.latency_sum_us += int(latencies_us.sum())
+
+
+def memory_bytes() -> int:
+    """Return this process's resident memory; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+class FiguresCollector(Collector):
+    """Figures and gauges as Prometheus metrics, made when scraped."""
+
+    def __init__(
+        self, figures: Figures, gauges: Callable[[], dict[str, float]], batches: Callable[[], dict[int, int]]
+    ) -> None:
+        self._figures = figures
+        self._gauges = gauges
+        self._batches = batches
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        figures = self._figures
+        decisions = CounterMetricFamily("touchpoint_decisions", "Decisions by reason", labels=["reason"])
+        for reason in Reason:
+            decisions.add_metric([reason.name], float(figures.reasons[reason]))
+        yield decisions
+        outcomes = CounterMetricFamily("touchpoint_outcomes", "Outcomes by result", labels=["result"])
+        for result, count in sorted(figures.outcomes.items()):
+            outcomes.add_metric([result], float(count))
+        yield outcomes
+        for name, about, count in (
+            ("offers", "Offers made", figures.offers),
+            ("answers_repeated", "Requests answered from memory", figures.repeated),
+            ("requests_failed", "Requests refused as wrong", figures.failed),
+            ("reloads", "Reloads that succeeded", figures.reloads),
+            ("reloads_failed", "Reloads that failed", figures.reloads_failed),
+        ):
+            yield CounterMetricFamily(f"touchpoint_{name}", about, value=float(count))
+        yield _histogram(
+            "decision_seconds", "Time of a decision in the server", self._latency(), figures.latency_sum_us / 1e6
+        )
+        batches = sorted(self._batches().items())
+        items = float(sum(figures.latency))
+        yield _histogram(
+            "batch_items", "Items decided at once", [(float(most), count) for most, count in batches], items
+        )
+        for name, value in sorted(self._gauges().items()):
+            yield GaugeMetricFamily(f"touchpoint_{name}", name.replace("_", " "), value=value)
+
+    def _latency(self) -> list[tuple[float, int]]:
+        bounds = [*(bound / 1e6 for bound in LATENCY_BOUNDS_US), float("inf")]
+        return list(zip(bounds, self._figures.latency.tolist(), strict=True))
+
+
+def _histogram(name: str, about: str, buckets: list[tuple[float, int]], total: float) -> Metric:
+    rows: list[tuple[str, float]] = []
+    seen = 0
+    for bound, count in buckets:
+        seen += count
+        rows.append(("+Inf" if bound == float("inf") else str(bound), float(seen)))
+    if not rows or rows[-1][0] != "+Inf":
+        rows.append(("+Inf", float(seen)))
+    return HistogramMetricFamily(f"touchpoint_{name}", about, buckets=rows, sum_value=total)

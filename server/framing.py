@@ -1,0 +1,107 @@
+"""Batches and streams taken apart and put together without looking into their items.
+
+Each message here is a twin, field number for field number, of one in touchpoint/v1 whose items are bytes: the same bytes on the wire, but
+an item stays as it was sent, goes the same way as a single Decide, and spoils nobody else's when it is malformed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from server.failure import Code, Failure, RefusedError
+from server.statuses import item_error
+
+_PACKAGE: Final = "touchpoint.framing"
+_Field = descriptor_pb2.FieldDescriptorProto
+
+
+def _twins(**messages: dict[str, tuple[int, str]]) -> dict[str, Any]:
+    """Return a class for each message; a field is (number, "bytes" | "repeated bytes" | "repeated <message>")."""
+    file = descriptor_pb2.FileDescriptorProto(name="touchpoint/framing.proto", package=_PACKAGE, syntax="proto3")
+    for name, fields in messages.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            label = _Field.LABEL_REPEATED if kind.startswith("repeated ") else _Field.LABEL_OPTIONAL
+            element = kind.removeprefix("repeated ")
+            if element == "bytes":
+                message.field.add(name=field, number=number, label=label, type=_Field.TYPE_BYTES)
+            else:
+                type_name = f".{_PACKAGE}.{element}"
+                message.field.add(name=field, number=number, label=label, type=_Field.TYPE_MESSAGE, type_name=type_name)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in messages
+    }
+
+
+_TWINS: Final = _twins(
+    DecideBatchRequest={"items": (1, "repeated bytes")},
+    DecideBatchResult={"answer": (1, "bytes"), "error": (2, "bytes")},
+    DecideBatchResponse={"results": (1, "repeated DecideBatchResult")},
+    DecideStreamRequest={"request": (1, "bytes")},
+    DecideStreamResponse={"request_id": (1, "bytes"), "answer": (2, "bytes"), "error": (3, "bytes")},
+    ExplainRequest={"request": (1, "bytes")},
+    ExplainResponse={"decision": (1, "bytes")},
+    DecideRequest={"request_id": (1, "bytes")},
+)
+
+
+def _parsed(name: str, payload: bytes) -> Any:
+    try:
+        return _TWINS[name].FromString(payload)
+    except DecodeError:
+        message = f"expected the bytes of a touchpoint.v1.{name}, were something else"
+        raise RefusedError(Failure(Code.INVALID_ARGUMENT, message)) from None
+
+
+def batch_items(payload: bytes) -> list[bytes]:
+    """Return the items of a DecideBatchRequest; raises RefusedError when it is none."""
+    return list(_parsed("DecideBatchRequest", payload).items)
+
+
+def batch_response(outcomes: Sequence[bytes | Failure]) -> bytes:
+    """Return the DecideBatchResponse of the items' answers and failures."""
+    result = _TWINS["DecideBatchResult"]
+    results = [
+        result(error=item_error(outcome).SerializeToString())
+        if isinstance(outcome, Failure)
+        else result(answer=outcome)
+        for outcome in outcomes
+    ]
+    response: bytes = _TWINS["DecideBatchResponse"](results=results).SerializeToString()
+    return response
+
+
+def stream_item(payload: bytes) -> tuple[bytes, bytes]:
+    """Return the request id and the DecideRequest of a DecideStreamRequest; malformed ones come back as they are, to fail by themselves."""
+    try:
+        request = _parsed("DecideStreamRequest", payload).request
+        return _TWINS["DecideRequest"].FromString(request).request_id.decode(errors="replace").encode(), request
+    except (DecodeError, RefusedError):
+        return b"", payload
+
+
+def stream_response(request_id: bytes, outcome: bytes | Failure) -> bytes:
+    """Return the DecideStreamResponse of one answer or failure."""
+    response = _TWINS["DecideStreamResponse"](request_id=request_id)
+    if isinstance(outcome, Failure):
+        response.error = item_error(outcome).SerializeToString()
+    else:
+        response.answer = outcome
+    payload: bytes = response.SerializeToString()
+    return payload
+
+
+def explained_request(payload: bytes) -> bytes:
+    """Return the DecideRequest of an ExplainRequest; raises RefusedError when it is none."""
+    request: bytes = _parsed("ExplainRequest", payload).request
+    return request
+
+
+def explain_response(decision: bytes) -> bytes:
+    """Return the ExplainResponse of a DecideResponse."""
+    response: bytes = _TWINS["ExplainResponse"](decision=decision).SerializeToString()
+    return response
