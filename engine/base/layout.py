@@ -78,8 +78,7 @@ def layout_of(schema: BaseSchema, counts: Counts) -> Layout:
     """Return the layout: label words, fields widest first (so that each is aligned to its width), then bytes; padded to a multiple of 8."""
     words = (len(schema.labels) + 63) // 64
     planned = [_plan(a, bit, strings) for bit, (a, strings) in enumerate(zip(schema.attributes, counts.strings, strict=True))]
-    for count in (counts.zones, counts.languages):
-        planned.append(Field(0, unsigned_width(count) if count else 0, limit=count))
+    planned += [Field(0, unsigned_width(n) if n else 0, limit=n) for n in (counts.zones, counts.languages)]
     offset = 8 * words
     placed = list(planned)
     for width in (8, 4, 2, 1):

@@ -112,7 +112,7 @@ def _map(path: Path, info: FileInfo) -> npt.NDArray[np.uint8]:
 def _verify(path: Path, data: npt.NDArray[np.uint8], info: FileInfo) -> None:
     digest = blake2b(digest_size=32)
     for start in range(0, len(data), _READ_BYTES):
-        digest.update(memoryview(data[start : start + _READ_BYTES]))
+        digest.update(data[start : start + _READ_BYTES].data)
     if digest.hexdigest() != info.blake2b:
         raise SnapshotError(f"{path}: damaged, its checksum does not match the manifest; build the base again")
 

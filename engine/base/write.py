@@ -195,7 +195,7 @@ def _string_recoding(texts: list[str]) -> npt.NDArray[np.uint32] | None:
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _write(path: Path, parts: Iterator[memoryview] | Iterator[bytes]) -> FileInfo:

@@ -107,6 +107,7 @@ CHANGE = np.dtype(
         ("at_us", np.int64),
         ("value", np.int64),  # as View.values; microseconds for SET_MICROS; a name for SET_NAME, SET_ZONE, SET_LANGUAGE
         ("next", np.int32),  # the person's next change; -1 ends
+        ("person", np.int32),
         ("name", np.int32),  # what is changed: a number of the overlay's name table
         ("kind", np.uint8),
     ],

@@ -1,5 +1,7 @@
 """Reads a batch of subscribers: index, row, freshness, live changes; one row of the view for each item."""
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -31,10 +33,11 @@ from engine.dtypes.view import ERASED, FOUND, UNKNOWN, VIEW_TYPE, View
 from engine.jit import kernel, writable
 
 _MICROS = 1_000_000
+_Int: TypeAlias = int | np.integer[Any]
 
 
 @kernel(types.int64(ROWS_TYPE, types.uint64, types.uint64))
-def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> int:
+def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> _Int:
     """Return the row of the subscriber's hash, or -1. A damaged directory gives a wrong answer, never a read out of bounds."""
     bucket = np.int64(subscriber >> shift)
     stop = min(np.int64(rows.directory[bucket + 1]), rows.hashes.shape[0])
@@ -47,7 +50,7 @@ def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> int:
 
 
 @kernel(types.int64(LIVE_TYPE, types.uint64))
-def find_person(live: Live, subscriber: np.uint64) -> int:
+def find_person(live: Live, subscriber: np.uint64) -> _Int:
     """Return the person of the overlay, or -1."""
     mask = np.uint64(live.table.shape[0] - 1)
     slot = subscriber & mask
@@ -60,7 +63,7 @@ def find_person(live: Live, subscriber: np.uint64) -> int:
 
 
 @kernel(types.int64(ROWS_TYPE, types.int64, types.int64))
-def _stored(rows: Rows, at: int, width: int) -> int:
+def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
     """Return the field of 1, 2, 4 or 8 bytes at index `at` of the array of that width."""
     if width == 1:
         return np.int64(rows.r8[at])
@@ -68,11 +71,11 @@ def _stored(rows: Rows, at: int, width: int) -> int:
         return np.int64(rows.r16[at])
     if width == 4:
         return np.int64(rows.r32[at])
-    return rows.r64[at]
+    return np.int64(rows.r64[at])
 
 
 @kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64))
-def _set_micros(view: View, item: int, slot: int, micros: int) -> None:
+def _set_micros(view: View, item: _Int, slot: _Int, micros: _Int) -> None:
     seconds = micros // _MICROS
     view.values[item, slot] = seconds
     view.nanos[item, slot] = np.int32((micros - seconds * _MICROS) * 1000)
@@ -80,7 +83,7 @@ def _set_micros(view: View, item: int, slot: int, micros: int) -> None:
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64))
-def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: int, row: int) -> None:
+def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int) -> None:
     start = row * read.plan[0]["stride"]
     presence = start + read.plan[0]["presence_at"]
     for slot in range(read.plan[0]["attributes"]):
@@ -107,13 +110,13 @@ def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: int, row: int
 
 
 @kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64))
-def _consent_bits(rows: Rows, read: ReadPlan, at: int) -> np.uint64:
+def _consent_bits(rows: Rows, read: ReadPlan, at: _Int) -> np.uint64:
     """Return the consent bits that start at byte `at`, in the rulebook's order."""
     word = np.uint64(0)
     for k in range(read.plan[0]["pair_bytes"]):
         word |= np.uint64(rows.r8[at + k]) << np.uint64(8 * k)
     if read.plan[0]["pairs_same"] != 0:
-        return word & read.plan[0]["pair_mask"]
+        return np.uint64(word & read.plan[0]["pair_mask"])
     bits = np.uint64(0)
     for k in range(read.pair_bits.shape[0]):
         if read.pair_bits[k] >= 0 and (word >> np.uint64(k)) & np.uint64(1) != np.uint64(0):
@@ -122,7 +125,7 @@ def _consent_bits(rows: Rows, read: ReadPlan, at: int) -> np.uint64:
 
 
 @kernel(types.int64(ROWS_TYPE, READ_PLAN_TYPE, types.int64, types.int64))
-def _row_code(rows: Rows, read: ReadPlan, row: int, field: int) -> int:
+def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     """Return the bound code of the row's zone or language, or -1."""
     width = np.int64(read.fields[field]["width"])
     if width == 0:
@@ -134,7 +137,7 @@ def _row_code(rows: Rows, read: ReadPlan, row: int, field: int) -> int:
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
-def _read_labels(rows: Rows, read: ReadPlan, view: View, item: int, row: int, now_us: int) -> None:
+def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, now_us: _Int) -> None:
     start = row * read.plan[0]["stride"]
     as_of_us = read.plan[0]["as_of_us"]
     if read.plan[0]["as_of_at"] >= 0:
@@ -148,7 +151,7 @@ def _read_labels(rows: Rows, read: ReadPlan, view: View, item: int, row: int, no
 
 
 @kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
-def _change_label(read: ReadPlan, live: Live, view: View, item: int, change: int, now_us: int) -> None:
+def _change_label(read: ReadPlan, live: Live, view: View, item: _Int, change: _Int, now_us: _Int) -> None:
     label = np.int64(live.bound[live.changes[change]["name"]])
     word = label >> 6
     bit = np.uint64(1) << np.uint64(label & 63)
@@ -165,7 +168,7 @@ def _change_label(read: ReadPlan, live: Live, view: View, item: int, change: int
 
 
 @kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
-def _change_value(live: Live, view: View, item: int, change: int) -> None:
+def _change_value(live: Live, view: View, item: _Int, change: _Int) -> None:
     slot = np.int64(live.bound[live.changes[change]["name"]])
     kind = live.changes[change]["kind"]
     value = live.changes[change]["value"]
@@ -183,7 +186,7 @@ def _change_value(live: Live, view: View, item: int, change: int) -> None:
 
 
 @kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
-def _change_consent(live: Live, view: View, item: int, change: int) -> None:
+def _change_consent(live: Live, view: View, item: _Int, change: _Int) -> None:
     bit = np.uint64(1) << np.uint64(live.bound[live.changes[change]["name"]])
     kind = live.changes[change]["kind"]
     if kind == GRANT:
@@ -197,7 +200,7 @@ def _change_consent(live: Live, view: View, item: int, change: int) -> None:
 
 @kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
 def _apply_changes(
-    read: ReadPlan, live: Live, view: View, language: npt.NDArray[np.int16], item: int, person: int, now_us: int
+    read: ReadPlan, live: Live, view: View, language: npt.NDArray[np.int16], item: _Int, person: _Int, now_us: _Int
 ) -> None:
     """Put the person's live changes over the row; of an unknown subscriber only consent is taken."""
     change = np.int64(live.persons[person]["head"])
@@ -221,7 +224,7 @@ def _apply_changes(
 
 
 @kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64, types.int64))
-def _clear(view: View, language: npt.NDArray[np.int16], item: int, attributes: int) -> None:
+def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: _Int) -> None:
     for w in range(view.present.shape[1]):
         view.present[item, w] = np.uint64(0)
         view.fresh[item, w] = np.uint64(0)
@@ -238,7 +241,7 @@ def _clear(view: View, language: npt.NDArray[np.int16], item: int, attributes: i
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
 def _read_row(
-    rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: int, row: int, now_us: int
+    rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: _Int, row: _Int, now_us: _Int
 ) -> None:
     attributes = read.plan[0]["attributes"]
     start = row * read.plan[0]["stride"]
@@ -253,7 +256,7 @@ def _read_row(
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64))
 def gather(
-    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: int, stop: int
+    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int
 ) -> None:
     """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
 

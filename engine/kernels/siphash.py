@@ -49,10 +49,9 @@ def _one(data: npt.NDArray[np.uint8], start: int, stop: int, k0: np.uint64, k1: 
     length = stop - start
     whole = start + (length // 8) * 8
     for at in range(start, whole + 1, 8):
-        if at < whole:
-            word = _word(data, at, at + 8)
-        else:
-            word = _word(data, at, stop) | (np.uint64(length & 255) << np.uint64(56))
+        word = _word(data, at, min(at + 8, stop))
+        if at == whole:
+            word |= np.uint64(length & 255) << np.uint64(56)
         v3 ^= word
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
