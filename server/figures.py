@@ -1,5 +1,6 @@
 """What the server counts about itself, kept as plain arrays by the decision thread, and read as Prometheus metrics when someone scrapes."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from engine.reasons import Reason
 
 LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
 """50 us to 1.6 s."""
-_PAGE_BYTES: Final = 4_096
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Figures:

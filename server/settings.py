@@ -28,9 +28,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting with its default; descriptions are shown by `touchpoint config show`."""
 
     listen: Annotated[str, _about("host:port to serve gRPC on, or unix:<path>; port 0 takes a free one")] = (
-        "127.0.0.1:50051"
+        "127.0.0.1:7717"
     )
-    management_listen: Annotated[str, _about("host:port for /metrics, /livez, /readyz; empty: none")] = "127.0.0.1:9464"
+    management_listen: Annotated[str, _about("host:port for /metrics, /livez, /readyz; empty: none")] = "127.0.0.1:7718"
     rulebook: Annotated[str, _about("compiled rulebook, or a catalogue folder to compile at start")] = ""
     base: Annotated[str, _about("snapshot folder of the subscribers")] = ""
     key_secret_file: Annotated[str, _about("file with the 32 hexadecimal digits of the subscriber hash's secret")] = ""

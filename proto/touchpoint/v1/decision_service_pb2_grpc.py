@@ -92,7 +92,8 @@ class DecisionServiceServicer:
 
     def DecideStream(self, request_iterator, context):
         """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
-        The server reads no further while 256 of a stream's requests are unanswered.
+        The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
+        stream: send again what has no answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class DecisionServiceStub:
     """Decides for up to 4,096 at once, as if one after the other; each item succeeds or fails by itself."""
     DecideStream: _grpc.StreamStreamMultiCallable[_decision_service_pb2.DecideStreamRequest, _decision_service_pb2.DecideStreamResponse]
     """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
-    The server reads no further while 256 of a stream's requests are unanswered.
+    The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
+    stream: send again what has no answer.
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.ExplainRequest, _decision_service_pb2.ExplainResponse]
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
@@ -69,7 +70,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Decides for up to 4,096 at once, as if one after the other; each item succeeds or fails by itself."""
     DecideStream: _aio.StreamStreamMultiCallable[_decision_service_pb2.DecideStreamRequest, _decision_service_pb2.DecideStreamResponse]  # type: ignore[assignment]
     """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
-    The server reads no further while 256 of a stream's requests are unanswered.
+    The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
+    stream: send again what has no answer.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.ExplainRequest, _decision_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
@@ -108,7 +110,8 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_decision_service_pb2.DecideStreamResponse], _abc.AsyncIterator[_decision_service_pb2.DecideStreamResponse]]:
         """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
-        The server reads no further while 256 of a stream's requests are unanswered.
+        The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
+        stream: send again what has no answer.
         """
 
     @_abc_1.abstractmethod

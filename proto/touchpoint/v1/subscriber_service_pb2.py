@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from touchpoint.v1 import value_pb2 as touchpoint_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&touchpoint/v1/subscriber_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19touchpoint/v1/value.proto\"W\n\x07\x43onsent\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.touchpoint.v1.ConsentState\"N\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06set_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x03 \x01(\x08\"*\n\x14GetSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\"\xc0\x02\n\x15GetSubscriberResponse\x12\x0e\n\x06\x65rased\x18\x01 \x01(\x08\x12$\n\x06labels\x18\x02 \x03(\x0b\x32\x14.touchpoint.v1.Label\x12H\n\nattributes\x18\x03 \x03(\x0b\x32\x34.touchpoint.v1.GetSubscriberResponse.AttributesEntry\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12(\n\x08\x63onsents\x18\x06 \x03(\x0b\x32\x16.touchpoint.v1.Consent\x12\x14\n\x0c\x62\x61se_version\x18\x07 \x01(\t\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.touchpoint.v1.Value:\x02\x38\x01\"V\n\x0bLabelChange\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07present\x18\x02 \x01(\x08\x12*\n\x06set_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x0f\x41ttributeChange\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.touchpoint.v1.Value\"\xf7\x01\n\x17UpdateSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\x12*\n\x06labels\x18\x02 \x03(\x0b\x32\x1a.touchpoint.v1.LabelChange\x12\x32\n\nattributes\x18\x03 \x03(\x0b\x32\x1e.touchpoint.v1.AttributeChange\x12(\n\x08\x63onsents\x18\x04 \x03(\x0b\x32\x16.touchpoint.v1.Consent\x12\x11\n\x04zone\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08language\x18\x06 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_zoneB\x0b\n\t_language\"J\n\x18UpdateSubscriberResponse\x12.\n\napplied_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17\x46orgetSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\"I\n\x18\x46orgetSubscriberResponse\x12-\n\terased_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*c\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONSENT_STATE_GRANTED\x10\x01\x12\x19\n\x15\x43ONSENT_STATE_REFUSED\x10\x02\x32\xb9\x02\n\x11SubscriberService\x12Z\n\rGetSubscriber\x12#.touchpoint.v1.GetSubscriberRequest\x1a$.touchpoint.v1.GetSubscriberResponse\x12\x63\n\x10UpdateSubscriber\x12&.touchpoint.v1.UpdateSubscriberRequest\x1a\'.touchpoint.v1.UpdateSubscriberResponse\x12\x63\n\x10\x46orgetSubscriber\x12&.touchpoint.v1.ForgetSubscriberRequest\x1a\'.touchpoint.v1.ForgetSubscriberResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&touchpoint/v1/subscriber_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19touchpoint/v1/value.proto\"W\n\x07\x43onsent\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.touchpoint.v1.ConsentState\"\\\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06set_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x03 \x01(\x08\x12\x0c\n\x04live\x18\x04 \x01(\x08\"*\n\x14GetSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\"\xeb\x02\n\x15GetSubscriberResponse\x12\x0e\n\x06\x65rased\x18\x01 \x01(\x08\x12$\n\x06labels\x18\x02 \x03(\x0b\x32\x14.touchpoint.v1.Label\x12H\n\nattributes\x18\x03 \x03(\x0b\x32\x34.touchpoint.v1.GetSubscriberResponse.AttributesEntry\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12(\n\x08\x63onsents\x18\x06 \x03(\x0b\x32\x16.touchpoint.v1.Consent\x12\x14\n\x0c\x62\x61se_version\x18\x07 \x01(\t\x12)\n\x05\x61s_of\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.touchpoint.v1.Value:\x02\x38\x01\"*\n\x0bLabelChange\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07present\x18\x02 \x01(\x08\"B\n\x0f\x41ttributeChange\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.touchpoint.v1.Value\"\x9f\x02\n\x17UpdateSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\x12*\n\x06labels\x18\x02 \x03(\x0b\x32\x1a.touchpoint.v1.LabelChange\x12\x32\n\nattributes\x18\x03 \x03(\x0b\x32\x1e.touchpoint.v1.AttributeChange\x12(\n\x08\x63onsents\x18\x04 \x03(\x0b\x32\x16.touchpoint.v1.Consent\x12\x11\n\x04zone\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08language\x18\x06 \x01(\tH\x01\x88\x01\x01\x12&\n\x02\x61t\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_zoneB\x0b\n\t_language\"J\n\x18UpdateSubscriberResponse\x12.\n\napplied_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x17\x46orgetSubscriberRequest\x12\x12\n\nsubscriber\x18\x01 \x01(\t\"I\n\x18\x46orgetSubscriberResponse\x12-\n\terased_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x80\x01\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONSENT_STATE_GRANTED\x10\x01\x12\x19\n\x15\x43ONSENT_STATE_REFUSED\x10\x02\x12\x1b\n\x17\x43ONSENT_STATE_WITHDRAWN\x10\x03\x32\xb9\x02\n\x11SubscriberService\x12Z\n\rGetSubscriber\x12#.touchpoint.v1.GetSubscriberRequest\x1a$.touchpoint.v1.GetSubscriberResponse\x12\x63\n\x10UpdateSubscriber\x12&.touchpoint.v1.UpdateSubscriberRequest\x1a\'.touchpoint.v1.UpdateSubscriberResponse\x12\x63\n\x10\x46orgetSubscriber\x12&.touchpoint.v1.ForgetSubscriberRequest\x1a\'.touchpoint.v1.ForgetSubscriberResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,30 +35,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CONSENTSTATE']._serialized_start=1257
-  _globals['_CONSENTSTATE']._serialized_end=1356
+  _globals['_CONSENTSTATE']._serialized_start=1311
+  _globals['_CONSENTSTATE']._serialized_end=1439
   _globals['_CONSENT']._serialized_start=117
   _globals['_CONSENT']._serialized_end=204
   _globals['_LABEL']._serialized_start=206
-  _globals['_LABEL']._serialized_end=284
-  _globals['_GETSUBSCRIBERREQUEST']._serialized_start=286
-  _globals['_GETSUBSCRIBERREQUEST']._serialized_end=328
-  _globals['_GETSUBSCRIBERRESPONSE']._serialized_start=331
-  _globals['_GETSUBSCRIBERRESPONSE']._serialized_end=651
-  _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._serialized_start=580
-  _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._serialized_end=651
-  _globals['_LABELCHANGE']._serialized_start=653
-  _globals['_LABELCHANGE']._serialized_end=739
-  _globals['_ATTRIBUTECHANGE']._serialized_start=741
-  _globals['_ATTRIBUTECHANGE']._serialized_end=807
-  _globals['_UPDATESUBSCRIBERREQUEST']._serialized_start=810
-  _globals['_UPDATESUBSCRIBERREQUEST']._serialized_end=1057
-  _globals['_UPDATESUBSCRIBERRESPONSE']._serialized_start=1059
-  _globals['_UPDATESUBSCRIBERRESPONSE']._serialized_end=1133
-  _globals['_FORGETSUBSCRIBERREQUEST']._serialized_start=1135
-  _globals['_FORGETSUBSCRIBERREQUEST']._serialized_end=1180
-  _globals['_FORGETSUBSCRIBERRESPONSE']._serialized_start=1182
-  _globals['_FORGETSUBSCRIBERRESPONSE']._serialized_end=1255
-  _globals['_SUBSCRIBERSERVICE']._serialized_start=1359
-  _globals['_SUBSCRIBERSERVICE']._serialized_end=1672
+  _globals['_LABEL']._serialized_end=298
+  _globals['_GETSUBSCRIBERREQUEST']._serialized_start=300
+  _globals['_GETSUBSCRIBERREQUEST']._serialized_end=342
+  _globals['_GETSUBSCRIBERRESPONSE']._serialized_start=345
+  _globals['_GETSUBSCRIBERRESPONSE']._serialized_end=708
+  _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._serialized_start=637
+  _globals['_GETSUBSCRIBERRESPONSE_ATTRIBUTESENTRY']._serialized_end=708
+  _globals['_LABELCHANGE']._serialized_start=710
+  _globals['_LABELCHANGE']._serialized_end=752
+  _globals['_ATTRIBUTECHANGE']._serialized_start=754
+  _globals['_ATTRIBUTECHANGE']._serialized_end=820
+  _globals['_UPDATESUBSCRIBERREQUEST']._serialized_start=823
+  _globals['_UPDATESUBSCRIBERREQUEST']._serialized_end=1110
+  _globals['_UPDATESUBSCRIBERRESPONSE']._serialized_start=1112
+  _globals['_UPDATESUBSCRIBERRESPONSE']._serialized_end=1186
+  _globals['_FORGETSUBSCRIBERREQUEST']._serialized_start=1188
+  _globals['_FORGETSUBSCRIBERREQUEST']._serialized_end=1233
+  _globals['_FORGETSUBSCRIBERRESPONSE']._serialized_start=1235
+  _globals['_FORGETSUBSCRIBERRESPONSE']._serialized_end=1308
+  _globals['_SUBSCRIBERSERVICE']._serialized_start=1442
+  _globals['_SUBSCRIBERSERVICE']._serialized_end=1755
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,8 @@ class _ConsentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentS
     """Yes."""
     CONSENT_STATE_REFUSED: _ConsentState.ValueType  # 2
     """No; it wins over any grant until a later live grant."""
+    CONSENT_STATE_WITHDRAWN: _ConsentState.ValueType  # 3
+    """In a change only: takes a grant back, so that nothing is said any more; a refusal stays."""
 
 class ConsentState(_ConsentState, metaclass=_ConsentStateEnumTypeWrapper):
     """What a subscriber said about one purpose on one channel."""
@@ -43,6 +45,8 @@ CONSENT_STATE_GRANTED: ConsentState.ValueType  # 1
 """Yes."""
 CONSENT_STATE_REFUSED: ConsentState.ValueType  # 2
 """No; it wins over any grant until a later live grant."""
+CONSENT_STATE_WITHDRAWN: ConsentState.ValueType  # 3
+"""In a change only: takes a grant back, so that nothing is said any more; a refusal stays."""
 Global___ConsentState: _TypeAlias = ConsentState  # noqa: Y015
 
 @_typing.final
@@ -84,13 +88,16 @@ class Label(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     SET_AT_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    LIVE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The label's id in the catalogue."""
     stale: _builtins.bool
     """A dynamic label past its maximum age: conditions see it as unknown."""
+    live: _builtins.bool
+    """It comes from a live change, not from the base."""
     @_builtins.property
     def set_at(self) -> _timestamp_pb2.Timestamp:
-        """Since when, for dynamic labels; absent when unknown."""
+        """Since when; a dynamic label's age counts from here."""
 
     def __init__(
         self,
@@ -98,10 +105,11 @@ class Label(_message.Message):
         id: _builtins.str = ...,
         set_at: _timestamp_pb2.Timestamp | None = ...,
         stale: _builtins.bool = ...,
+        live: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["set_at", b"set_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "set_at", b"set_at", "stale", b"stale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "live", b"live", "set_at", b"set_at", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -163,6 +171,7 @@ class GetSubscriberResponse(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     CONSENTS_FIELD_NUMBER: _builtins.int
     BASE_VERSION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     erased: _builtins.bool
     """Forgotten: nothing else is set."""
     zone: _builtins.str
@@ -177,11 +186,15 @@ class GetSubscriberResponse(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """The attributes that are known, by name."""
+        """The attributes that are known, by id; decimals as double_value."""
 
     @_builtins.property
     def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
         """What was said about purposes and channels; pairs about which nothing was said are left out."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The instant of the subscriber's row in the base."""
 
     def __init__(
         self,
@@ -193,10 +206,11 @@ class GetSubscriberResponse(_message.Message):
         language: _builtins.str = ...,
         consents: _abc.Iterable[Global___Consent] | None = ...,
         base_version: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "base_version", b"base_version", "consents", b"consents", "erased", b"erased", "labels", b"labels", "language", b"language", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "attributes", b"attributes", "base_version", b"base_version", "consents", b"consents", "erased", b"erased", "labels", b"labels", "language", b"language", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,25 +224,19 @@ class LabelChange(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     PRESENT_FIELD_NUMBER: _builtins.int
-    SET_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The label's id in the catalogue."""
     present: _builtins.bool
     """True sets it, false takes it away."""
-    @_builtins.property
-    def set_at(self) -> _timestamp_pb2.Timestamp:
-        """Since when, for dynamic labels; absent: now."""
-
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         present: _builtins.bool = ...,
-        set_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["set_at", b"set_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "present", b"present", "set_at", b"set_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "present", b"present"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,7 +254,7 @@ class AttributeChange(_message.Message):
     """The attribute's id in the catalogue."""
     @_builtins.property
     def value(self) -> _value_pb2.Value:
-        """Its new value; absent: unknown from now on."""
+        """Its new value; absent: unknown from now on. A decimal may also come as a string_value such as "9.90"."""
 
     def __init__(
         self,
@@ -274,12 +282,13 @@ class UpdateSubscriberRequest(_message.Message):
     CONSENTS_FIELD_NUMBER: _builtins.int
     ZONE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     subscriber: _builtins.str
-    """The subscriber's key; 1 to 256 bytes. One that the base does not know yet is refused with NOT_FOUND."""
+    """The subscriber's key; 1 to 256 bytes. Of one that the base does not hold only consent can be changed (NOT_FOUND else)."""
     zone: _builtins.str
-    """IANA time zone, one of the catalogue's; absent: no change; empty: unknown from now on."""
+    """IANA time zone, one of the catalogue's; absent: no change."""
     language: _builtins.str
-    """Language code, one of the catalogue's; absent: no change; empty: unknown from now on."""
+    """Language code, one of the catalogue's; absent: no change."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelChange]:
         """Labels to set or take away; at most 1,024."""
@@ -290,7 +299,11 @@ class UpdateSubscriberRequest(_message.Message):
 
     @_builtins.property
     def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
-        """Consent given or refused now; CONSENT_STATE_UNSPECIFIED is an error."""
+        """Consent given, refused or withdrawn; CONSENT_STATE_UNSPECIFIED is an error."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it became so, not after now: a label's age counts from here, and a newer snapshot covers it. Absent: now."""
 
     def __init__(
         self,
@@ -301,10 +314,11 @@ class UpdateSubscriberRequest(_message.Message):
         consents: _abc.Iterable[Global___Consent] | None = ...,
         zone: _builtins.str | None = ...,
         language: _builtins.str | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_language", b"_language", "_zone", b"_zone", "language", b"language", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_language", b"_language", "_zone", b"_zone", "at", b"at", "language", b"language", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_language", b"_language", "_zone", b"_zone", "attributes", b"attributes", "consents", b"consents", "labels", b"labels", "language", b"language", "subscriber", b"subscriber", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_language", b"_language", "_zone", b"_zone", "at", b"at", "attributes", b"attributes", "consents", b"consents", "labels", b"labels", "language", b"language", "subscriber", b"subscriber", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__language: _TypeAlias = _typing.Literal["language"]  # noqa: Y015
     _WhichOneofArgType__language: _TypeAlias = _typing.Literal["_language", b"_language"]  # noqa: Y015
