@@ -6,7 +6,7 @@ REMEMBERED  digest 16 | body 8 | subscriber 8 | at 8 | grain 4 | length 4       
 """
 
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from engine.dtypes.contact import CONTACT
 from engine.jit import bundle, read_only, writable
 from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX
+
+Integer: TypeAlias = int | np.integer[Any]
+"""What kernels take for an int64."""
 
 HANDED_OFF_KIND, SEEN_KIND, CLICKED_KIND, ACCEPTED_KIND = 1, 2, 3, 4
 FULFILLED_KIND, REFUSED_KIND, NOT_NOW_KIND, FAILED_KIND = 5, 6, 7, 8
@@ -66,7 +69,7 @@ NOW, TODAY, DECISION_NEXT, POOL_TOP, HOLDS, SUBSCRIBERS, CONTACTS, LIVE_CONTACTS
     range(12)
 )
 """Where `state` keeps: ledger time and its day; the next sequence number; used prefix of the pool and of the heap; counts; the sweep's next table
-slot; the day table's first day and length; from FREE on, for each block size, 1 + the first record of its first free block, or 0."""
+slot; the day table's first day; from FREE on, for each block size, 1 + the first record of its first free block, or 0."""
 STATE_WORDS: Final = FREE + len(BLOCK_SIZES)
 
 COUNTED_FOR, DECIDED_FOR, REFUSED_FOR, NOT_NOW_FOR, ACCEPTED_FOR, LATE_FOR = range(6)
@@ -131,9 +134,10 @@ class OutcomeColumns(NamedTuple):
     event_us: npt.NDArray[np.int64]
 
 
-MEMORY_HEAD, MEMORY_COUNT, MEMORY_TTL_US, MEMORY_GRAINS_USED, MEMORY_GRAIN_NEXT = range(5)
-"""Where a Memory's `state` keeps: the oldest entry's ring position, how many entries there are, how long each lives, and for bytes the arena's use."""
-MEMORY_WORDS: Final = 5
+MEMORY_HEAD, MEMORY_COUNT, MEMORY_TTL_US, MEMORY_GRAINS, MEMORY_GRAINS_USED, MEMORY_GRAIN_NEXT = range(6)
+"""Where a Memory's `state` keeps: the oldest entry's ring position; how many entries there are; how long each lives; and, in grains, the
+arena's size, how much of it is used, and where the next answer goes."""
+MEMORY_WORDS: Final = 6
 
 GRAIN_BYTES: Final = 256
 """An answer takes whole grains of the arena."""

@@ -112,7 +112,7 @@ class Grants:
     subscriber: npt.NDArray[np.uint64]
     """(n,)"""
     count: npt.NDArray[np.int32]
-    """(n,): 1 to k; 0 grants nothing, without a sequence number, and does not stop the rest."""
+    """(n,): 1 to k; 0 passes: mask 1, decision 0, nothing held."""
     offer: npt.NDArray[np.uint16]
     """(n, k): codes of Ledger.names, as the three below; seat r is rank r + 1."""
     campaign: npt.NDArray[np.uint16]
@@ -136,7 +136,7 @@ class Grants:
 
 @dataclass(slots=True, frozen=True)
 class Granted:
-    """What was held; from the first item that did not fit on, mask and decision are 0."""
+    """What was held; from the first item on that did not fit (its totals, or no room), mask and decision are 0."""
 
     mask: npt.NDArray[np.uint8]
     """(n,)"""

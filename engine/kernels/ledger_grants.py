@@ -1,0 +1,128 @@
+"""Reading contacts and holding offers."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from engine.dtypes.contact import COUNTS, LIVE, PUSH
+from engine.dtypes.ledger import (
+    CONTACTS,
+    COUNTERS_TYPE,
+    DECISION_NEXT,
+    GRANTS_TYPE,
+    LIVE_CONTACTS,
+    NOW,
+    STORE_TYPE,
+    Counters,
+    GrantColumns,
+    Integer,
+    Store,
+)
+from engine.jit import kernel, read_only, writable
+from engine.kernels.ledger_blocks import find_subscriber, new_block, obtainable_size, prune_block, widen_block
+from engine.kernels.ledger_holds import push_hold
+from engine.kernels.ledger_totals import open_contact, total_count
+from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
+
+
+@kernel(
+    types.void(STORE_TYPE, read_only(np.uint64), writable(np.int64), writable(np.int32), writable(np.int32)),
+)
+def read_contacts(
+    store: Store,
+    subscribers: npt.NDArray[np.uint64],
+    start: npt.NDArray[np.int64],
+    count: npt.NDArray[np.int32],
+    room: npt.NDArray[np.int32],
+) -> None:
+    """Write where each subscriber's contacts are, how many, and how many more there may be; prunes those near their bound, so that room is exact there."""
+    obtainable = obtainable_size(store)
+    for i in range(len(subscribers)):
+        slot = find_subscriber(store.table, subscribers[i])
+        if slot < 0:
+            start[i] = 0
+            count[i] = 0
+            room[i] = obtainable
+            continue
+        most = max(np.int64(store.table[slot]["size"]), obtainable)
+        if most - np.int64(store.table[slot]["count"]) < OFFERS_PER_ANSWER_MAX:
+            prune_block(store, slot)
+        start[i] = np.int64(store.table[slot]["start"])
+        count[i] = np.int32(store.table[slot]["count"])
+        room[i] = most - np.int64(store.table[slot]["count"])
+
+
+@kernel(types.int64(COUNTERS_TYPE, GRANTS_TYPE, types.int64))
+def totals_allow(counters: Counters, grants: GrantColumns, item: Integer) -> Integer:
+    """Return 1 when every total check of the item passes."""
+    for c in range(grants.total_start[item], grants.total_start[item + 1]):
+        count = total_count(counters, grants.total_event[c], grants.total_slot[c], grants.total_since_day[c])
+        if count >= grants.total_limit[c]:
+            return 0
+    return 1
+
+
+@kernel(types.void(STORE_TYPE, GRANTS_TYPE, types.int64, types.int64, types.int64))
+def write_contact(store: Store, grants: GrantColumns, item: Integer, seat: Integer, i: Integer) -> None:
+    """Write the contact of one seat, with a live hold granted now, to record `i`."""
+    pool = store.pool
+    pool[i]["decision"] = np.uint64(store.state[DECISION_NEXT])
+    pool[i]["granted_us"] = store.state[NOW]
+    pool[i]["expires_us"] = grants.expires_us[item]
+    pool[i]["handed_off_us"] = NEVER_US
+    pool[i]["seen_us"] = NEVER_US
+    pool[i]["accepted_us"] = NEVER_US
+    pool[i]["refused_us"] = NEVER_US
+    pool[i]["not_now_us"] = NEVER_US
+    pool[i]["offer"] = grants.offer[item, seat]
+    pool[i]["campaign"] = grants.campaign[item, seat]
+    pool[i]["category"] = grants.category[item, seat]
+    pool[i]["channel"] = grants.channel[item, seat]
+    pool[i]["rank"] = seat + 1
+    pool[i]["flags"] = LIVE | (np.int64(grants.flags[item, seat]) & (PUSH | COUNTS))
+
+
+@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64))
+def grant_item(store: Store, counters: Counters, grants: GrantColumns, item: Integer) -> Integer:
+    """Hold one item's offers; return its decision, or 0, with nothing changed, when its totals or its room do not allow it."""
+    if not totals_allow(counters, grants, item):
+        return 0
+    seats = np.int64(grants.seats[item])
+    subscriber = grants.subscriber[item]
+    slot = find_subscriber(store.table, subscriber)
+    if slot < 0:
+        slot = new_block(store, subscriber, seats)
+        if slot < 0:
+            return 0
+    elif not widen_block(store, slot, seats):
+        return 0
+    state = store.state
+    first = np.int64(store.table[slot]["start"]) + np.int64(store.table[slot]["count"])
+    for seat in range(seats):
+        write_contact(store, grants, item, seat, first + seat)
+        open_contact(counters, state, store.pool, first + seat)
+    store.table[slot]["count"] = np.int64(store.table[slot]["count"]) + seats
+    state[CONTACTS] += seats
+    state[LIVE_CONTACTS] += seats
+    decision = state[DECISION_NEXT]
+    state[DECISION_NEXT] = decision + 1
+    push_hold(store, grants.expires_us[item], np.uint64(decision), subscriber)
+    return np.int64(decision)
+
+
+@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, writable(np.uint8), writable(np.uint64)))
+def grant_items(
+    store: Store,
+    counters: Counters,
+    grants: GrantColumns,
+    mask: npt.NDArray[np.uint8],
+    decision: npt.NDArray[np.uint64],
+) -> None:
+    """Hold the items in order until one does not fit; `mask` and `decision`, zero before, tell which. An item without offers passes."""
+    for item in range(len(grants.subscriber)):
+        if grants.seats[item] > 0:
+            number = grant_item(store, counters, grants, item)
+            if number == 0:
+                return
+            decision[item] = np.uint64(number)
+        mask[item] = 1
