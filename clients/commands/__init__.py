@@ -1,0 +1,1 @@
+"""Commands that call a running server; each is named in the entry points `touchpoint.commands`."""

@@ -1,0 +1,5 @@
+"""`python -m server` is the command `touchpoint`."""
+
+from server.command import main
+
+main()

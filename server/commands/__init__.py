@@ -1,0 +1,1 @@
+"""Commands that serve, or say how a server would be set."""
