@@ -1,0 +1,55 @@
+"""Batches and streams are taken apart and put together as the contract's own messages would be."""
+
+import pytest
+from touchpoint.v1 import decision_service_pb2 as pb
+
+from server import framing
+from server.failure import Code, Failure, RefusedError, Violation
+
+FAILED = Failure(Code.INVALID_ARGUMENT, "channel: unknown", (Violation("channel", "expected one of desk"),))
+
+
+def test_a_batch_keeps_its_items_as_sent() -> None:
+    items = [pb.DecideRequest(request_id=f"r{n}", subscriber="ünïcode", max_offers=n) for n in range(1, 4)]
+    payload = pb.DecideBatchRequest(items=items).SerializeToString()
+    assert framing.batch_items(payload) == [item.SerializeToString() for item in items]
+    assert framing.batch_items(b"") == []
+
+
+def test_one_malformed_item_spoils_no_other() -> None:
+    good = pb.DecideRequest(request_id="a").SerializeToString()
+    payload = b"\x0a\x02\xff\xff" + b"\x0a" + bytes([len(good)]) + good
+    assert framing.batch_items(payload) == [b"\xff\xff", good]
+
+
+def test_what_is_no_batch_is_refused() -> None:
+    with pytest.raises(RefusedError, match="DecideBatchRequest"):
+        framing.batch_items(b"\x0a\x7f")
+
+
+def test_a_batch_response_is_the_contracts() -> None:
+    answer = pb.DecideResponse(request_id="a", server_us=5)
+    response = pb.DecideBatchResponse.FromString(framing.batch_response([answer.SerializeToString(), FAILED]))
+    assert response.results[0].answer == answer
+    assert response.results[1].error.code == 3
+    assert response.results[1].error.violations[0].field == "channel"
+
+
+def test_a_stream_carries_the_request_id() -> None:
+    request = pb.DecideRequest(request_id="é1", channel="desk")
+    payload = pb.DecideStreamRequest(request=request).SerializeToString()
+    assert framing.stream_item(payload) == ("é1".encode(), request.SerializeToString())
+    assert framing.stream_item(b"\xff") == (b"", b"\xff")
+    response = pb.DecideStreamResponse.FromString(framing.stream_response("é1".encode(), FAILED))
+    assert response.request_id == "é1"
+    assert response.error.message == FAILED.message
+    answer = pb.DecideResponse(request_id="é1").SerializeToString()
+    assert pb.DecideStreamResponse.FromString(framing.stream_response(b"x", answer)).answer.request_id == "é1"
+
+
+def test_an_explanation_wraps_a_decision() -> None:
+    request = pb.DecideRequest(request_id="x")
+    payload = pb.ExplainRequest(request=request).SerializeToString()
+    assert pb.DecideRequest.FromString(framing.explained_request(payload)) == request
+    decision = pb.DecideResponse(request_id="x")
+    assert pb.ExplainResponse.FromString(framing.explain_response(decision.SerializeToString())).decision == decision

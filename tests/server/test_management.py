@@ -1,0 +1,84 @@
+"""The management port over a real socket."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine.reasons import Reason
+from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
+from server.management import Management
+from server.settings import SettingsError
+
+
+async def fetch(port: int, sent: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    if not sent.endswith(b"\r\n\r\n"):
+        writer.write_eof()
+    received = await reader.read()
+    writer.close()
+    return received
+
+
+def answers(*requests: bytes, unready: str = "", figures: Figures | None = None) -> list[bytes]:
+    async def talk() -> list[bytes]:
+        registry = CollectorRegistry()
+        registry.register(FiguresCollector(figures or Figures(), lambda: {"memory_bytes": 5.0}, lambda: {1: 3, 4: 2}))
+        management = Management(registry, lambda: unready)
+        await management.start("127.0.0.1:0")
+        try:
+            return [await fetch(management.port, request) for request in requests]
+        finally:
+            await management.stop()
+
+    return asyncio.run(talk())
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def test_it_lives_before_it_is_ready() -> None:
+    live, ready = answers(get("/livez"), get("/readyz?verbose"), unready="loading")
+    assert live.startswith(b"HTTP/1.1 200 ")
+    assert ready.startswith(b"HTTP/1.1 503 ")
+    assert ready.endswith(b"\r\nloading\n")
+    assert answers(get("/readyz"))[0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_wrong_requests_get_their_status() -> None:
+    missing, posted, cut, long = answers(
+        get("/secret"), b"POST /livez HTTP/1.1\r\n\r\n", b"GET /livez", b"GET /" + b"x" * 20_000 + b"\r\n\r\n"
+    )
+    assert missing.startswith(b"HTTP/1.1 404 ")
+    assert posted.startswith(b"HTTP/1.1 405 ")
+    assert cut == long == b""
+
+
+def test_metrics_are_prometheus_text_with_the_counts() -> None:
+    figures = Figures()
+    figures.decided(np.array([Reason.OFFERED, Reason.OFFERED, Reason.CAP_REACHED], np.uint8), 5)
+    figures.took(np.array([LATENCY_BOUNDS_US[0], LATENCY_BOUNDS_US[0] + 1, 10**9]))
+    (response,) = answers(get("/metrics"), figures=figures)
+    body = response.partition(b"\r\n\r\n")[2].decode()
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+    assert samples["touchpoint_decisions_total", "OFFERED"] == 2
+    assert samples["touchpoint_decisions_total", "CAP_REACHED"] == 1
+    assert samples["touchpoint_offers_total",] == 5
+    assert samples["touchpoint_decision_seconds_bucket", "5e-05"] == 1
+    assert samples["touchpoint_decision_seconds_bucket", "+Inf"] == 3
+    assert samples["touchpoint_batch_items_bucket", "4.0"] == 5
+    assert samples["touchpoint_batch_items_sum",] == 3
+    assert samples["touchpoint_memory_bytes",] == 5
+
+
+def test_a_wrong_address_is_reported() -> None:
+    with pytest.raises(SettingsError, match="expected host:port"):
+        asyncio.run(Management(CollectorRegistry(), str).start("here"))
