@@ -1,6 +1,6 @@
 """Conditions as trees, evaluated with CEL's absorption: false (in `and`) and true (in `or`) win over unknown, unknown over error.
 
-["label", id]  ["attribute", id]  ["field", id]  ["value", literal]  ["hour"]  ["now"]
+["label", id]  ["attribute", id]  ["field", id]  ["value", literal]  ["instant", us]  ["hour"]  ["now"]
 ["and", a, b, ...]  ["or", a, b, ...]  ["not", a]  ["if", a, b, c]  ["in", a, [literal, ...]]
 ["<" | "<=" | "==" | "!=" | ">=" | ">", a, b]  ["/" | "+", a, b]  ["has", "attribute" | "field", id]
 """
@@ -78,7 +78,7 @@ def evaluate(tree: Tree, facts: Facts) -> Result:
 
 
 def leaf(kind: str, parts: list[Any], facts: Facts) -> Result:
-    if kind == "value":
+    if kind in ("value", "instant"):
         return Literal(parts[0])
     if kind == "label":
         return {"true": Literal(True), "false": Literal(False)}.get(facts.labels[parts[0]], UNKNOWN)
