@@ -137,13 +137,13 @@ def judge_candidate(case: Case, verdict: Verdict) -> None:
     """The stages before control, which look at the candidate and the subscriber only."""
     if not case.found and not verdict.offer.anonymous:
         stop(verdict, "UNKNOWN_SUBSCRIBER")
-    stop_invalid(case, verdict)
+    stop_invalid(verdict, case.now_us)
     stop_without_consent(case, verdict)
     stop_ineligible(case, verdict)
 
 
-def stop_invalid(case: Case, verdict: Verdict) -> None:
-    campaign, offer, now_us = verdict.campaign, verdict.offer, case.now_us
+def stop_invalid(verdict: Verdict, now_us: int) -> None:
+    campaign, offer = verdict.campaign, verdict.offer
     if campaign.state != "live":
         stop(verdict, "CAMPAIGN_NOT_LIVE")
     if campaign.from_us is not None and now_us < campaign.from_us:

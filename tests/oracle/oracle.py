@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.oracle.caps import caps_of, count_total, gives_way, subject_of, units
 from tests.oracle.catalogue import Catalogue
-from tests.oracle.decide import Answer, Case, Request, answer, consent_stop, zones_of
+from tests.oracle.decide import Answer, Case, Request, Verdict, answer, consent_stop, stop_invalid, zones_of
 from tests.oracle.ledger import REMEMBERED_US, Contact, Ledger, Outcome
 from tests.oracle.quiet import QuietHours
 from tests.oracle.subscribers import Subscriber
@@ -110,8 +110,9 @@ class Oracle:
         contact = self.ledger.find(decision, rank)
         if contact is None or not contact.live or self.ledger.now_us >= contact.deadline_us:
             return HandOff(NEVER, "HOLD_ENDED")
-        if contact.subscriber in self.erased:
-            return HandOff(NEVER, "SUBSCRIBER_ERASED")
+        gone = self.no_longer_valid(contact)
+        if gone is not None:
+            return HandOff(NEVER, gone)
         subscriber = self.subscribers.get(contact.subscriber, Subscriber(contact.subscriber))
         purpose = self.catalogue.campaigns[contact.campaign].purpose
         stopped = consent_stop(subscriber, self.catalogue, purpose, contact.channel)
@@ -124,6 +125,15 @@ class Oracle:
             if ends:
                 return self.later(reason, ends, contact)
         return HandOff("yes", "OFFERED")
+
+    def no_longer_valid(self, contact: Contact) -> str | None:
+        """Why the campaign or the offer may not be used at ledger time, or None."""
+        campaign, offer = self.catalogue.campaigns.get(contact.campaign), self.catalogue.offers.get(contact.offer)
+        if campaign is None or offer is None or contact.offer not in campaign.offers:
+            return "OFFER_NOT_VALID"
+        verdict = Verdict(campaign, offer)
+        stop_invalid(verdict, self.ledger.now_us)
+        return verdict.reason
 
     def later(self, reason: str, ends: list[int | None], contact: Contact) -> HandOff:
         """Not before the latest end, or never when that comes too late."""

@@ -75,14 +75,16 @@ def cel_leaf(kind: str, parts: list[Any]) -> str:
         return f"has({'subscriber' if parts[0] == 'attribute' else 'trigger'}.{parts[1]})"
     if kind == "instant":
         return f'timestamp("{utc(parts[0]).strftime("%Y-%m-%dT%H:%M:%SZ")}")'
+    if kind == "value":
+        return literal(parts[0])
+    name = parts[0] if parts else ""
     return {
-        "label": lambda: f'"{parts[0]}" in subscriber.labels',
-        "attribute": lambda: f"subscriber.{parts[0]}",
-        "field": lambda: f"trigger.{parts[0]}",
-        "value": lambda: literal(parts[0]),
-        "hour": lambda: "now.getHours(subscriber.zone)",
-        "now": lambda: "now",
-    }[kind]()
+        "label": f'"{name}" in subscriber.labels',
+        "attribute": f"subscriber.{name}",
+        "field": f"trigger.{name}",
+        "hour": "now.getHours(subscriber.zone)",
+        "now": "now",
+    }[kind]
 
 
 def literal(value: Any) -> str:

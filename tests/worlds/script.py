@@ -1,6 +1,7 @@
 """Writes a world's script: each next call is drawn while the oracle plays, so that instants fall on the edges of what it holds."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -292,5 +293,6 @@ def edited(rng: Random, catalogue: Plain) -> Plain:
 def catalogue_edges(plain: Plain) -> set[int]:
     """When campaigns and offers start and end."""
     catalogue = read_catalogue(plain)
-    spans = [*catalogue.campaigns.values(), *catalogue.offers.values()]
-    return {t for span in spans for t in (span.from_us, span.until_us) if t is not None}
+    ends = [(campaign.from_us, campaign.until_us) for campaign in catalogue.campaigns.values()]
+    ends += [(offer.from_us, offer.until_us) for offer in catalogue.offers.values()]
+    return {end for span in ends for end in span if end is not None}
