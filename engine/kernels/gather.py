@@ -76,9 +76,8 @@ def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
 
 @kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64))
 def _set_micros(view: View, item: _Int, slot: _Int, micros: _Int) -> None:
-    seconds = micros // _MICROS
-    view.values[item, slot] = seconds
-    view.nanos[item, slot] = np.int32((micros - seconds * _MICROS) * 1000)
+    view.values[item, slot] = micros // _MICROS
+    view.nanos[item, slot] = np.int32((micros % _MICROS) * 1000)
     view.known[item, slot] = 1
 
 
