@@ -10,7 +10,8 @@ from touchpoint.v1 import outcome_service_pb2, outcome_service_pb2_grpc
 
 from clients.target import Target, call_error
 
-KINDS: Final = tuple(name.removeprefix("OUTCOME_KIND_").lower() for name in outcome_service_pb2.OutcomeKind.keys()[1:])
+_NAMES: Final = outcome_service_pb2.OutcomeKind.DESCRIPTOR.values_by_number
+KINDS: Final = tuple(_NAMES[number].name.removeprefix("OUTCOME_KIND_").lower() for number in sorted(_NAMES) if number)
 """Words for outcomes, such as `accepted`, in the order of the contract."""
 
 
