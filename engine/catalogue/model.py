@@ -1,4 +1,4 @@
-"""A catalogue as its authors mean it, every reference checked, every unit resolved; loaders/catalogue reads it from YAML.
+"""A catalogue as its authors mean it: references checked, units resolved; loaders/catalogue reads it from YAML.
 
 Durations and instants are int64 microseconds, dates have become instants (local midnight in the home zone), lists are
 sorted by id, so that the order in the files changes nothing. It goes through msgspec.msgpack unchanged.

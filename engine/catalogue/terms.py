@@ -94,7 +94,7 @@ class CapEvent(StrEnum):
 
 
 class WindowKind(StrEnum):
-    """Rolling: so many seconds. Day, week, month: on the subscriber's calendar (total: home zone). Lifetime: for good."""
+    """Rolling: so many seconds. Day, week, month: the subscriber's calendar (total: home zone). Lifetime: for good."""
 
     ROLLING = "rolling"
     DAY = "day"
