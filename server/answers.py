@@ -4,13 +4,14 @@ What is remembered of an answer are these bytes without server_us, so a repeated
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from touchpoint.v1 import decision_pb2, decision_service_pb2
 
-from engine.batch import Decisions
+from engine.batch import Batch, Decisions
 from engine.bound import Bound
+from engine.bound_rules import Candidate
 from engine.catalogue.terms import ChannelKind
 from engine.limits import NEVER_US
 from engine.reasons import Reason
@@ -47,28 +48,25 @@ class Answers:
         self._push = [channel.kind is ChannelKind.PUSH for channel in catalogue.channels]
         self._parts = [decision_pb2.ScoreParts(**parts_of(candidate)) for candidate in bound.candidates]
         self._fixed = [_fixed(candidate, parts) for candidate, parts in zip(bound.candidates, self._parts, strict=True)]
+        self._asked: Sequence[Asked] = ()
+        self._spoken: list[int] = []
         self._stamp = decision_service_pb2.DecideResponse(
             rulebook_generation=generation, base_version=bound.binding.snapshot.version
         )
 
-    def render(self, asked: Sequence[Asked], decisions: Decisions, rows: Sequence[int]) -> list[bytes]:
-        """Return the answers of the given rows, `asked[row]` being the question, without server_us."""
-        offering = [row for row in rows if decisions.chosen_count[row]]
-        languages: dict[int, tuple[int, int]] = {}
-        if offering:
-            subscribers = np.array([asked[row].subscriber for row in offering], np.uint64)
-            found = self._subscribers.gather(subscribers, decisions.now_us[offering])
-            languages = {
-                row: (place, language) for place, (row, language) in enumerate(zip(offering, found, strict=True))
-            }
-        return [
-            self._response(asked[row], decisions, row, languages.get(row, (0, -1))).SerializeToString(
-                deterministic=True
-            )
-            for row in rows
-        ]
+    def prepare(self, asked: Sequence[Asked], batch: Batch) -> None:
+        """Read what messages say of the batch's subscribers; `asked[item]` is the question of each item."""
+        self._asked = asked
+        count = batch.count
+        self._spoken = self._subscribers.gather(batch.subscriber[:count], batch.now_us[:count])
 
-    def _response(self, asked: Asked, decisions: Decisions, row: int, gathered: tuple[int, int]) -> Any:
+    def render(self, _batch: Batch, decisions: Decisions, item: int) -> bytes:
+        """Return the answer to one item of the prepared batch, without server_us: engine.deciding.Render."""
+        return self.response(decisions, item).SerializeToString(deterministic=True)
+
+    def response(self, decisions: Decisions, row: int) -> decision_service_pb2.DecideResponse:
+        """Return the DecideResponse to one item of the prepared batch, without server_us."""
+        asked = self._asked[row]
         response = decision_service_pb2.DecideResponse()
         response.CopyFrom(self._stamp)
         response.request_id = asked.message.request_id
@@ -81,15 +79,15 @@ class Answers:
         if decisions.reason[row] != _OFFERED and decisions.next_allowed_us[row] != NEVER_US:
             response.next_allowed.CopyFrom(timestamp(int(decisions.next_allowed_us[row])))
         for seat in range(int(decisions.chosen_count[row])):
-            self._offer(response.offers.add(), asked, decisions, (row, seat, *gathered))
+            self._offer(response.offers.add(), decisions, row, seat)
         return response
 
-    def _offer(self, offer: Any, asked: Asked, decisions: Decisions, place: tuple[int, int, int, int]) -> None:
-        row, seat, gathered, spoken = place
+    def _offer(self, offer: decision_pb2.Offer, decisions: Decisions, row: int, seat: int) -> None:
+        asked = self._asked[row]
         number = int(decisions.chosen[row, seat])
         candidate = self._bound.candidates[number]
-        words = self._content.words(number, asked.channel, asked.language if asked.language >= 0 else spoken)
-        lookup = self._subscribers.lookup(gathered, candidate, asked.message)
+        words = self._content.words(number, asked.channel, asked.language if asked.language >= 0 else self._spoken[row])
+        lookup = self._subscribers.lookup(row, candidate, asked.message)
         offer.CopyFrom(self._fixed[number])
         offer.rank = seat + 1
         offer.score = float(decisions.score[row, seat])
@@ -103,7 +101,7 @@ class Answers:
             offer.send_deadline.CopyFrom(timestamp(int(decisions.deadline_us[row])))
 
 
-def _fixed(candidate: Any, parts: decision_pb2.ScoreParts) -> decision_pb2.Offer:
+def _fixed(candidate: Candidate, parts: decision_pb2.ScoreParts) -> decision_pb2.Offer:
     """Return what is the same of an offer whoever gets it. Nothing is drawn by lot, so its probability is 1."""
     return decision_pb2.Offer(
         offer=candidate.offer.id,
