@@ -17,7 +17,7 @@ class Batch:
     """`count` items; every array's first axis is the capacity. The front's codec fills it, resolving names by the rulebook's indexes.
 
     `request` is a keyed 128-bit digest of (request id, subscriber); `body` a 64-bit digest of what else the request asked for.
-    Field slots are the rulebook's trigger-field slots, in its order, with View's meaning of values and nanos.
+    Field columns are the view's slots from `trigger.time` on, then the trigger fields by name (Bound.field_index), with View's meaning of values and nanos.
     """
 
     count: int
@@ -84,8 +84,12 @@ class Decisions:
     would_be_count: npt.NDArray[np.int32]
     would_be: npt.NDArray[np.int32]
     """(n, k): the offers that control groups withheld."""
+    language: npt.NDArray[np.int16]
+    """(n,): the subscriber's own language, as Binding.language_names has it; -1 when it is not known."""
     replay: list[bytes | None]
     """(n,): the remembered answer when this request was answered before; nothing else of the row then counts."""
+    rendered: list[bytes | None]
+    """(n,): the answer as the renderer gave it, for every item with an offer."""
     conflict: npt.NDArray[np.uint8]
     """(n,): 1 when the request id was used before with another body; 2 when the memory of answers is full; the row then holds nothing."""
     now_us: npt.NDArray[np.int64]
@@ -108,7 +112,9 @@ def new_decisions(items: int) -> Decisions:
         stages=np.zeros((items, 11), np.int32),
         would_be_count=np.zeros(items, np.int32),
         would_be=np.full((items, k), -1, np.int32),
+        language=np.full(items, -1, np.int16),
         replay=[None] * items,
+        rendered=[None] * items,
         conflict=np.zeros(items, np.uint8),
         now_us=np.zeros(items, np.int64),
     )

@@ -66,11 +66,16 @@ def bundle(cls: type, *fields: Any) -> types.NamedTuple:
     return types.NamedTuple(fields, cls)
 
 
-def kernel(*signatures: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk."""
+def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk.
+
+    An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, which for wide bundles takes longer to compile than the body.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        dispatcher = numba.njit(list(signatures), nogil=True, cache=True, error_model="numpy")(function)
+        dispatcher = numba.njit(
+            list(signatures), nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner
+        )(function)
         compiled_kernels.append(dispatcher)
         return cast(Callable[P, R], dispatcher)
 

@@ -1,0 +1,232 @@
+"""The decision path: a batch cut into runs, each run screened, chosen, held and remembered. Every door comes through here.
+
+A run has one instant and no subscriber twice, so that its items cannot see each other's holds but through totals; where the ledger
+refuses an item because an earlier one of the run took the last of a total, the rest of the run is decided again from that item on.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.batch import DRY_RUN, Batch, Decisions, new_decisions
+from engine.bound import Bound
+from engine.dtypes.ledger import HIT, OTHER_BODY
+from engine.dtypes.rules import Answers, Items, Moment, Run
+from engine.dtypes.view import View
+from engine.jit import frozen
+from engine.kernels.answering import answer_run
+from engine.kernels.grants import Asks, ask
+from engine.kernels.runs import run_end
+from engine.kernels.screening import screen_run
+from engine.ledger.port import Granted, Grants, Ledger, Pending
+from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND, OFFERS_PER_ANSWER_MAX
+
+T = TypeVar("T")
+Steps = Generator[Pending[Any], None, T]
+"""Work that yields whatever it must wait for, and returns its result."""
+
+Render = Callable[[Batch, Decisions, int], bytes]
+"""Called as render(batch, decisions, item) once for each item with an offer; its bytes are remembered with the hold."""
+
+SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
+ANSWER_BYTES_MAX: Final = 64 * 1024
+REPEATED, NO_MEMORY = 1, 2
+"""Decisions.conflict: the request id was used with another body; the memory of answers is full."""
+
+
+class Instant(NamedTuple):
+    """When a run is decided."""
+
+    moment: Moment
+    dry: bool
+
+
+def waited(pending: Pending[T]) -> Steps[T]:
+    """Yield until the answer is there, and return it."""
+    while not pending.ready():
+        yield pending
+    return pending.result()
+
+
+def drive(steps: Steps[T]) -> T:
+    """Run the steps to their end, waiting wherever they wait."""
+    while True:
+        try:
+            next(steps).result()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+class Decider:
+    """Decides batches with one rulebook, base and ledger."""
+
+    def __init__(self, bound: Bound, ledger: Ledger) -> None:
+        self._bound = bound
+        self._ledger = ledger
+        self._seen = np.zeros(SEEN_SLOTS, np.int64)
+        self._asks = _new_asks(bound)
+
+    def deciding(self, batch: Batch, render: Render | None, push_stopped: bool) -> Steps[Decisions]:
+        """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled."""
+        decisions = new_decisions(batch.count)
+        columns = [frozen(column[: batch.count]) for column in (batch.subscriber, batch.now_us, batch.flags)]
+        start = 0
+        while start < batch.count:
+            self._seen[:] = -1
+            end = min(run_end(*columns, start, self._seen), start + self._bound.items_max)
+            yield from self._run(batch, np.arange(start, end), decisions, render, push_stopped)
+            start = end
+        return decisions
+
+    def _run(
+        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, render: Render | None, push_stopped: bool
+    ) -> Steps[None]:
+        instant = self.instant(int(batch.now_us[index[0]]), bool(batch.flags[index[0]] & DRY_RUN), push_stopped)
+        decisions.now_us[index] = instant.moment.now_us
+        if render is not None and not instant.dry:
+            index = yield from self._recall(batch, index, decisions, instant)
+        stuck = False
+        while len(index):
+            done = yield from self._attempt(batch, index, decisions, instant, stuck)
+            if render is not None:
+                for item in index[:done][decisions.chosen_count[index[:done]] > 0].tolist():
+                    decisions.rendered[item] = render(batch, decisions, item)
+                yield from self._remember(batch, index[:done], decisions, instant)
+            stuck = done == 0
+            index = index[done:]
+
+    def instant(self, raw_us: int, dry: bool, push_stopped: bool) -> Instant:
+        """Return the run's instant; unless it is a dry run, ledger time moves on to it."""
+        now_us = raw_us if dry else self._ledger.advance(raw_us)
+        clock = self._bound.clock_at(min(raw_us, now_us))
+        return Instant(Moment(raw_us, now_us, int(push_stopped), clock.horizon.end_us), dry)
+
+    def _recall(
+        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant
+    ) -> Steps[npt.NDArray[np.int64]]:
+        """Return the items that must be decided: not those remembered, not those for whose answer there is no room."""
+        now_us = np.full(len(index), instant.moment.now_us)
+        recalled = yield from waited(self._ledger.answers.recall(batch.request[index], batch.body[index], now_us))
+        for at in np.flatnonzero(recalled.state == HIT):
+            decisions.replay[index[at]] = recalled.answers[at]
+        decisions.conflict[index[recalled.state == OTHER_BODY]] = REPEATED
+        index = index[(recalled.state != HIT) & (recalled.state != OTHER_BODY)]
+        answers = self._ledger.answers
+        room = answers.room_bytes(instant.moment.now_us) // answers.cost_bytes(ANSWER_BYTES_MAX)
+        decisions.conflict[index[room:]] = NO_MEMORY
+        return index[:room]
+
+    def _attempt(
+        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant, stuck: bool
+    ) -> Steps[int]:
+        """Decide these items and hold what they chose; return how many, from the first on, are settled."""
+        run = yield from self.prepare(batch, index, instant, stuck)
+        answers = rows_of(decisions, index)
+        answer_run(run, answers)
+        settled = len(index)
+        if not instant.dry and answers.chosen_count.any():
+            granted = yield from waited(self._ledger.reserve(self._grants(run, answers)))
+            refused = np.flatnonzero((granted.mask == 0) & (answers.chosen_count > 0))
+            settled = int(refused[0]) if len(refused) else settled
+            decisions.decision[index[:settled]] = granted.decision[:settled]
+        store_answers(decisions, index[:settled], answers, self._bound)
+        decisions.language[index] = self._bound.binding.languages[: len(index)]
+        return settled
+
+    def prepare(self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool = False) -> Steps[Run]:
+        """Gather, screen and read what the choice for these items needs; `stuck`: the first item has no room in the ledger, whatever it says."""
+        bound, n, moment = self._bound, len(index), instant.moment
+        items = Items(*(frozen(column[index]) for column in (batch.subscriber, batch.trigger, batch.channel, batch.offers_max)))
+        view = View(*(array[:n] for array in bound.view))
+        bound.binding.gather(items.subscriber, np.full(n, moment.now_us), view, 0, n)
+        self._fill_request(batch, index, view, moment.now_us)
+        screen_run(bound.rules, bound.conditions.tables, view, items, moment.now_us, bound.work)
+        reading = yield from waited(self._ledger.read(items.subscriber))
+        contacts = reading.contacts
+        if stuck:
+            room = contacts.room.copy()
+            room[0] = 0
+            contacts = contacts._replace(room=frozen(room))
+        clock = bound.clock_at(min(moment.raw_us, moment.now_us))
+        if bound.total_caps:
+            bound.work.since_day[:] = bound.since_days(clock, moment.now_us)
+        return Run(bound.rules, clock.tables, view, items, moment, contacts, reading.totals, bound.work)
+
+    def _fill_request(self, batch: Batch, index: npt.NDArray[np.int64], view: View, now_us: int) -> None:
+        now, fields = self._bound.now_slot, self._bound.field_slot
+        view.values[:, now] = now_us // MICROSECONDS_PER_SECOND
+        view.nanos[:, now] = now_us % MICROSECONDS_PER_SECOND * 1000
+        view.known[:, now] = 1
+        view.values[:, fields:] = batch.field_values[index]
+        view.nanos[:, fields:] = batch.field_nanos[index]
+        view.known[:, fields:] = batch.field_known[index]
+
+    def _grants(self, run: Run, answers: Answers) -> Grants:
+        n = len(run.items.subscriber)
+        asks = Asks(*(array[:n] for array in self._asks[:5]), self._asks.total_start[: n + 1], *self._asks[6:])
+        ask(run.rules, run.items, answers, frozen(run.work.since_day), asks)
+        checks = int(asks.total_start[n])
+        return Grants(
+            subscriber=run.items.subscriber,
+            count=answers.chosen_count,
+            offer=asks.offer,
+            campaign=asks.campaign,
+            category=asks.category,
+            channel=asks.channel,
+            flags=asks.flags,
+            expires_us=answers.expires_us,
+            total_start=asks.total_start,
+            total_slot=asks.total_slot[:checks],
+            total_event=asks.total_event[:checks],
+            total_since_day=asks.total_since_day[:checks],
+            total_limit=asks.total_limit[:checks],
+        )
+
+    def _remember(
+        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant
+    ) -> Steps[None]:
+        held = index[decisions.decision[index] != 0]
+        if not len(held):
+            return
+        rendered = [answer for item in held if (answer := decisions.rendered[item]) is not None]
+        pending = self._ledger.answers.remember(
+            batch.request[held], batch.body[held], batch.subscriber[held], instant.moment.now_us, rendered
+        )
+        kept = yield from waited(pending)
+        assert kept, "room was asked for before anything was held"
+
+
+def rows_of(decisions: Decisions, index: npt.NDArray[np.int64]) -> Answers:
+    """Return the decisions' rows of a stretch of items to be written in place, or rows of their own for scattered items."""
+    columns = [getattr(decisions, name) for name in Answers._fields]
+    if len(index) == index[-1] - index[0] + 1:
+        return Answers(*(column[index[0] : index[-1] + 1] for column in columns))
+    return Answers(*(np.zeros((len(index), *column.shape[1:]), column.dtype) for column in columns))
+
+
+def store_answers(decisions: Decisions, index: npt.NDArray[np.int64], answers: Answers, bound: Bound) -> None:
+    """Write the settled items' answers and scores."""
+    n = len(index)
+    for name, rows in zip(Answers._fields, answers, strict=True):
+        getattr(decisions, name)[index] = rows[:n]
+    if len(bound.rules.candidates):
+        chosen = answers.chosen[:n]
+        decisions.score[index] = np.where(chosen >= 0, bound.rules.candidates["score"][chosen], 0.0)
+
+
+def _new_asks(bound: Bound) -> Asks:
+    n, k = bound.items_max, OFFERS_PER_ANSWER_MAX
+    totals = bound.rules.caps["total"].any() if len(bound.rules.caps) else False
+    checks = n * k * int(bound.rules.candidates["cap_count"].max(initial=0)) if totals else 0
+    return Asks(
+        *(np.zeros((n, k), np.uint16) for _ in range(4)),
+        np.zeros((n, k), np.uint8),
+        np.zeros(n + 1, np.int64),
+        *(np.zeros(checks, np.int64) for _ in range(4)),
+    )
+
+
+__all__ = ["NO_MEMORY", "REPEATED", "Decider", "Granted", "Instant", "Render", "Steps", "drive", "waited"]

@@ -1,0 +1,104 @@
+"""The engine of one shard: base, overlay, rulebook and ledger behind the calls that every door uses. One thread owns it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.base.changes import Change, apply_change
+from engine.base.describe import Description, describe
+from engine.base.overlay import Overlay
+from engine.base.snapshot import Snapshot
+from engine.batch import Batch, Decisions, new_batch
+from engine.bound import Bound
+from engine.deciding import Decider, Render, Steps, drive, waited
+from engine.explaining import Explanation, explaining
+from engine.handing_off import HandOff, checking
+from engine.ledger.port import Ledger, Outcomes
+from engine.limits import BATCH_ITEMS_MAX
+from engine.rulebook import Rulebook, digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Which rulebook answers: a number that grows with each swap, and a digest that is the same for the same rules."""
+
+    number: int
+    digest: str
+
+
+class Engine:
+    """Decides, explains, records and changes; each call behaves as if it were alone, in the order of the calls.
+
+    The `...ing` methods are the same work in steps: a generator that yields whenever a ledger must be waited for.
+    """
+
+    def __init__(self, rulebook: Rulebook, snapshot: Snapshot, overlay: Overlay, ledger: Ledger, now_us: int) -> None:
+        """Bind; raises SnapshotError when the base does not fit the rulebook, LedgerFullError when the ledger has no codes left."""
+        self.overlay = overlay
+        self.ledger = ledger
+        self.push_stopped = False
+        """True while the clock is not trusted: push answers CLOCK_UNCONFIRMED."""
+        self.snapshot = snapshot
+        self.rulebook = rulebook
+        self.generation = Generation(0, "")
+        self._install(rulebook, snapshot, now_us)
+
+    def new_batch(self, capacity: int = BATCH_ITEMS_MAX) -> Batch:
+        """Return an empty batch with the rulebook's field columns; a batch is of the rulebook for which it was made."""
+        return new_batch(len(self.bound.field_index), capacity)
+
+    def decide(self, batch: Batch, render: Render | None = None) -> Decisions:
+        """Decide the batch as its items one after the other, hold what is offered and, given a renderer, remember the answers."""
+        return drive(self.deciding(batch, render))
+
+    def deciding(self, batch: Batch, render: Render | None = None) -> Steps[Decisions]:
+        """Decide in steps."""
+        return self._decider.deciding(batch, render, self.push_stopped)
+
+    def explain(self, batch: Batch) -> Explanation:
+        """Explain the batch's only item; nothing is held."""
+        return drive(explaining(self._decider, self.bound, batch, self.push_stopped))
+
+    def record(self, outcomes: Outcomes, now_us: int) -> npt.NDArray[np.uint8]:
+        """Record outcomes at this instant; return an (n,) OutcomeResult. Raises LedgerFullError, with nothing recorded."""
+        self.ledger.advance(now_us)
+        return drive(waited(self.ledger.record(outcomes)))
+
+    def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff:
+        """Return whether the hold (subscriber hash, decision, rank) may go out now."""
+        return drive(checking(self._decider, self.bound, self.ledger, hold, now_us))
+
+    def update(self, subscriber: int, change: Change) -> None:
+        """Apply a live change; the very next decision sees it. Raises what engine.base.changes.apply_change raises."""
+        apply_change(self.bound.binding, subscriber, change)
+
+    def forget(self, subscriber: int) -> None:
+        """Erase: every answer is SUBSCRIBER_ERASED from now on; contacts, holds and remembered answers are dropped. Raises OverlayFullError."""
+        self.overlay.erase(subscriber)
+        self.ledger.forget(subscriber)
+
+    def describe(self, subscriber: int, now_us: int) -> Description:
+        """Return what is known of the subscriber at this instant."""
+        return describe(self.bound.binding, subscriber, now_us)
+
+    def tick(self, now_us: int) -> None:
+        """Do what time alone brings: expire holds, and tell the ledger the days ahead."""
+        self.bound.set_policy(self.ledger, self.ledger.advance(now_us))
+
+    def swap_rulebook(self, rulebook: Rulebook, now_us: int) -> None:
+        """Answer by another rulebook from the next call on; raises what __init__ raises, and then the old one stays."""
+        self._install(rulebook, self.snapshot, now_us)
+
+    def swap_base(self, snapshot: Snapshot, now_us: int) -> None:
+        """Answer from another snapshot from the next call on; live changes that it covers are dropped. When it does not fit, the old one stays."""
+        self._install(self.rulebook, snapshot, now_us)
+        self.overlay.on_new_base(snapshot)
+
+    def _install(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> None:
+        bound = Bound(rulebook, snapshot, self.overlay, self.ledger.names, now_us)
+        decider = Decider(bound, self.ledger)
+        bound.set_policy(self.ledger, now_us)
+        self.bound, self._decider = bound, decider
+        self.rulebook, self.snapshot = rulebook, snapshot
+        self.generation = Generation(self.generation.number + 1, digest_of(rulebook))

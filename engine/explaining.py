@@ -1,0 +1,78 @@
+"""Why each candidate of one request stands where it stands: a dry run through the same kernels, with what they left behind kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.batch import Batch, Decisions, new_decisions
+from engine.bound import Bound
+from engine.deciding import Decider, Steps, rows_of, store_answers
+from engine.kernels.answering import answer_run, untils
+from engine.limits import NEVER_US
+from engine.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One candidate, in rank order before the subscriber's own order among equals."""
+
+    candidate: int
+    """Number in Bound.candidates."""
+    reason: Reason
+    seat: int
+    """1 is the first offer of the answer; 0 when it is not in it."""
+    term: str
+    """For conditions: the source of the term that decided; else empty."""
+    cap: str
+    """For caps: the id of the first that is reached; else empty."""
+    winner: int
+    """For exclusive groups: the candidate that has the group's place; else -1."""
+    until_us: int
+    """The earliest instant at which this stage may let it through; NEVER_US when none is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision that held nothing, and its candidates; none when the request itself was stopped."""
+
+    decisions: Decisions
+    candidates: list[Explained]
+
+
+def explaining(decider: Decider, bound: Bound, batch: Batch, push_stopped: bool) -> Steps[Explanation]:
+    """Explain the only item of the batch as a dry run."""
+    assert batch.count == 1
+    index = np.zeros(1, np.int64)
+    instant = decider.instant(int(batch.now_us[0]), True, push_stopped)
+    run = yield from decider.prepare(batch, index, instant)
+    decisions = new_decisions(1)
+    decisions.now_us[0] = instant.moment.now_us
+    answers = rows_of(decisions, index)
+    answer_run(run, answers)
+    store_answers(decisions, index, answers, bound)
+    if decisions.reason[0] < Reason.CAMPAIGN_NOT_LIVE and not decisions.stages[0].any():
+        return Explanation(decisions, [])
+    pair = int(batch.trigger[0]) * len(bound.rules.channels) + int(batch.channel[0])
+    first, end = int(bound.rules.pair_start[pair]), int(bound.rules.pair_start[pair + 1])
+    until_us = np.full(end - first, NEVER_US, np.int64)
+    untils(run, until_us)
+    seats = {int(candidate): seat for seat, candidate in enumerate(decisions.chosen[0], 1) if candidate >= 0}
+    return Explanation(decisions, [_explained(bound, seats, first, at, until_us) for at in range(end - first)])
+
+
+def _explained(bound: Bound, seats: dict[int, int], first: int, at: int, until_us: npt.NDArray[np.int64]) -> Explained:
+    number = int(bound.rules.pair[first + at])
+    reason = Reason(int(bound.work.reason[0, at]))
+    detail = int(bound.work.detail[0, at])
+    condition = int(bound.rules.candidates[number]["condition"])
+    stopped_by_term = Reason.NOT_ELIGIBLE <= reason <= Reason.CONDITION_ERROR
+    return Explained(
+        candidate=number,
+        reason=reason,
+        seat=seats.get(number, 0),
+        term=bound.rulebook.terms[condition][detail] if stopped_by_term and condition >= 0 else "",
+        cap=bound.cap_ids[detail] if reason == Reason.CAP_REACHED else "",
+        winner=detail if reason == Reason.EXCLUSIVE_GROUP else -1,
+        until_us=int(until_us[at]),
+    )

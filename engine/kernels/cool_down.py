@@ -1,0 +1,76 @@
+"""Cool-downs after a refusal or a "not now", and re-offer after an acceptance, from the subscriber's contacts."""
+
+from numba import types
+
+from engine.dtypes.ledger import FOREVER_US
+from engine.dtypes.rules import RUN_TYPE, SCOPE_ALL, SCOPE_CAMPAIGN, SCOPE_CATEGORY, SCOPE_OFFER, Run
+from engine.jit import kernel
+from engine.limits import NEVER_US
+from engine.reasons import Reason
+
+COOL_DOWN_REFUSED = int(Reason.COOL_DOWN_REFUSED)
+KINDS = 3
+
+assert [int(Reason.COOL_DOWN_NOT_NOW), int(Reason.ALREADY_ACCEPTED)] == [COOL_DOWN_REFUSED + 1, COOL_DOWN_REFUSED + 2]
+
+
+@kernel(types.int64(RUN_TYPE, types.int64, types.int64), inner=True)
+def cooling_from_us(run: Run, slot: int, kind: int) -> int:
+    """Return when the contact was refused (kind 0), answered "not now" (1) or accepted (2), or NEVER_US."""
+    record = run.contacts.records[slot]
+    if kind == 0:
+        return record["refused_us"]  # type: ignore[no-any-return]
+    if kind == 1:
+        return record["not_now_us"]  # type: ignore[no-any-return]
+    return record["accepted_us"]  # type: ignore[no-any-return]
+
+
+@kernel(types.boolean(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
+def in_scope(run: Run, slot: int, candidate: int, scope: int) -> bool:
+    """Return whether the contact and the candidate share the offer, campaign or category; the scope of everything always does."""
+    record, row = run.contacts.records[slot], run.rules.candidates[candidate]
+    if scope == SCOPE_OFFER:
+        return record["offer"] == row["offer"]  # type: ignore[no-any-return]
+    if scope == SCOPE_CAMPAIGN:
+        return record["campaign"] == row["campaign"]  # type: ignore[no-any-return]
+    if scope == SCOPE_CATEGORY:
+        return record["category"] == row["category"]  # type: ignore[no-any-return]
+    return scope == SCOPE_ALL
+
+
+@kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
+def cooling_until_us(run: Run, item: int, candidate: int, kind: int) -> int:
+    """Return the latest end of the cool-downs of one kind that hold for the candidate now, or NEVER_US; FOREVER_US for good."""
+    rule = run.rules.cool_downs[kind]
+    latest = NEVER_US
+    if rule["length_us"] == 0:
+        return latest
+    first = run.contacts.start[item]
+    for slot in range(first, first + run.contacts.count[item]):
+        start = cooling_from_us(run, slot, kind)
+        if start == NEVER_US or not in_scope(run, slot, candidate, rule["scope"]):
+            continue
+        end = FOREVER_US if rule["length_us"] == FOREVER_US else start + rule["length_us"]
+        if run.moment.now_us < end:
+            latest = max(latest, end)
+    return latest
+
+
+@kernel(types.int64(RUN_TYPE, types.int64, types.int64), inner=True)
+def cool_down(run: Run, item: int, candidate: int) -> int:
+    """Return the smallest reason code of the cool-downs that hold for the candidate, or 0."""
+    for kind in range(KINDS):
+        if cooling_until_us(run, item, candidate, kind) != NEVER_US:
+            return COOL_DOWN_REFUSED + kind
+    return 0
+
+
+@kernel(types.boolean(RUN_TYPE, types.int64), inner=True)
+def anything_cooling(run: Run, item: int) -> bool:
+    """Return whether any contact of the item has a refusal, a "not now" or an acceptance: most have none, and need no look for each candidate."""
+    first = run.contacts.start[item]
+    for slot in range(first, first + run.contacts.count[item]):
+        for kind in range(KINDS):
+            if cooling_from_us(run, slot, kind) != NEVER_US:
+                return True
+    return False

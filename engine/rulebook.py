@@ -1,0 +1,115 @@
+"""A compiled catalogue: what serving loads. One file, no code in it, checked before it is used; serving needs no YAML and no CEL."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from engine.bound_rules import Candidate, candidates_of
+from engine.catalogue.model import Catalogue
+from engine.catalogue.slots import known_slots, schema_of
+from engine.cel.conditions import Condition, ConditionSet, assemble, compile_condition
+from engine.cel.schema import Schema
+
+FORMAT: Final = 1
+_MAGIC: Final = b"touchpoint rulebook\n"
+_DIGEST_BYTES: Final = 32
+
+
+class RulebookError(Exception):
+    """A rulebook file cannot be used; says which, why, and what to do."""
+
+
+class Rulebook(msgspec.Struct, frozen=True, kw_only=True):
+    """The catalogue, and its distinct conditions compiled; everything else is derived when it is bound to a base and a ledger."""
+
+    format: int
+    catalogue: Catalogue
+    conditions: ConditionSet
+    """The distinct conditions, in order of first use by campaign id."""
+    terms: tuple[tuple[str, ...], ...]
+    """For each condition the source of each of its terms, for Explain."""
+    campaign_conditions: tuple[int, ...]
+    """For each campaign, by id: its condition's number, -1 when it takes everybody."""
+
+    @property
+    def schema(self) -> Schema:
+        """The slots and labels that the conditions are compiled for."""
+        return schema_of(self.catalogue)
+
+    def candidates(self) -> list[Candidate]:
+        """Return the (campaign, offer) pairs in the order of their numbers."""
+        return candidates_of(self.catalogue)
+
+
+def compile_rulebook(catalogue: Catalogue) -> Rulebook:
+    """Return the compiled rulebook; raises engine.cel.errors.CelError for a condition that the catalogue's loader did not check."""
+    schema = schema_of(catalogue)
+    compiled: dict[tuple[str, frozenset[str]], int] = {}
+    conditions: list[Condition] = []
+    numbers = []
+    for campaign in sorted(catalogue.campaigns, key=lambda c: c.id):
+        if campaign.condition is None:
+            numbers.append(-1)
+            continue
+        key = (campaign.condition, known_slots(catalogue, campaign))
+        if key not in compiled:
+            compiled[key] = len(conditions)
+            conditions.append(compile_condition(campaign.condition, schema, key[1]))
+        numbers.append(compiled[key])
+    return Rulebook(
+        format=FORMAT,
+        catalogue=catalogue,
+        conditions=assemble(conditions, schema),
+        terms=_sources(conditions),
+        campaign_conditions=tuple(numbers),
+    )
+
+
+def _sources(conditions: Sequence[Condition]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(term.source for term in condition.terms) for condition in conditions)
+
+
+def encode_rulebook(rulebook: Rulebook) -> bytes:
+    """Return the bytes of a rulebook file: a magic line, a BLAKE2b-256 of the rest, MessagePack."""
+    body = msgspec.msgpack.encode(rulebook)
+    return _MAGIC + blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
+
+
+def decode_rulebook(data: bytes, name: str) -> Rulebook:
+    """Return the rulebook; raises RulebookError naming `name` when the bytes are anything else."""
+    start = len(_MAGIC) + _DIGEST_BYTES
+    if not data.startswith(_MAGIC):
+        raise RulebookError(f"{name}: expected a compiled rulebook, was something else; make one with `touchpoint build`")
+    if blake2b(data[start:], digest_size=_DIGEST_BYTES).digest() != data[len(_MAGIC) : start]:
+        raise RulebookError(f"{name}: damaged, its checksum does not match; build it again with `touchpoint build`")
+    try:
+        rulebook = msgspec.msgpack.decode(data[start:], type=Rulebook)
+    except msgspec.ValidationError as error:
+        raise RulebookError(f"{name}: made by another version ({error}); build it again with `touchpoint build`") from None
+    if rulebook.format != FORMAT:
+        raise RulebookError(f"{name}: expected format {FORMAT}, was {rulebook.format}; build it again with `touchpoint build`")
+    return rulebook
+
+
+def digest_of(rulebook: Rulebook) -> str:
+    """Return 16 hexadecimal digits that are the same for the same rules."""
+    return blake2b(msgspec.msgpack.encode(rulebook, order="deterministic"), digest_size=8).hexdigest()
+
+
+def save_rulebook(rulebook: Rulebook, path: Path) -> None:
+    """Write the file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(encode_rulebook(rulebook))
+    part.replace(path)
+
+
+def load_rulebook(path: Path) -> Rulebook:
+    """Return the rulebook of a file; raises RulebookError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RulebookError(f"{path}: cannot be read ({error.strerror}); make it with `touchpoint build`") from None
+    return decode_rulebook(data, str(path))
