@@ -64,7 +64,7 @@ class Writer:
     def next_command(self) -> Command:
         if self.world.shape.profile == "full" and self.rng.random() < 0.8:
             return self.filling_request()
-        kinds = [
+        kinds: list[Callable[[], Command | None]] = [
             self.batch,
             self.explain,
             self.outcome,
