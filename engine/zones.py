@@ -38,7 +38,9 @@ def _file(zone: str) -> bytes:
             data = path.read_bytes()
             if data[:4] == b"TZif":
                 return data
-    raise ValueError(f"time zone {zone!r}: expected an IANA name such as 'America/Chicago', or a fixed offset such as '+02:00'; correct the name")
+    raise ValueError(
+        f"time zone {zone!r}: expected an IANA name such as 'America/Chicago', or a fixed offset such as '+02:00'; correct the name"
+    )
 
 
 def _listed_changes(data: bytes) -> tuple[list[int], bool]:

@@ -1,0 +1,151 @@
+"""Evaluation of bound conditions: the terms of a condition against one item of a view, and the programs that some terms are."""
+
+from numba import types
+
+from engine.dtypes.condition import (
+    CONDITION_TABLES_TYPE,
+    ERROR,
+    FALSE,
+    FIXED,
+    KNOWN,
+    LABELS_ALL,
+    LABELS_NONE,
+    PROGRAM,
+    RANGE,
+    RANGE_DOUBLE,
+    TRUE,
+    UNKNOWN,
+    ConditionTables,
+)
+from engine.dtypes.operation import GROUP, INSTANT_PART, MILLISECONDS, Failure
+from engine.dtypes.view import VIEW_TYPE, View
+from engine.jit import kernel
+from engine.kernels.cel_load import is_known, label_state, put, run_load, text_number
+from engine.kernels.cel_number import double_order
+from engine.kernels.cel_operate import blocked, run_compare, run_doubles, run_instants, run_integers, run_logic
+from engine.kernels.cel_time import instant_part
+from engine.kernels.cel_zone import NO_ZONE, utc_offset_s
+
+NOT_A_ZONE = int(Failure.NOT_A_ZONE)
+
+_i8 = types.int64
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+def _run_instant_part(tables: ConditionTables, view: View, item: int, at: int, top: int) -> int:
+    """Replace the timestamp on top by a part of it; the zone is code[at].b, or the subscriber's when that is negative."""
+    stack, first = tables.stack, top - 1
+    part, zone = int(tables.code[at]["a"]), int(tables.code[at]["b"])
+    if zone < 0:
+        zone = int(view.zone[item])
+        put(stack, top, TRUE if zone >= 0 else UNKNOWN, 1 << int(tables.code[at]["name"]), 0)
+        if blocked(stack, first, 2):
+            return top
+    elif blocked(stack, first, 1):
+        return top
+    seconds = int(stack[first]["value"])
+    offset = utc_offset_s(tables.zones, zone, seconds)
+    if offset == NO_ZONE:
+        put(stack, first, ERROR, NOT_A_ZONE, 0)
+    elif part == MILLISECONDS:
+        put(stack, first, TRUE, int(stack[first]["nanos"]) // 1_000_000, 0)
+    else:
+        put(stack, first, TRUE, instant_part(seconds + offset, part), 0)
+    return top
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+def run_program(tables: ConditionTables, view: View, item: int, first: int, count: int) -> int:
+    """Run code[first : first + count]; return the status of the result, which is stack[0]."""
+    top = 0
+    for at in range(first, first + count):
+        op = int(tables.code[at]["op"])
+        group = op // GROUP
+        if group == 0:
+            top = run_load(tables, view, item, at, top)
+        elif group == 1:
+            top = run_logic(tables.stack, op, top)
+        elif group == 2:
+            top = run_compare(tables.stack, op, int(tables.code[at]["a"]), top)
+        elif group == 3:
+            top = run_integers(tables.stack, op, int(tables.code[at]["a"]), top)
+        elif group == 4:
+            top = run_doubles(tables.stack, op, top)
+        elif op == INSTANT_PART:
+            top = _run_instant_part(tables, view, item, at, top)
+        else:
+            top = run_instants(tables.stack, op, top)
+    return int(tables.stack[0]["status"])
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+def _no_label(tables: ConditionTables, view: View, item: int, term: int) -> int:
+    """Return TRUE when the item has none of the term's labels, FALSE when one is present and fresh, else UNKNOWN."""
+    first = tables.terms[term]["base"]
+    stale = False
+    for at in range(first, first + tables.terms[term]["count"]):
+        word = tables.masks[at]["word"]
+        present = view.present[item, word] & tables.masks[at]["bits"]
+        if present & view.fresh[item, word] != 0:
+            return FALSE
+        stale = stale or present != 0
+    return UNKNOWN if stale else TRUE
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+def _in_range(tables: ConditionTables, view: View, item: int, term: int) -> int:
+    """Return a range term's result."""
+    slot = int(tables.terms[term]["slot"])
+    if not is_known(view, item, slot):
+        return UNKNOWN
+    kind = tables.terms[term]["kind"]
+    if kind == RANGE:
+        value = int(view.values[item, slot])
+    elif kind == RANGE_DOUBLE:
+        value = double_order(int(view.values[item, slot]))
+    else:
+        value = text_number(tables, view, item, slot, int(tables.terms[term]["base"]))
+    inside = tables.terms[term]["low"] <= value <= tables.terms[term]["high"]
+    return TRUE if inside != (tables.terms[term]["negated"] != 0) else FALSE
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+def evaluate_term(tables: ConditionTables, view: View, item: int, term: int) -> int:
+    """Return FALSE, TRUE, UNKNOWN or ERROR for terms[term]; a program leaves its result in stack[0]."""
+    kind = tables.terms[term]["kind"]
+    if kind == LABELS_ALL:
+        return label_state(tables, view, item, int(tables.terms[term]["base"]), int(tables.terms[term]["count"]))
+    if kind < KNOWN and kind != LABELS_NONE:
+        return _in_range(tables, view, item, term)
+    if kind == LABELS_NONE:
+        return _no_label(tables, view, item, term)
+    if kind == KNOWN:
+        known = is_known(view, item, int(tables.terms[term]["slot"]))
+        return TRUE if known != (tables.terms[term]["negated"] != 0) else FALSE
+    if kind == FIXED:
+        return int(tables.terms[term]["low"])
+    assert kind == PROGRAM
+    status = run_program(tables, view, item, int(tables.terms[term]["base"]), int(tables.terms[term]["count"]))
+    return status if status != TRUE else int(tables.stack[0]["value"])
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+def evaluate_condition(tables: ConditionTables, view: View, item: int, condition: int) -> int:
+    """Return the result of a condition for one item of the view; mutates only tables.stack.
+
+    Low 8 bits: FALSE when a term is false, else UNKNOWN when one is unknown, else ERROR when one is, else TRUE. The bits above: the number,
+    within the condition, of the first term with that result; 0 when TRUE.
+    """
+    first = tables.start[condition]
+    result, decided = TRUE, 0
+    for term in range(first, tables.start[condition + 1]):
+        status = evaluate_term(tables, view, item, term)
+        if status == FALSE:
+            return (term - first) << 8
+        if (status == UNKNOWN and result != UNKNOWN) or (status == ERROR and result == TRUE):
+            result = status
+            decided = term - first
+    return decided << 8 | result
+
+
+assert (FALSE, TRUE, UNKNOWN, ERROR) == (0, 1, 2, 3), "the low byte of a result, and label_state"
