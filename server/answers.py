@@ -48,6 +48,8 @@ class Answers:
         self._push = [channel.kind is ChannelKind.PUSH for channel in catalogue.channels]
         self._parts = [decision_pb2.ScoreParts(**parts_of(candidate)) for candidate in bound.candidates]
         self._fixed = [_fixed(candidate, parts) for candidate, parts in zip(bound.candidates, self._parts, strict=True)]
+        self.explained: list[decision_pb2.Candidate] = []
+        """Set between `prepare` and the decision of a batch of one that wants an explanation."""
         self._asked: Sequence[Asked] = ()
         self._spoken: list[int] = []
         self._stamp = decision_service_pb2.DecideResponse(
@@ -57,6 +59,7 @@ class Answers:
     def prepare(self, asked: Sequence[Asked], batch: Batch) -> None:
         """Read what messages say of the batch's subscribers; `asked[item]` is the question of each item."""
         self._asked = asked
+        self.explained = []
         count = batch.count
         self._spoken = self._subscribers.gather(batch.subscriber[:count], batch.now_us[:count])
 
@@ -80,6 +83,11 @@ class Answers:
             response.next_allowed.CopyFrom(timestamp(int(decisions.next_allowed_us[row])))
         for seat in range(int(decisions.chosen_count[row])):
             self._offer(response.offers.add(), decisions, row, seat)
+        if asked.message.explain:
+            response.candidates.extend(self.explained)
+            for seat in range(int(decisions.would_be_count[row])):
+                withheld = self._bound.candidates[int(decisions.would_be[row, seat])]
+                response.withheld.add(rank=seat + 1, offer=withheld.offer.id, campaign=withheld.campaign.id)
         return response
 
     def _offer(self, offer: decision_pb2.Offer, decisions: Decisions, row: int, seat: int) -> None:

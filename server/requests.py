@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from touchpoint.v1 import decision_service_pb2
 
-from engine.base.keys import SubscriberKeys
-from engine.catalogue.model import Catalogue
-from engine.catalogue.slots import trigger_fields
+from engine.bound import Bound
 from engine.catalogue.terms import ValueType
-from engine.limits import OFFERS_PER_ANSWER_MAX, REQUEST_ID_BYTES_MAX, SUBSCRIBER_KEY_BYTES_MAX
+from engine.limits import OFFERS_PER_ANSWER_MAX, REQUEST_ID_BYTES_MAX
 from server.failure import invalid
 from server.names import Index
+from server.subscriber_hashes import SubscriberHashes
 from server.values import checked_text, instant_us, slot_value
 
 NOTE_BYTES_MAX: Final = 128
 """Tool, agent and outlet."""
+ASSUMED_MIN_US: Final = 946_684_800_000_000
+ASSUMED_MAX_US: Final = 4_102_444_800_000_000
+"""2000-01-01 and 2100-01-01, UTC: what-ifs need no more, and calendars are made for the years around them."""
 MALFORMED: Final = "expected the bytes of a touchpoint.v1.DecideRequest in UTF-8, were something else"
 
 
 class FieldSlot(NamedTuple):
-    """Where a trigger field goes in a batch, and its type."""
+    """Which column of a batch a trigger field goes to, and its type."""
 
-    slot: int
+    column: int
     type: ValueType
 
 
@@ -48,7 +48,7 @@ class Asked:
     """Index among the catalogue's languages, -1 when the request names none."""
     offers_max: int
     fields: list[tuple[int, int, int]]
-    """(slot, value, nanos) of each trigger field."""
+    """(column, value, nanos) of each trigger field."""
     time_us: int | None
     """The trigger's own time; None: now."""
     assumed_now_us: int | None
@@ -60,22 +60,18 @@ class Asked:
 
 
 class Requests:
-    """Reads requests for one rulebook; `code_of(slot, text)` numbers the strings of trigger fields."""
+    """Reads requests for one rulebook; `code_of(column, text)` numbers the strings of trigger fields."""
 
-    def __init__(
-        self, catalogue: Catalogue, keys: SubscriberKeys, secret: bytes, code_of: Callable[[int, str], int]
-    ) -> None:
-        self._keys = keys
-        self._digest_key = blake2b(b"request digest", key=secret, digest_size=32).digest()
+    def __init__(self, bound: Bound, hashes: SubscriberHashes, code_of: Callable[[int, str], int]) -> None:
+        catalogue = bound.rulebook.catalogue
+        self._hashes = hashes
         self._code_of = code_of
-        # Column 0 of a batch's fields is trigger.time.
-        slots = {field.id: slot for slot, field in enumerate(trigger_fields(catalogue), start=1)}
         self._triggers = Index("trigger", [trigger.id for trigger in catalogue.triggers])
         self._placements = Index("placement", [trigger.id for trigger in catalogue.triggers if trigger.placement])
         self._channels = Index("channel", [channel.id for channel in catalogue.channels])
         self._languages = Index("language", catalogue.languages)
         self._fields = {
-            trigger.id: {field.id: FieldSlot(slots[field.id], field.type) for field in trigger.fields}
+            trigger.id: {field.id: FieldSlot(bound.field_index[field.id], field.type) for field in trigger.fields}
             for trigger in catalogue.triggers
         }
         self._offers_max = {channel.id: channel.max_offers for channel in catalogue.channels}
@@ -96,7 +92,7 @@ class Requests:
             checked_text(getattr(message, note), note, NOTE_BYTES_MAX)
         return Asked(
             message=message,
-            key=self.key(message.subscriber),
+            key=self._hashes.key(message.subscriber),
             trigger=trigger,
             channel=channel,
             language=self._languages.number(message.language, "language") if message.language else -1,
@@ -111,33 +107,10 @@ class Requests:
 
     def hash_subscribers(self, asked: list[Asked]) -> None:
         """Fill subscriber hashes and request digests."""
-        hashes = self.hashes([each.key for each in asked]).tolist()
+        hashes = self._hashes.hashes([each.key for each in asked]).tolist()
         for each, subscriber in zip(asked, hashes, strict=True):
             each.subscriber = subscriber
-            each.request = self.digest(each.message.request_id, subscriber)
-
-    def key(self, subscriber: str) -> bytes:
-        """Return the subscriber's key normalised; raises RefusedError, which never holds it."""
-        if not 1 <= len(subscriber.encode()) <= SUBSCRIBER_KEY_BYTES_MAX:
-            raise invalid(
-                "subscriber", f"expected 1 to {SUBSCRIBER_KEY_BYTES_MAX} bytes, were {len(subscriber.encode()):,}"
-            )
-        try:
-            return self._keys.normalise(subscriber)
-        except ValueError as error:
-            raise invalid("subscriber", str(error)) from None
-
-    def hashes(self, keys: list[bytes]) -> npt.NDArray[np.uint64]:
-        """Return the keyed hashes of normalised keys, (n,) uint64."""
-        offsets = np.zeros(len(keys) + 1, np.int64)
-        np.cumsum([len(key) for key in keys], out=offsets[1:])
-        return self._keys.hash_bytes(np.frombuffer(b"".join(keys), np.uint8), offsets)
-
-    def digest(self, name: str, subscriber: int) -> tuple[int, int]:
-        """Return the keyed 128-bit digest of a request's or outcome's id and its subscriber, in two halves."""
-        text = subscriber.to_bytes(8, "little") + name.encode()
-        digest = blake2b(text, key=self._digest_key, digest_size=16).digest()
-        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+            each.request = self._hashes.digest(each.message.request_id, subscriber)
 
     def _occasion(self, message: Any) -> tuple[int, list[tuple[int, int, int]], int | None]:
         occasion = message.WhichOneof("occasion")
@@ -156,8 +129,8 @@ class Requests:
         path = f"trigger.fields[{name:.80}]"
         if name not in known:
             raise Index(f"field of {trigger}", sorted(known)).unknown(name, path)
-        slot, type_ = known[name]
-        return slot, *slot_value(value, type_, path, lambda text: self._code_of(slot, text))
+        column, type_ = known[name]
+        return column, *slot_value(value, type_, path, lambda text: self._code_of(column, text))
 
     def _seats(self, message: Any) -> int:
         if not message.HasField("max_offers"):
@@ -172,4 +145,7 @@ def _assumed_now(message: Any) -> int | None:
         return None
     if not message.dry_run:
         raise invalid("assumed_now", "expected only with dry_run or in Explain; take it out, or set dry_run")
-    return instant_us(message.assumed_now, "assumed_now")
+    assumed_us = instant_us(message.assumed_now, "assumed_now")
+    if not ASSUMED_MIN_US <= assumed_us < ASSUMED_MAX_US:
+        raise invalid("assumed_now", "expected an instant in the years 2000 to 2099")
+    return assumed_us
