@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""Examples:
 
-    touchpoint decide --subscriber +13125550107 --trigger desk_open --channel desk --max-offers 6
+    touchpoint decide --subscriber +14125550182 --trigger desk_open --channel desk --max-offers 6
 
-    touchpoint decide --subscriber +13125550107 --trigger data_usage --channel sms --field used_mb=9500.0 --field app=video --json
+    touchpoint decide --subscriber +14125550182 --trigger data_usage --channel sms --field used_mb=9500.0 --field app=video --json
 
-    touchpoint decide --subscriber +13125550107 --trigger birthday --channel sms --dry-run --assume-now 2026-11-21T23:00:00-06:00
+    touchpoint decide --subscriber +14125550182 --trigger birthday --channel sms --dry-run --assume-now 2026-11-21T23:00:00-06:00
     """
 )
 @question_options

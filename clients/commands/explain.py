@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""Examples:
 
-    touchpoint explain --subscriber +13125550107 --trigger desk_open --channel desk
+    touchpoint explain --subscriber +14125550182 --trigger desk_open --channel desk
 
-    touchpoint explain --subscriber +13125550107 --trigger data_usage --channel sms --field used_mb=100.0 --json
+    touchpoint explain --subscriber +14125550182 --trigger data_usage --channel sms --field used_mb=100.0 --json
     """
 )
 @question_options

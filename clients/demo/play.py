@@ -15,7 +15,7 @@ from clients.outcomes import OutcomeClient, outcome
 from clients.subscribers import SubscriberClient
 from clients.target import Target
 
-CUSTOMER: Final = "+12015550100"
+CUSTOMER: Final = "+14125550182"
 APP_VISITS_MAX: Final = 12
 
 
