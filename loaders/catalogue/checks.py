@@ -136,9 +136,9 @@ def _check_period(gathered: Gathered, entry: Entry | None, what: str, reading: R
         return
     zone = home_zone(gathered)
     if instant_us(entry.get("from"), zone) >= instant_us(entry.get("until"), zone):
-        expected = f"{what}.until: expected an instant after from, {entry.get('from')}"
+        expected = f"{what}.until: expected an instant after from, {entry.get('from').isoformat()}"
         advice = "swap them, or mend one; until is not part of the period"
-        reading.problems.add(entry.at("until"), expected, shown(str(entry.get("until"))), advice)
+        reading.problems.add(entry.at("until"), expected, shown(entry.get("until").isoformat()), advice)
 
 
 def _check_offer(gathered: Gathered, offer: Entry, reading: Reading) -> None:

@@ -111,7 +111,7 @@ QUIET_HOURS: Final = Record(
         Field("classes", ListOf(Reference("channel class")), "Classes of channels that are silent.", required=True),
         Field("days", ListOf(Choice(*Day)), "Days on which it starts; holidays only as holiday.", default=list(Day)),
         Field("from", Clock(), "First minute.", required=True),
-        Field("to", Clock(), "End, exclusive; at or before the first minute: on the next day.", required=True),
+        Field("to", Clock(end=True), "End, exclusive; at or before the first minute: on the next day.", required=True),
     ),
 )
 
@@ -139,7 +139,12 @@ CAP: Final = Record(
         Field("target", ID, "Id of the one offer, campaign, category or channel; else each by itself."),
         Field("per", Choice(*CapPer), "One subscriber's events, or everybody's.", required=True),
         Field("counts", Choice(*CapEvent), "The event.", required=True),
-        Field("window", Either(Choice(WindowKind.LIFETIME), WINDOW), "How long an event counts.", required=True),
+        Field(
+            "window",
+            Either(Choice(WindowKind.LIFETIME, otherwise="a mapping with rolling or calendar"), WINDOW),
+            "How long an event counts.",
+            required=True,
+        ),
         Field("limit", Whole(0, 2**31 - 1), "Most events.", required=True),
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from loaders.catalogue.document import Scalar, parse_document
 from loaders.catalogue.files import read_files
 from loaders.catalogue.format import FILE, LISTS, REQUIRED
-from loaders.catalogue.problems import Place, shown
+from loaders.catalogue.problems import Place, a_kind, shown
 from loaders.catalogue.reading import WRONG, Entry, Reading
 from loaders.catalogue.records import WHOLE_FILE
 
@@ -120,4 +120,4 @@ def _look_up(gathered: Gathered, reading: Reading) -> None:
         known = gathered.ids[kind]
         if word not in known:
             advice = reading.problems.nearest(word, known, f"add that {kind}, or take the name out")
-            reading.problems.add(word.place, f"{what}: expected the id of a {kind}", shown(word), advice)
+            reading.problems.add(word.place, f"{what}: expected the id of {a_kind(kind)}", shown(word), advice)

@@ -7,7 +7,7 @@ import holidays
 from engine.catalogue.terms import CapPer, Scope, WindowKind
 from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX
 from loaders.catalogue.gather import Gathered
-from loaders.catalogue.problems import shown
+from loaders.catalogue.problems import a_kind, shown
 from loaders.catalogue.reading import Entry, Reading
 
 TOTAL_SCOPES: Final = (Scope.OFFER, Scope.CAMPAIGN, Scope.CATEGORY)
@@ -53,7 +53,7 @@ def _check_target(gathered: Gathered, cap: Entry, reading: Reading) -> None:
     known = gathered.ids[scope]
     if target not in known and not reading.incomplete:
         advice = reading.problems.nearest(target, known, f"add that {scope}, or take the target out")
-        expected = f"contact_policy.caps.target: expected the id of a {scope}"
+        expected = f"contact_policy.caps.target: expected the id of {a_kind(scope)}"
         reading.problems.add(target.place, expected, shown(target), advice)
 
 

@@ -81,6 +81,11 @@ class Problems:
             raise CatalogueErrors(sorted(self._kept), self.count - len(self._kept))
 
 
+def a_kind(kind: str) -> str:
+    """Return the kind of thing with its article."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
 def shown(text: str) -> str:
     """Return text as a message shows it: quoted, without control characters, cut to SHOWN_CHARS_MAX."""
     cut = text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX]

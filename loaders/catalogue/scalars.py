@@ -17,7 +17,7 @@ INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 EXACT: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]{1,9})?")
 SPAN: Final = re.compile(r"(?=[0-9])(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9})s)?")
-CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
+CLOCK: Final = "([01][0-9]|2[0-3]):([0-5][0-9])"
 DATE: Final = re.compile(r"(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}")
 INSTANT: Final = re.compile(DATE.pattern + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
@@ -149,7 +149,7 @@ class Whole(ScalarType):
     def __init__(self, low: int, high: int) -> None:
         self.low, self.high = low, high
         self.expected = f"a whole number from {low:,} to {high:,}"
-        self.advice = "write it in plain digits, without a leading zero or separators"
+        self.advice = "write digits only, without a leading zero, in that range"
 
     def parse(self, text: str) -> Any:
         if len(text) > NUMBER_CHARS_MAX or not INTEGER.fullmatch(text):
@@ -169,7 +169,7 @@ class Number(ScalarType):
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
         self.expected = f"a number from {low:,.10g} to {high:,.10g}"
-        self.advice = "write it in plain digits, with a point before the fraction"
+        self.advice = "write it like 12 or 9.90, in that range"
 
     def parse(self, text: str) -> Any:
         if len(text) > NUMBER_CHARS_MAX or not NUMBER.fullmatch(text):
@@ -183,6 +183,12 @@ class Number(ScalarType):
 
 class Exact(Number):
     """A number of a range with at most 9 digits after the point, as a Decimal that keeps its digits."""
+
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__(low, high)
+        digits = "with at most 9 digits after the point"
+        wide = high - low > 1 << 53
+        self.expected = f"a number of 64 bits {digits}" if wide else f"{self.expected} {digits}"
 
     def parse(self, text: str) -> Any:
         if len(text) > NUMBER_CHARS_MAX or not EXACT.fullmatch(text):
@@ -217,18 +223,21 @@ class Span(ScalarType):
 
 
 class Clock(ScalarType):
-    """A time of day in minutes after midnight, quoted or not."""
+    """A time of day in minutes after midnight, quoted or not; as an `end` also 24:00."""
 
-    expected = "a time of day from 00:00 to 24:00"
     advice = "write hours and minutes like 09:30"
 
+    def __init__(self, *, end: bool = False) -> None:
+        self.pattern = re.compile(CLOCK + "|24:00" if end else CLOCK)
+        self.expected = f"a time of day from 00:00 to {'24:00' if end else '23:59'}"
+
     def parse(self, text: str) -> Any:
-        if not CLOCK.fullmatch(text):
+        if not self.pattern.fullmatch(text):
             return WRONG
         return int(text[:2]) * 60 + int(text[3:])
 
     def schema(self) -> Json:
-        return {"type": "string", "pattern": f"^(?:{CLOCK.pattern})$"}
+        return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})$"}
 
 
 class Date(ScalarType):
@@ -268,9 +277,10 @@ class DateOrInstant(Date):
 class Choice(ScalarType):
     """One word of a closed set."""
 
-    def __init__(self, *members: StrEnum) -> None:
+    def __init__(self, *members: StrEnum, otherwise: str = "") -> None:
         self.members = {member.value: member for member in members}
-        self.expected = "one of " + ", ".join(self.members)
+        words = ", ".join(self.members)
+        self.expected = f"{words} or {otherwise}" if otherwise else f"one of {words}"
         self.advice = "write one of these words"
 
     def parse(self, text: str) -> Any:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import known_slots, offer_variables, schema_of, template_variables
+from engine.cel.conditions import compile_condition
 from engine.cel.errors import CelError
 from engine.templates import LENGTH_MAX, TemplateError, Variable, compile_template
-from loaders.catalogue.conditions import compile_condition
 from loaders.catalogue.gather import Gathered
 from loaders.catalogue.positions import place_in
 from loaders.catalogue.reading import Entry, Reading, Word
@@ -56,9 +56,9 @@ def _check_conditions(gathered: Gathered, catalogue: Catalogue, doubtful: set[st
             compile_condition(str(source), schema, known)
         except CelError as error:
             place = place_in(source.node, error.line, error.column)
-            reading.problems.add(
-                place, "campaigns.condition: expected CEL that can be compiled", error.message, "mend it"
-            )
+            was, _, do = error.message.partition("; ")
+            expected = "campaigns.condition: expected CEL that can be compiled"
+            reading.problems.add(place, expected, was, do or "mend it")
 
 
 def _texts(offer: Entry) -> Iterator[tuple[str, str, str, Word]]:
