@@ -17,6 +17,7 @@ from engine.cel.wire import by_id, bytes_of, double, fields, integer, message, t
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _REPORT = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _PACKAGE = "touchpoint_names"
+_MESSAGE = re.compile(rf"{_PACKAGE}\.M\d+")
 
 _CEL_TYPES = {
     SlotType.BOOL: "bool",
@@ -60,8 +61,8 @@ def _name_tree(names: dict[str, str]) -> Tree:
     return tree
 
 
-def _add_message(file: Any, name: str, tree: Tree) -> None:
-    """Add a message for `tree` and those below it to the FileDescriptorProto `file`."""
+def _add_message(file: Any, path: str, tree: Tree, messages: dict[str, str]) -> str:
+    """Add a message for `tree` and those below it to the FileDescriptorProto `file`; return its full name, a key of `messages`."""
     from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
     kinds = {
@@ -72,23 +73,29 @@ def _add_message(file: Any, name: str, tree: Tree) -> None:
         "list": Field.TYPE_STRING,
     }
     known = {"timestamp": ".google.protobuf.Timestamp", "duration": ".google.protobuf.Duration"}
-    made = file.message_type.add(name=name)
+    name = f"{_PACKAGE}.M{len(messages)}"
+    messages[name] = path
+    made = file.message_type.add(name=name.removeprefix(f"{_PACKAGE}."))
     made.options.deprecated_legacy_json_field_conflicts = True
     for number, (field, kind) in enumerate(tree.items(), 1):
         label = Field.LABEL_REPEATED if kind == "list" else Field.LABEL_OPTIONAL
         added = made.field.add(name=field, number=number, label=label, json_name=f"f{number}")
         if isinstance(kind, dict):
-            added.type, added.type_name = Field.TYPE_MESSAGE, f".{_PACKAGE}.{name}_{field}"
-            _add_message(file, f"{name}_{field}", kind)
+            added.type, added.type_name = (
+                Field.TYPE_MESSAGE,
+                "." + _add_message(file, f"{path}.{field}", kind, messages),
+            )
         elif kind in known:
             added.type, added.type_name = Field.TYPE_MESSAGE, known[kind]
         else:
             added.type = kinds[kind]
+    return name
 
 
 @lru_cache(maxsize=64)
-def _environment(schema: Schema) -> Any:
-    from cel_expr_python import cel
+def _environment(schema: Schema) -> tuple[Any, dict[str, str]]:
+    """Return the checker's environment for a schema, and the dotted names that its messages stand for."""
+    from cel_expr_python import cel  # type: ignore[import-untyped]
     from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, timestamp_pb2
 
     types = {
@@ -102,10 +109,10 @@ def _environment(schema: Schema) -> Any:
     file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto2")
     file.dependency.extend([timestamp_pb2.DESCRIPTOR.name, duration_pb2.DESCRIPTOR.name])
     variables = {}
+    messages: dict[str, str] = {}
     for name, kind in _name_tree(_declared(schema)).items():
         if isinstance(kind, dict):
-            _add_message(file, f"M_{name}", kind)
-            variables[name] = cel.Type(f"{_PACKAGE}.M_{name}")
+            variables[name] = cel.Type(_add_message(file, name, kind, messages))
         else:
             variables[name] = types[kind]
     pool = descriptor_pool.DescriptorPool()
@@ -115,7 +122,7 @@ def _environment(schema: Schema) -> Any:
         file.SerializeToString(),
     ):
         pool.AddSerializedFile(serialized)
-    return cel.NewEnv(pool, variables=variables)
+    return cel.NewEnv(pool, variables=variables), messages
 
 
 def nearest(name: str, names: list[str]) -> str:
@@ -124,16 +131,16 @@ def nearest(name: str, names: list[str]) -> str:
     return f" (nearest: {close[0]})" if close else ""
 
 
-def _complaint(report: str, source: str, names: list[str]) -> CelError:
+def _complaint(report: str, source: str, names: list[str], messages: dict[str, str]) -> CelError:
     """Return the first complaint of the compiler's report."""
     found = _REPORT.search(report)
     if not found:
         return CelError(f"{report.splitlines()[0]}; write a shorter or simpler condition", 1, 1, source)
     line, column, said = max(int(found[1]), 1), max(int(found[2]), 1), found[3].removesuffix(" [INVALID_ARGUMENT]")
-    said = said.replace(_PACKAGE + ".M_", "").replace(" (in container '')", "")
+    said = _MESSAGE.sub(lambda name: messages[name[0]], said).replace(" (in container '')", "")
     unknown = re.search(r"undefined field '(\w+)' not found in struct '([\w.]+)'|undeclared reference to '(\w+)'", said)
     if unknown:
-        name = unknown[3] or f"{unknown[2].replace('_', '.')}.{unknown[1]}"
+        name = unknown[3] or f"{unknown[2]}.{unknown[1]}"
         said = f"{said}{nearest(name, names)}; use a declared name"
     elif "no matching overload" in said:
         said = (
@@ -238,12 +245,12 @@ def _constant(data: bytes, offset: int, kind: str) -> Node:
 def parse(source: str, schema: Schema) -> Node:
     """Return the typed tree of `source`; raises CelError with the compiler's first complaint."""
     names = _declared(schema)
-    environment = _environment(schema)
+    environment, messages = _environment(schema)
     if "\x00" in source:
         raise error_at("a NUL character; remove it", source.index("\x00"), source)
     try:
         serialized = environment.compile(source).serialize()
     except (RuntimeError, UnicodeError) as error:
-        raise _complaint(str(error), source, sorted(names)) from None
+        raise _complaint(str(error), source, sorted(names), messages) from None
     decoder = _Decoder(bytes_of(message(serialized).get(2)), frozenset(names))
     return decoder.node(decoder.root)

@@ -22,28 +22,30 @@ from engine.dtypes.condition import (
 _COST = {LABELS_ALL: 0, LABELS_NONE: 0, FIXED: 1, KNOWN: 1, RANGE: 1, RANGE_DOUBLE: 1, RANGE_TEXT: 1, PROGRAM: 2}
 
 
-def lower_condition(
-    source: str, schema: Schema, known: frozenset[str] | None = None, *, strict: bool = True
-) -> Condition:
-    """Return the lowered condition; raises CelError. When not `strict`, constants that are always an error become that error."""
+def lower_condition(source: str, schema: Schema, known: frozenset[str] | None = None) -> Condition:
+    """Return the lowered condition; raises CelError."""
     tree = parse(source, schema)
-    emitter = Emitter(source, schema, known, strict=strict)
+    emitter = Emitter(source, schema, known, strict=True)
     if tree.type != "bool":
         emitter.refuse(tree, f"expected a condition, true or false, but it was {tree.type}; compare it with something")
-    cuts: list[int] = []
-    conjuncts = _conjuncts(tree, cuts)
-    slices = _slices(source, cuts)
-    assert len(slices) == len(conjuncts)
-    terms = [_term(emitter, node, text) for node, text in zip(conjuncts, slices, strict=True)]
-    return _finished(emitter, _merged(terms), "bool")
+    return _finished(emitter, _terms(emitter, tree), "bool")
 
 
-def lower_value(source: str, schema: Schema) -> Condition:
-    """Return an expression of any scalar type as one program; bool expressions too are better lowered by `lower_condition`."""
+def lower_expression(source: str, schema: Schema) -> Condition:
+    """Return a lowered expression of any scalar type: a bool as a condition, another as one program; constant errors are kept."""
     tree = parse(source, schema)
     emitter = Emitter(source, schema, None, strict=False)
+    if tree.type == "bool":
+        return _finished(emitter, _terms(emitter, tree), "bool")
     emitter.emit(tree)
     return _finished(emitter, [Term(PROGRAM, source, count=len(emitter.code))], tree.type)
+
+
+def _terms(emitter: Emitter, tree: Node) -> list[Term]:
+    cuts: list[int] = []
+    conjuncts = _conjuncts(tree, cuts)
+    slices = _slices(emitter.source, cuts)
+    return _merged([_term(emitter, node, text) for node, text in zip(conjuncts, slices, strict=True)])
 
 
 def _finished(emitter: Emitter, terms: list[Term], kind: str) -> Condition:

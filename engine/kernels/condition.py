@@ -141,10 +141,10 @@ def evaluate_condition(tables: ConditionTables, view: View, item: int, condition
     for term in range(first, tables.start[condition + 1]):
         status = evaluate_term(tables, view, item, term)
         if status == FALSE:
-            return (term - first) << 8
+            return int(term - first) << 8
         if (status == UNKNOWN and result != UNKNOWN) or (status == ERROR and result == TRUE):
             result = status
-            decided = term - first
+            decided = int(term - first)
     return decided << 8 | result
 
 
