@@ -1,12 +1,14 @@
 """SipHash-2-4 (Aumasson and Bernstein, Indocrypt 2012) over many texts at once: subscriber keys become 64-bit words that only the secret's owner can make."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
 
-_WORDS = types.UniTuple(types.uint64, 4)
+_WORDS: Any = types.UniTuple(types.uint64, 4)  # type: ignore[no-untyped-call]
 
 
 @kernel(types.uint64(types.uint64, types.uint64))

@@ -1,0 +1,148 @@
+"""A CSV or Parquet file as a stream of record batches with row numbers; memory is bounded by the batch, whatever the file.
+
+Cells of a CSV stay bytes: what a column must hold is decided by the mapping, cell by cell, so that one bad cell costs one row. DuckDB was
+rejected for this step: its typed reading rounds decimals, and its reject tables hold whole lines, keys too.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+BATCH_ROWS: Final = 1 << 16
+BLOCK_BYTES: Final = 4 << 20
+"""The longest line of a CSV."""
+
+
+class SourceError(Exception):
+    """A file that cannot be loaded at all: what is wrong, where, what to do. The base in use stays."""
+
+
+class CsvFormat(msgspec.Struct, frozen=True):
+    """How a CSV is written; always UTF-8, with a heading."""
+
+    delimiter: str = ","
+    quote: str = '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows, their numbers in the file, and how far into the file they reach (0 to 1)."""
+
+    table: pa.RecordBatch
+    rows: npt.NDArray[np.int64]
+    done: float
+
+
+BadRows = Callable[[int, int, int], None]
+"""Called with the number of a malformed row, the columns expected, and those found."""
+
+
+def source_columns(path: Path, form: CsvFormat) -> dict[str, pa.DataType]:
+    """Return the columns of the file with their types (bytes for all of a CSV's); raises SourceError."""
+    try:
+        if is_parquet(path):
+            schema = pq.read_schema(path)
+            names, kinds = list(schema.names), list(schema.types)
+        else:
+            names = _heading(path, form)
+            kinds = [pa.binary()] * len(names)
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read ({_first_line(error)})") from None
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path}: expected each column once, {', '.join(twice)} is there more than once; rename them in the file")
+    return dict(zip(names, kinds, strict=True))
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether the file is Parquet, by its name; everything else is read as CSV."""
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def read_batches(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -> Iterator[Batch]:
+    """Yield the given columns of the file in order; raises SourceError when it cannot be read on."""
+    try:
+        yield from _parquet(path, columns) if is_parquet(path) else _csv(path, form, columns, on_bad_row)
+    except (OSError, pa.ArrowException) as error:
+        reason = _first_line(error)
+        if "straddling" in reason:
+            reason = f"a line is longer than {BLOCK_BYTES} bytes, or a quote is never closed"
+        raise SourceError(f"{path}: cannot be read on ({reason}); mend the file and load it again") from None
+
+
+def _heading(path: Path, form: CsvFormat) -> list[str]:
+    with path.open("rb") as file:
+        head = file.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = head[: head.rfind(b"\n") + 1 or None].decode()
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode()
+    try:
+        names = next(csv.reader(io.StringIO(text), delimiter=form.delimiter, quotechar=form.quote, strict=True), [])
+    except csv.Error as error:
+        raise SourceError(f"{path}: expected a heading that names the columns ({error})") from None
+    if not names or not all(names):
+        raise SourceError(f"{path}: expected a heading in UTF-8 that names every column; add one")
+    return names
+
+
+def _parquet(path: Path, columns: list[str]) -> Iterator[Batch]:
+    with pq.ParquetFile(path, memory_map=True) as file:
+        total = max(file.metadata.num_rows, 1)
+        start = 0
+        for table in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            rows = np.arange(start + 1, start + 1 + table.num_rows, dtype=np.int64)
+            start += table.num_rows
+            yield Batch(table, rows, start / total)
+
+
+def _csv(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -> Iterator[Batch]:
+    bad: list[int] = []
+
+    def skip(row: Any) -> str:
+        bad.append(int(row.number))
+        on_bad_row(int(row.number), row.expected_columns, row.actual_columns)
+        return "skip"
+
+    size = max(path.stat().st_size, 1)
+    with path.open("rb") as file:
+        reader = pa_csv.open_csv(
+            file,
+            pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            pa_csv.ParseOptions(
+                delimiter=form.delimiter, quote_char=form.quote, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            pa_csv.ConvertOptions(
+                check_utf8=False, include_columns=columns, column_types=dict.fromkeys(columns, pa.binary()),
+                null_values=[], strings_can_be_null=False,
+            ),
+        )  # fmt: skip
+        number = 1
+        for table in reader:
+            rows, number = _numbers(table.num_rows, number, bad)
+            for start in range(0, table.num_rows, BATCH_ROWS):
+                part = table.slice(start, BATCH_ROWS)
+                yield Batch(part, rows[start : start + BATCH_ROWS], min(file.tell() / size, 1.0))
+
+
+def _numbers(count: int, last: int, bad: list[int]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the next `count` row numbers after `last` that are not those of malformed rows, and the last of them."""
+    candidates = np.arange(last + 1, last + 1 + count + len(bad), dtype=np.int64)
+    rows = candidates[~np.isin(candidates, bad)][:count]
+    last = int(rows[-1]) if count else last
+    bad[:] = [number for number in bad if number > last]
+    return rows, last
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).split("\n")[0][:200]
