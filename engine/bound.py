@@ -14,7 +14,8 @@ from engine.bound_rules import Candidate, bind_rules
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
 from engine.catalogue.model import Catalogue
-from engine.cel.conditions import BoundConditions, bind
+from engine.cel.bind import Bound as BoundConditions
+from engine.cel.bind import bind
 from engine.dtypes.ledger import LIFETIME
 from engine.dtypes.rules import Rules, WallClock, Work
 from engine.dtypes.view import View, new_view
@@ -63,7 +64,7 @@ class Bound:
         self.field_index = {"time": 0, **{f.id: n for n, f in enumerate(trigger_fields(catalogue), 1)}}
         self.binding = Binding(snapshot, base_schema_of(catalogue), overlay)
         self.conditions: BoundConditions = bind(
-            rulebook.conditions, self.binding.label_bits, self.binding.label_words, self.binding.dictionaries, self.binding.zone_names
+            rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
         self._clocks: list[Clock] = []
         self.clock_at(now_us)

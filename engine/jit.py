@@ -1,13 +1,15 @@
 """The one place that sets compile options; `kernel` compiles at import from an explicit signature, or leaves Python as it is when the JIT is off.
 
-The compile cache is a pickle, so code: its folder is private to the user and named by the digest of every kernel's source (Numba's own
-check looks at one file, not at the kernels that it calls), the versions and the CPU.
+The compile cache is a pickle, so code: its folder is private to the user. Each module's kernels lie below it by the digest of the module's
+source and of all that it imports (Numba's own check looks at one file, not at the kernels that it calls), the versions and the CPU.
 """
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -26,29 +28,47 @@ compiled_kernels: list[Any] = []
 """Every dispatcher made by `kernel`, so that a test can show that nothing is compiled after ready."""
 
 
-def _source_digest() -> str:
-    folder = Path(__file__).parent
+_IMPORT = re.compile(r"^(?:from|import) (engine[.\w]*)", re.MULTILINE)
+_FOLDER = Path(__file__).parent
+
+
+@cache
+def _sources(module: str) -> frozenset[Path]:
+    """Return the files of an engine module and of everything of the engine that it imports, directly or not."""
+    found: set[Path] = set()
+    wanted = [module]
+    while wanted:
+        name = wanted.pop()
+        path = _FOLDER.joinpath(*name.split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path not in found:
+            found.add(path)
+            wanted += _IMPORT.findall(path.read_text(encoding="utf-8"))
+    return frozenset(found)
+
+
+@cache
+def _digest(module: str) -> str:
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("kernels/**/*.py"), *folder.glob("dtypes/*.py"), folder / "jit.py", folder / "limits.py"]):
+    for path in sorted(_sources(module)):
         digest.update(path.read_bytes())
     for part in (numba.__version__, np.__version__, sys.version, llvmlite.binding.get_host_cpu_name()):
         digest.update(part.encode())
     return digest.hexdigest()[:16]
 
 
+@cache
 def cache_folder() -> Path:
-    """Return the private folder of compiled kernels, made with mode 0700; raises PermissionError when another user owns it."""
+    """Return the private folder of compiled kernels, made with mode 0700; raises PermissionError when another user can write it."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "touchpoint" / f"kernels-{_source_digest()}"
+    folder = base / "touchpoint" / "kernels"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{folder}: expected a folder that only this user can write, because compiled code is loaded from it; remove it")
+        raise PermissionError(
+            f"{folder}: expected a folder that only this user can write, because compiled code is loaded from it; remove it"
+        )
     return folder
-
-
-if COMPILED:
-    numba.config.CACHE_DIR = str(cache_folder())
 
 
 def read_only(dtype: Any, dimensions: int = 1) -> types.Array:
@@ -73,6 +93,8 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if COMPILED:
+            numba.config.CACHE_DIR = str(cache_folder() / _digest(function.__module__))
         dispatcher = numba.njit(
             list(signatures), nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner
         )(function)
