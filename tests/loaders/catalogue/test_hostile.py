@@ -100,7 +100,6 @@ def test_unknown_names_among_many_are_quick(tmp_path: Path) -> None:
     assert "write product_" in str(caught.value)
 
 
-
 def _loop(folder: Path) -> None:
     (folder / "a.yaml").symlink_to(folder / "b.yaml")
     (folder / "b.yaml").symlink_to(folder / "a.yaml")

@@ -91,7 +91,10 @@ def test_switches_and_defaults_of_campaigns(complete: Catalogue) -> None:
 
 
 def test_quiet_hours_quoted_or_not(complete: Catalogue) -> None:
-    windows = {item.id: (item.classes, item.days, item.from_minute, item.to_minute) for item in complete.contact_policy.quiet_hours}
+    windows = {
+        item.id: (item.classes, item.days, item.from_minute, item.to_minute)
+        for item in complete.contact_policy.quiet_hours
+    }
     week = (Day.MON, Day.TUE, Day.WED, Day.THU, Day.FRI)
     assert windows["night"] == (("message",), week, 21 * 60, 9 * 60)
     assert windows["weekend"] == (("message", "voice"), (Day.SAT, Day.SUN, Day.HOLIDAY), 18 * 60, 24 * 60)
@@ -103,7 +106,11 @@ def test_windows_of_caps(complete: Catalogue) -> None:
     assert caps["sms_week"].window == Window(kind=WindowKind.ROLLING, duration_us=7 * DAY_US)
     assert caps["each_offer"].window == Window(kind=WindowKind.WEEK, week_start=WeekDay.SUNDAY)
     assert caps["stock_phone"].window == Window(kind=WindowKind.LIFETIME)
-    assert (caps["stock_phone"].per, caps["stock_phone"].target, caps["each_offer"].target) == (CapPer.TOTAL, "phone_deal", None)
+    assert (caps["stock_phone"].per, caps["stock_phone"].target, caps["each_offer"].target) == (
+        CapPer.TOTAL,
+        "phone_deal",
+        None,
+    )
 
 
 def test_holidays_of_country_and_listed(complete: Catalogue) -> None:
