@@ -49,7 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     receive_bytes_max: Annotated[int, _about("largest message received, bytes", ge=4_096, le=67_108_864)] = 1_048_576
     queue_items_max: Annotated[int, _about("decisions that may wait; more are shed", ge=1, le=1_000_000)] = 16_384
     stream_in_flight_max: Annotated[int, _about("unanswered requests of one stream", ge=1, le=4_096)] = 256
-    contacts_max: Annotated[int, _about("contacts that the ledger has room for", ge=1, le=1_000_000_000)] = 1_000_000
+    contacts_max: Annotated[int, _about("contacts that the ledger has room for", ge=4, le=1_000_000_000)] = 1_000_000
+    outcomes_max: Annotated[int, _about("outcome ids remembered for 24 hours", ge=1, le=100_000_000)] = 1_000_000
+    overlay_subscribers_max: Annotated[
+        int, _about("subscribers with live changes between two snapshots", ge=1, le=100_000_000)
+    ] = 65_536
     answers_bytes_max: Annotated[int, _about("memory for remembered answers, bytes", ge=65_536)] = 268_435_456
 
     drain_notice_ms: Annotated[

@@ -1,0 +1,54 @@
+"""`python -m server.compiling <catalogue folder>`: a catalogue to a rulebook file's bytes on standard output, in a process of its own.
+
+Compiling takes CPU, and a busy thread would slow every decision down, so the server never does it itself. Exit 1 with the mistakes on standard error.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from engine.rulebook import RulebookError
+
+COMMAND = (sys.executable, "-m", "server.compiling")
+SECONDS_MAX = 120
+
+
+async def compiled(folder: Path) -> bytes:
+    """Return the rulebook's bytes of a catalogue folder, compiled in another process; raises RulebookError with every mistake."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, str(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            out, err = await process.communicate()
+    except (TimeoutError, asyncio.CancelledError):
+        process.kill()
+        await process.wait()
+        raise RulebookError(f"{folder}: compiling was given up after {SECONDS_MAX} s") from None
+    if process.returncode:
+        raise RulebookError(
+            err.decode(errors="replace").strip() or f"{folder}: compiling ended with {process.returncode}"
+        )
+    return out
+
+
+def main() -> None:
+    """Compile the folder that the command line names."""
+    from engine.cel.errors import CelError
+    from engine.rulebook import compile_rulebook, encode_rulebook
+    from loaders.catalogue.load import load_catalogue
+    from loaders.catalogue.problems import CatalogueErrors
+
+    try:
+        rulebook = compile_rulebook(load_catalogue(Path(sys.argv[1]), now_us=time.time_ns() // 1_000))
+    except (CatalogueErrors, CelError) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    sys.stdout.buffer.write(encode_rulebook(rulebook))
+
+
+if __name__ == "__main__":
+    main()

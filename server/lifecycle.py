@@ -1,0 +1,186 @@
+"""One server from settings to the last answer: open, bind, warm up, ready, reload, drain."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import uvloop
+from prometheus_client import CollectorRegistry
+from touchpoint.v1 import decision_service_pb2
+
+from server.clock import Clock, wall_us
+from server.decision_id import DecisionIds
+from server.decision_thread import CallInfo, DecisionThread
+from server.failure import Failure, RefusedError
+from server.figures import Figures, FiguresCollector, memory_bytes
+from server.front import DecisionFront
+from server.gate import Gate
+from server.grpcio_front import GrpcioFront
+from server.logs import log, set_up
+from server.management import Management
+from server.reloading import Reloading, reload_response, reload_rpc
+from server.rpcs import Rpcs
+from server.security import Tokens, check_exposure, is_local
+from server.settings import Settings
+from server.stores import Stores, new_engine, open_stores, secret_of
+from server.subscriber_hashes import SubscriberHashes
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""
+WARM_UP_PAIRS_MAX: Final = 256
+
+
+class Serving(NamedTuple):
+    """What a started server serves, and where."""
+
+    port: int
+    """0 on a Unix socket."""
+    management_port: int
+    """0 when there is none."""
+    catalogue: str
+    generation: int
+    base_version: str
+    subscribers: int
+    candidates: int
+
+
+class Server:
+    """One server process's parts; `start`, then `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Check what can be checked before anything is opened; raises SettingsError."""
+        check_exposure(settings)
+        self._settings = settings
+        self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
+        self._secret = secret_of(settings)
+        self._unready = "loading"
+        self._management: Management | None = None
+
+    async def start(self) -> Serving:
+        """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError."""
+        registry = CollectorRegistry()
+        if self._settings.management_listen:
+            self._management = Management(registry, lambda: self._unready)
+            await self._management.start(self._settings.management_listen)
+        stores = await open_stores(self._settings, self._secret)
+        self._compose(stores)
+        registry.register(
+            FiguresCollector(self.decisions.figures, self._gauges, lambda: dict(self.thread.load.batch_items))
+        )
+        self.thread.start()
+        await self.grpc.start()
+        await self.grpc.ready()
+        self._unready = ""
+        if self._settings.management_listen and not is_local(self._settings.management_listen):
+            log().warning("the management port is open beyond loopback", listen=self._settings.management_listen)
+        engine = self.decisions.engine
+        return Serving(
+            port=self.grpc.port if not self._settings.listen.startswith("unix:") else 0,
+            management_port=self._management.port if self._management else 0,
+            catalogue=engine.rulebook.catalogue.id,
+            generation=engine.generation.number,
+            base_version=engine.snapshot.version,
+            subscribers=engine.snapshot.manifest.rows,
+            candidates=len(engine.bound.candidates),
+        )
+
+    async def stop(self) -> None:
+        """Say not ready, go on for the notice time, refuse new calls, let those under way end, stop."""
+        self._unready = "draining"
+        await self.grpc.drain()
+        await self.thread.stop()
+        if self._management:
+            await self._management.stop()
+
+    async def reload(self) -> None:
+        """Reload as SIGHUP asks; how it ended is logged and in the status."""
+        try:
+            await self.reloading.reload(self.decisions, self.thread)
+        except RefusedError:
+            return
+
+    def _compose(self, stores: Stores) -> None:
+        settings, clock = self._settings, Clock()
+        engine = new_engine(stores, settings, wall_us())
+        hashes = SubscriberHashes(stores.keys, self._secret)
+        ids = DecisionIds(self._secret, settings.shard)
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures())
+        warm_up(self.decisions)
+        self.reloading = Reloading(settings, self._secret, stores)
+        rpcs = Rpcs(self.decisions, settings.shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
+        self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
+        rpcs.load = self.thread.load
+        slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
+        self.grpc = GrpcioFront(self.thread, Gate(self._tokens), settings, rpcs.table(), slow)
+
+    async def _reload_rpc(self, payload: bytes, _info: CallInfo) -> bytes:
+        reload_rpc(payload)
+        return reload_response(*await self.reloading.reload(self.decisions, self.thread))
+
+    def _gauges(self) -> dict[str, float]:
+        """Return what is measured when asked for; read from another thread than writes it, so each figure stands for itself."""
+        engine, load = self.decisions.engine, self.thread.load
+        return {
+            "queue_depth_items": load.waiting_items,
+            "shed_items": load.shed_items,
+            "dropped_items": load.dropped_items,
+            "memory_bytes": memory_bytes(),
+            "rulebook_generation": engine.generation.number,
+            "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
+            "base_subscribers": engine.snapshot.manifest.rows,
+            "clock_confirmed": float(self.decisions.clock.trusted),
+            **{f"ledger_{name}": float(value) for name, value in engine.ledger.statistics().items()},
+        }
+
+
+def warm_up(front: DecisionFront) -> None:
+    """Decide a dry run for every trigger and channel, and explain one, so that nothing is compiled or loaded for the first caller."""
+    catalogue = front.engine.rulebook.catalogue
+    pairs = [(trigger.id, channel.id) for trigger in catalogue.triggers for channel in catalogue.channels]
+    payloads = []
+    for number, (trigger, channel) in enumerate(pairs[:WARM_UP_PAIRS_MAX]):
+        request = decision_service_pb2.DecideRequest(
+            request_id=f"warm-up-{number}", subscriber="1234567890", channel=channel, dry_run=True, explain=number == 0
+        )
+        request.trigger.type = trigger
+        payloads.append(request.SerializeToString())
+    outcomes = front.decide_batch(payloads, [CallInfo("warm-up", 0)] * len(payloads))
+    failed = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
+    assert not failed, failed
+    front.figures = Figures()
+
+
+def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT, reloading on SIGHUP; `announce` is called once ready.
+
+    Raises SettingsError, RulebookError, SnapshotError, OSError when it cannot start.
+    """
+    set_up(settings.log_style, settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    reloads: set[asyncio.Task[Any]] = set()
+    server = Server(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    started = asyncio.create_task(server.start())
+    await asyncio.wait((started, asyncio.ensure_future(stopping.wait())), return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        started.cancel()
+        return
+    serving = started.result()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(server.reload())))
+    log().info("ready", **serving._asdict())
+    announce(serving)
+    await stopping.wait()
+    log().info("draining")
+    await server.stop()
+    log().info("stopped")
