@@ -81,8 +81,10 @@ def writable(dtype: Any, dimensions: int = 1) -> types.Array:
     return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C")
 
 
-def bundle(cls: type, *fields: Any) -> types.NamedTuple:
+def bundle(cls: type, *fields: Any) -> Any:
     """Return the type of the NamedTuple `cls` whose fields have the given types, in order."""
+    if len(set(fields)) == 1:
+        return types.NamedUniTuple(fields[0], len(fields), cls)
     return types.NamedTuple(fields, cls)
 
 
