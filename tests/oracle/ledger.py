@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.oracle.numbers import DAY_US, MINUTE_US
+from tests.oracle.retention import LATE_US, Retention
 
 REMEMBERED_US = DAY_US
 """How long answers and outcome ids are remembered."""
@@ -60,6 +61,7 @@ class Ledger:
 
     def __init__(self, contacts_max: int) -> None:
         self.contacts_max = contacts_max
+        self.retention = Retention()
         self.now_us = 0
         self.next_decision = 1
         self.of_subscriber: dict[int, list[Contact]] = {}
@@ -77,7 +79,24 @@ class Ledger:
                     expire(contact)
 
     def contacts(self, subscriber: int) -> list[Contact]:
-        return self.of_subscriber.get(subscriber, [])
+        """The subscriber's contacts that still matter."""
+        return [contact for contact in self.of_subscriber.get(subscriber, []) if self.matters(contact)]
+
+    def matters(self, contact: Contact) -> bool:
+        """Whether some rule may still ask for the contact, or an outcome still come to it."""
+        if contact.live or self.now_us < contact.expires_us + LATE_US:
+            return True
+        happened = contact.events | {"decided": contact.granted_us}
+        ends = [
+            None if length_us is None else happened[event] + length_us
+            for event, length_us in self.retention.cool_downs.items()
+            if event in happened
+        ]
+        if contact.counts:
+            ends += [
+                happened[event] + length_us for event, length_us in self.retention.counted.items() if event in happened
+            ]
+        return any(end is None or self.now_us < end for end in ends)
 
     def room(self, subscriber: int) -> int:
         """How many more contacts the subscriber may be given."""
@@ -98,7 +117,8 @@ class Ledger:
         return number
 
     def find(self, decision: int, rank: int) -> Contact | None:
-        return next((c for c in self.of_decision.get(decision, []) if c.rank == rank), None)
+        contacts = self.of_decision.get(decision, [])
+        return next((c for c in contacts if c.rank == rank and self.matters(c)), None)
 
     def forget(self, subscriber: int) -> None:
         """Drop the subscriber's contacts; open holds are released, what happened stays in the totals."""

@@ -8,6 +8,7 @@ from tests.oracle.catalogue import Catalogue
 from tests.oracle.decide import Answer, Case, Request, Verdict, answer, consent_stop, stop_invalid, zones_of
 from tests.oracle.ledger import REMEMBERED_US, Contact, Ledger, Outcome
 from tests.oracle.quiet import QuietHours
+from tests.oracle.retention import retention_of
 from tests.oracle.subscribers import Subscriber
 
 
@@ -27,10 +28,10 @@ class Oracle:
     """The decision server in plain Python."""
 
     def __init__(self, catalogue: Catalogue, subscribers: list[Subscriber], contacts_max: int = 256) -> None:
+        self.ledger = Ledger(contacts_max)
         self.edit(catalogue)
         self.subscribers = {subscriber.hash: subscriber for subscriber in subscribers}
         self.erased: set[int] = set()
-        self.ledger = Ledger(contacts_max)
         self.clock_trusted = True
         self.remembered: dict[tuple[str, int], tuple[Request, Answer, int]] = {}
 
@@ -38,6 +39,7 @@ class Oracle:
         """An edited catalogue binds the next decision; the ledger stays as it is."""
         self.catalogue = catalogue
         self.quiet = QuietHours(catalogue)
+        self.ledger.retention = retention_of(catalogue)
 
     def decide_batch(self, requests: list[Request]) -> list[Answer]:
         """A batch behaves as its items one after the other."""

@@ -188,14 +188,17 @@ def random_offer(rng: Random, shape: Shape, number: int, channels: list[Plain]) 
 
 def random_campaign(rng: Random, shape: Shape, number: int, labels: list[Plain], offers: list[Plain]) -> Plain:
     full, tied = shape.profile == "full", shape.profile == "ties"
-    count = len(offers) if full else rng.randint(1, min(6, len(offers)))
+    chosen = rng.sample(offers, len(offers) if full else rng.randint(1, min(6, len(offers))))
+    channels = random_channel_names(rng, shape)
+    chosen = [offer for offer in chosen if set(channels) <= set(offer["content"])] or chosen[:1]
     plain: Plain = {
         "id": f"campaign_{number}",
         "state": "live" if full or rng.random() < 0.9 else rng.choice(["draft", "paused", "ended"]),
         "triggers": sorted(TRIGGERS) if full else sorted(rng.sample(sorted(TRIGGERS), rng.randint(1, 3))),
-        "channels": ["desk", "sms", "ussd"] if full else random_channel_names(rng, shape),
+        "channels": [name for name in channels if all(name in offer["content"] for offer in chosen)]
+        or sorted(chosen[0]["content"]),
         "purpose": "service" if full else rng.choice(["marketing", "service"]),
-        "offers": [offer["id"] for offer in rng.sample(offers, count)],
+        "offers": [offer["id"] for offer in chosen],
         "lever": 1.0 if tied else rng.choice([1.0, 1.0, 0.5, 3.0]),
         "control_share": rng.choice([0.0, 0.3, 0.5, 1.0])
         if shape.profile == "control"
@@ -212,6 +215,8 @@ def random_campaign(rng: Random, shape: Shape, number: int, labels: list[Plain],
 
 def random_channel_names(rng: Random, shape: Shape) -> list[str]:
     """Where quiet hours matter, messages more often."""
+    if shape.profile == "full":
+        return ["desk", "sms", "ussd"]
     names = rng.sample(["desk", "sms", "ussd"], rng.choice([1, 2, 3]))
     return names if shape.profile != "quiet" else sorted({*names, "sms"})
 

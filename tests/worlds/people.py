@@ -43,6 +43,14 @@ def random_row(rng: Random, key: str, catalogue: Plain, start_us: int) -> Row:
     )
 
 
+def random_rows(rng: Random, catalogue: Plain, start_us: int) -> list[Row]:
+    """Six subscribers. Every plan occurs, because a live change may name only texts that the base has."""
+    rows = [random_row(rng, f"customer {number}", catalogue, start_us) for number in range(6)]
+    for row, plan in zip(rows, PLANS, strict=False):
+        row.attributes["plan"] = plan
+    return rows
+
+
 def random_zone(rng: Random, zones: list[str]) -> str | None:
     drawn = rng.random()
     if drawn < 0.2:

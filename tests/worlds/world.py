@@ -6,16 +6,15 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from engine.base.keys import SubscriberKeys
+from tests.engine.base.world import KEYS
 from tests.oracle.catalogue import read_catalogue
 from tests.oracle.clock import instant_of
 from tests.oracle.numbers import DAY_US, HOUR_US, SECOND_US
 from tests.oracle.oracle import Oracle
 from tests.worlds.catalogues import COUNTRIES, Plain, Shape, random_catalogue, random_shape
 from tests.worlds.commands import Command
-from tests.worlds.people import FOREIGN_ZONES, Row, random_row, subscriber
+from tests.worlds.people import FOREIGN_ZONES, Row, random_rows, subscriber
 
-KEYS = SubscriberKeys(b"a secret of 16 b")
 CONTACTS_MAX = 256
 
 
@@ -78,8 +77,7 @@ def bare_world(seed: int) -> World:
     rng = Random(f"world {seed}")
     shape = random_shape(rng, random_start(rng))
     catalogue = random_catalogue(rng, shape)
-    rows = [random_row(rng, f"customer {number}", catalogue, shape.start_us) for number in range(6)]
-    return World(seed, shape, catalogue, rows)
+    return World(seed, shape, catalogue, random_rows(rng, catalogue, shape.start_us))
 
 
 def oracle_of(world: World) -> Oracle:

@@ -1,0 +1,190 @@
+"""Plays a script's commands on the real engine, and puts its answers into the oracle's words."""
+
+import struct
+from dataclasses import asdict, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.base.changes import Change
+from engine.base.overlay import Overlay
+from engine.base.schema import base_schema_of
+from engine.batch import DRY_RUN, Batch, Decisions
+from engine.engine import Engine
+from engine.ledger.answers import RingAnswers
+from engine.ledger.memory import MemoryLedger
+from engine.ledger.port import OutcomeKind, OutcomeResult, Outcomes
+from engine.limits import NEVER_US
+from engine.reasons import Reason
+from engine.rulebook import Rulebook, compile_rulebook
+from loaders.catalogue import load_catalogue
+from tests.oracle.decide import Answer, Request
+from tests.oracle.ledger import Outcome
+from tests.oracle.oracle import HandOff
+from tests.worlds.catalogues import Plain
+from tests.worlds.commands import (
+    CheckHandOff,
+    Command,
+    Decide,
+    Edit,
+    Explain,
+    Forget,
+    Record,
+    SetAttribute,
+    SetConsent,
+    SetLabel,
+    TrustClock,
+)
+from tests.worlds.files import write_base, write_catalogue
+from tests.worlds.world import KEYS, World, hash_of
+
+
+def digest(*parts: Any) -> int:
+    """64 bits of whatever the parts say."""
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
+
+
+class EngineDriver:
+    """One engine in one world."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.folder = folder
+        self.edits = 0
+        rulebook = self.rulebook(world.catalogue, world.shape.start_us)
+        schema = base_schema_of(rulebook.catalogue)
+        snapshot = write_base(folder / "base", schema, world.rows, KEYS, world.shape.start_us)
+        ledger = MemoryLedger(4096, RingAnswers(1 << 24), outcomes_max=4096)
+        self.engine = Engine(rulebook, snapshot, Overlay(64, 512), ledger, world.shape.start_us)
+
+    def rulebook(self, plain: Plain, now_us: int) -> Rulebook:
+        folder = self.folder / f"catalogue_{self.edits}"
+        write_catalogue(folder, plain)
+        return compile_rulebook(load_catalogue(folder, now_us=now_us))
+
+    def play(self, command: Command) -> Any:
+        """Do what the command says; answers are those of tests.worlds.play.play."""
+        match command:
+            case Decide(requests):
+                return self.decide(list(requests))
+            case Explain(request):
+                return self.explain(request)
+            case Record(outcome, subscriber, now_us):
+                return self.record(outcome, subscriber, now_us)
+            case CheckHandOff(decision, rank, subscriber, now_us):
+                found = self.engine.check_hand_off((subscriber, decision, rank), now_us)
+                until = None if found.not_before_us == NEVER_US else found.not_before_us
+                unnamed = "OFFERED" if found.verdict.name == "YES" else "HOLD_ENDED"
+                return HandOff(found.verdict.name.lower(), found.reason.name if found.reason else unnamed, until)
+            case _:
+                return self.change(command)
+
+    def change(self, command: Command) -> None:
+        match command:
+            case SetLabel(key, label, present, now_us):
+                self.update(key, Change(at_us=now_us, labels={label: present}))
+            case SetAttribute(key, attribute, value, now_us):
+                self.update(key, Change(at_us=now_us, attributes={attribute: value}))
+            case SetConsent(key, purpose, channel, granted, now_us):
+                said = "granted" if granted else "refused"
+                self.update(key, Change(at_us=now_us, consent={f"{purpose}/{channel}": said}))
+            case Forget(key, _):
+                self.engine.forget(hash_of(key))
+            case Edit(catalogue, now_us):
+                self.edits += 1
+                self.engine.swap_rulebook(self.rulebook(catalogue, now_us), now_us)
+            case TrustClock(trusted):
+                self.engine.push_stopped = not trusted
+
+    def update(self, key: str, change: Change) -> None:
+        self.engine.update(hash_of(key), change)
+
+    def batch(self, requests: list[Request]) -> Batch:
+        batch = self.engine.new_batch(len(requests))
+        self.engine.bound.conditions.interner.reset_if_needed(len(requests))
+        batch.count = len(requests)
+        for row, request in enumerate(requests):
+            body = replace(request, now_us=0)
+            batch.request[row] = (digest(request.id, request.subscriber), digest(request.subscriber, request.id))
+            batch.body[row] = digest(asdict(body))
+            batch.subscriber[row] = request.subscriber
+            batch.trigger[row] = self.engine.bound.trigger_index[request.trigger]
+            batch.channel[row] = self.engine.bound.channel_index[request.channel]
+            batch.offers_max[row] = request.offers_max
+            batch.flags[row] = DRY_RUN if request.dry_run else 0
+            batch.now_us[row] = request.now_us
+            for name, value in request.fields:
+                self.fill(batch, row, name, value)
+        return batch
+
+    def fill(self, batch: Batch, row: int, name: str, value: Any) -> None:
+        """Trigger fields of the worlds: doubles, strings and whole numbers."""
+        bound = self.engine.bound
+        at = bound.field_index[name]
+        if isinstance(value, str):
+            value = bound.conditions.interner.intern(bound.field_slot + at, value)
+        elif isinstance(value, float):
+            value = struct.unpack("<q", struct.pack("<d", value))[0]
+        batch.field_values[row, at] = value
+        batch.field_known[row, at] = 1
+
+    def decide(self, requests: list[Request]) -> list[Answer]:
+        decisions = self.engine.decide(self.batch(requests), render)
+        return [self.answer(decisions, row) for row in range(len(requests))]
+
+    def explain(self, request: Request) -> tuple[Answer, dict[tuple[str, str], tuple[str, int | None, str]]]:
+        """The answer, and reason, until and cap by candidate."""
+        explanation = self.engine.explain(self.batch([request]))
+        verdicts = {
+            self.pair(found.candidate): (found.reason.name, instant(found.until_us), found.cap)
+            for found in explanation.candidates
+        }
+        return self.answer(explanation.decisions, 0), verdicts
+
+    def pair(self, candidate: int) -> tuple[str, str]:
+        found = self.engine.bound.candidates[candidate]
+        return found.campaign.id, found.offer.id
+
+    def answer(self, decisions: Decisions, row: int) -> Answer:
+        if decisions.conflict[row]:
+            assert decisions.conflict[row] == 1, "the memory of answers is large enough"
+            return Answer("", 0, conflict=True)
+        kept = decisions.replay[row]
+        if kept is not None:
+            return Answer("", 0, decision=int(kept), replayed=True)
+        count, would = int(decisions.chosen_count[row]), int(decisions.would_be_count[row])
+        return Answer(
+            reason=Reason(int(decisions.reason[row])).name,
+            now_us=int(decisions.now_us[row]),
+            decision=int(decisions.decision[row]),
+            chosen=[self.pair(int(c)) for c in decisions.chosen[row, :count]],
+            scores=[float(s) for s in decisions.score[row, :count]],
+            expires_us=int(decisions.expires_us[row]),
+            not_before_us=int(decisions.not_before_us[row]),
+            deadline_us=int(decisions.deadline_us[row]),
+            next_allowed_us=instant(int(decisions.next_allowed_us[row])),
+            stages=[int(n) for n in decisions.stages[row]],
+            would_be=[self.pair(int(c)) for c in decisions.would_be[row, :would]],
+        )
+
+    def record(self, outcome: Outcome, subscriber: int, now_us: int) -> str:
+        outcomes = Outcomes(
+            outcome=np.array([[digest(outcome.id), digest("again", outcome.id)]], np.uint64),
+            body=np.array([digest(asdict(outcome))], np.uint64),
+            subscriber=np.array([subscriber], np.uint64),
+            decision=np.array([outcome.decision], np.uint64),
+            rank=np.array([outcome.rank], np.uint8),
+            kind=np.array([OutcomeKind[outcome.kind.upper()]], np.uint8),
+            event_us=np.array([outcome.event_us], np.int64),
+        )
+        return OutcomeResult(int(self.engine.record(outcomes, now_us)[0])).name
+
+
+def instant(at_us: int) -> int | None:
+    return None if at_us == NEVER_US else at_us
+
+
+def render(batch: Batch, decisions: Decisions, item: int) -> bytes:
+    """What is remembered of an answer: its decision's number."""
+    return str(int(decisions.decision[item])).encode()
