@@ -20,6 +20,7 @@ SPAN: Final = re.compile(r"(?=[0-9])(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9
 CLOCK: Final = "([01][0-9]|2[0-3]):([0-5][0-9])"
 DATE: Final = re.compile(r"(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}")
 INSTANT: Final = re.compile(DATE.pattern + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 
 
@@ -75,9 +76,7 @@ class Text(ScalarType):
         self.advice = "write some text"
 
     def parse(self, text: str) -> Any:
-        if not text.strip() or len(text) > self.chars_max:
-            return WRONG
-        return WRONG if any((ord(c) < 32 and c not in "\n\t") or ord(c) == 127 for c in text) else text
+        return WRONG if not text.strip() or len(text) > self.chars_max or CONTROL.search(text) else text
 
     def read(self, node: Node, what: str, reading: Reading) -> Any:
         value = super().read(node, what, reading)
