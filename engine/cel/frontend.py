@@ -16,6 +16,7 @@ from engine.cel.wire import by_id, bytes_of, double, fields, integer, message, t
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _REPORT = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+_FOREIGN = re.compile("[\x00\ud800-\udfff]")
 _PACKAGE = "touchpoint_names"
 _MESSAGE = re.compile(rf"{_PACKAGE}\.M\d+")
 
@@ -246,11 +247,12 @@ def parse(source: str, schema: Schema) -> Node:
     """Return the typed tree of `source`; raises CelError with the compiler's first complaint."""
     names = _declared(schema)
     environment, messages = _environment(schema)
-    if "\x00" in source:
-        raise error_at("a NUL character; remove it", source.index("\x00"), source)
+    foreign = _FOREIGN.search(source)
+    if foreign:
+        raise error_at(f"character {foreign[0]!a} is no Unicode text; remove it", foreign.start(), source)
     try:
         serialized = environment.compile(source).serialize()
-    except (RuntimeError, UnicodeError) as error:
+    except RuntimeError as error:
         raise _complaint(str(error), source, sorted(names), messages) from None
     decoder = _Decoder(bytes_of(message(serialized).get(2)), frozenset(names))
     return decoder.node(decoder.root)
