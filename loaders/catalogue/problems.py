@@ -45,8 +45,8 @@ class CatalogueErrors(Exception):  # noqa: N818 - it holds many
 
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems]
-        if self.more:
-            lines.append(f"and {self.more} more")
+        if len(lines) >= PROBLEMS_MAX:
+            lines.append(f"and {self.more} more" if self.more else "and perhaps more, which show when these are mended")
         return "\n".join(lines)
 
 
@@ -58,15 +58,20 @@ class Problems:
         self._kept: list[Problem] = []
         self._comparisons = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is kept, so that costly checks may stop."""
+        return len(self._kept) >= PROBLEMS_MAX
+
     def add(self, place: Place, what: str, was: str, do: str) -> None:
         """Note one mistake."""
         self.count += 1
-        if len(self._kept) < PROBLEMS_MAX:
+        if not self.full:
             self._kept.append(Problem(*place, what, was, do))
 
     def nearest(self, word: str, names: Iterable[str], otherwise: str) -> str:
         """Return what to do about an unknown word: the name nearest to it, or `otherwise`."""
-        if len(self._kept) >= PROBLEMS_MAX:
+        if self.full:
             return otherwise
         candidates = sorted(names)
         self._comparisons += len(candidates)

@@ -16,7 +16,8 @@ from loaders.catalogue.reading import Entry, Reading, Word
 def check_texts(gathered: Gathered, catalogue: Catalogue, reading: Reading) -> None:
     """Note the mistakes of conditions and messages.
 
-    A text that names something which is itself wrong is passed over until that is mended, so that nothing is blamed in vain.
+    A text that names something which is itself wrong is passed over until that is mended, so that nothing is blamed in
+    vain; once PROBLEMS_MAX mistakes are known, no more texts are compiled.
     """
     if reading.incomplete:
         return
@@ -47,7 +48,7 @@ def _check_conditions(gathered: Gathered, catalogue: Catalogue, doubtful: set[st
     triggers = {trigger.id for trigger in catalogue.triggers}
     for entry in gathered.entries("campaigns"):
         source: Word | None = entry.get("condition")
-        if source is None or _names_any(source, doubtful):
+        if source is None or reading.problems.full or _names_any(source, doubtful):
             continue
         campaign = campaigns.get(entry.id)
         sure = campaign is not None and triggers.issuperset(campaign.triggers)
@@ -79,7 +80,7 @@ def _check_templates(gathered: Gathered, catalogue: Catalogue, doubtful: set[str
         if product is None:
             continue
         for kind, channel, language, source in _texts(gathered.ids["offer"][offer.id]):
-            if _names_any(source, doubtful):
+            if reading.problems.full or _names_any(source, doubtful):
                 continue
             own = offer_variables(offer, product, (language, *catalogue.languages, *product.name))
             length_max = lengths.get(channel, LENGTH_MAX) if kind == "content" else LENGTH_MAX

@@ -87,6 +87,17 @@ def test_thousand_mistakes_bounded(tmp_path: Path) -> None:
     assert str(errors).splitlines()[-1] == f"and {errors.more} more"
 
 
+def test_thousands_of_wrong_conditions_are_quick(tmp_path: Path) -> None:
+    for path in COMPLETE.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    campaign = "state: live, triggers: [data_usage], channels: [sms], purpose: marketing, offers: [data_20g_new]"
+    lines = [f"  - {{id: c{n}, {campaign}, condition: subscriber.calls > 1.5 && not_there}}\n" for n in range(9_000)]
+    (tmp_path / "z.yaml").write_text("campaigns:\n" + "".join(lines))
+    errors = _errors(tmp_path)
+    assert errors.problems[-1].line == PROBLEMS_MAX + 1
+    assert str(errors).endswith("\nand perhaps more, which show when these are mended")
+
+
 def test_unknown_names_among_many_are_quick(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("".join(["products:\n", *(
         f"  - {{id: product_{n}, name: {{en: A}}, price: 1, category: c}}\n" for n in range(15_000)
