@@ -91,6 +91,8 @@ def bundle(cls: type, *fields: Any) -> Any:
 def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk.
 
+    Without Numba's runtime: a kernel that allocated would not compile, and passing arrays on costs no reference counts.
+
     An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, which for wide bundles takes longer to compile than the body.
     """
 
@@ -98,7 +100,14 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
         if COMPILED:
             numba.config.CACHE_DIR = str(cache_folder() / _digest(function.__module__))
         dispatcher = numba.njit(
-            list(signatures), nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner
+            list(signatures),
+            nogil=True,
+            cache=True,
+            error_model="numpy",
+            no_cpython_wrapper=inner,
+            no_cfunc_wrapper=True,
+            forceinline=inner,
+            _nrt=False,
         )(function)
         compiled_kernels.append(dispatcher)
         return cast(Callable[P, R], dispatcher)

@@ -135,7 +135,8 @@ def answer_item(run: Run, item: int, answers: Answers) -> None:
         withhold(run, item, count, answers)
         picked = choose(run, item, False)
         answers.chosen_count[item] = picked
-        answers.chosen[item, :picked] = run.work.seats[:picked]
+        for at in range(picked):
+            answers.chosen[item, at] = run.work.seats[at]
     else:
         stop_for_quiet(run, item, count)
     summarize(run, item, count, answers)
