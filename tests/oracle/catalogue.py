@@ -59,8 +59,8 @@ class Campaign:
     channels: frozenset[str]
     purpose: str
     offers: tuple[str, ...]
-    condition: list[Any] | None
-    """A tree of tests.oracle.condition; None: everybody."""
+    condition: str | None
+    """In CEL; None: everybody."""
     control_share: float
     lever: float
     obeys_caps: bool

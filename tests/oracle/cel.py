@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from tests.oracle.cel_syntax import Tree, parse
+from tests.oracle.clock import zone_info
 
 SECOND: Final = 10**9
 INTS: Final = range(-(2**63), 2**63)
@@ -210,7 +210,7 @@ def zone_offset(utc: datetime, zone: str) -> timedelta:
     day = timedelta(days=1)
     inside = min(max(utc, datetime.min + day), datetime.max - day)
     try:
-        offset = inside.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).utcoffset()
+        offset = inside.replace(tzinfo=UTC).astimezone(zone_info(zone)).utcoffset()
     except (KeyError, ValueError, OSError):
         raise FailedError from None
     assert offset is not None

@@ -1,13 +1,21 @@
-"""Local wall clocks and calendars, asked of zoneinfo one instant at a time."""
+"""Local wall clocks and calendars, asked of zoneinfo one instant at a time, with the pinned tzdata and not the host's."""
 
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from tests.oracle.numbers import SECOND_US
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@cache
+def zone_info(zone: str) -> ZoneInfo:
+    """The zone of an IANA name."""
+    with files("tzdata").joinpath("zoneinfo", *zone.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, zone)
 
 
 def utc(instant_us: int) -> datetime:
@@ -22,7 +30,7 @@ def instant_of(moment: datetime) -> int:
 
 def wall_clock(instant_us: int, zone: str) -> datetime:
     """What the clock on the wall of the zone shows: a naive date-time."""
-    return utc(instant_us).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return utc(instant_us).astimezone(zone_info(zone)).replace(tzinfo=None)
 
 
 def local_day(instant_us: int, zone: str) -> int:
@@ -34,7 +42,7 @@ def local_day(instant_us: int, zone: str) -> int:
 def midnight(day: date, zone: str) -> int:
     """The first instant of the local date: its midnight (the first, of two), or, when the clock skips midnight, the end of the skip."""
     wall = datetime(day.year, day.month, day.day)
-    found = instant_of(wall.replace(tzinfo=ZoneInfo(zone), fold=0))
+    found = instant_of(wall.replace(tzinfo=zone_info(zone), fold=0))
     if wall_clock(found, zone) == wall:
         return found
     before, after = (found // SECOND_US) - 2 * 86_400, (found // SECOND_US) + 2 * 86_400

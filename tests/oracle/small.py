@@ -3,10 +3,9 @@
 import itertools
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tests.oracle.catalogue import Plain, read_catalogue
-from tests.oracle.clock import instant_of
+from tests.oracle.clock import instant_of, zone_info
 from tests.oracle.decide import Answer, Request
 from tests.oracle.ledger import Outcome
 from tests.oracle.oracle import Oracle
@@ -19,7 +18,7 @@ numbers = itertools.count(1)
 
 def at(text: str, zone: str = CHICAGO) -> int:
     """The instant of a local date-time, such as `2026-03-02 10:00`."""
-    return instant_of(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)))
+    return instant_of(datetime.fromisoformat(text).replace(tzinfo=zone_info(zone)))
 
 
 NOON = at("2026-03-02 12:00")

@@ -43,12 +43,12 @@ def test_unknown_subscriber_gets_anonymous_offers_where_the_catalogue_allows_the
 
 
 def test_unknown_subscriber_has_no_labels_and_unknown_attributes() -> None:
-    conditions = {"a": ["label", "x"], "b": ["<", ["attribute", "tenure"], ["value", 1]]}
+    conditions = {"a": '"x" in subscriber.labels', "b": "subscriber.tenure < 1"}
     world = oracle(
         anonymous_offers=True,
         labels=[{"id": "x", "kind": "static"}],
         offers=[offer("a", anonymous=True), offer("b", anonymous=True)],
-        campaigns=[campaign(f"k{name}", [name], condition=tree) for name, tree in conditions.items()],
+        campaigns=[campaign(f"k{name}", [name], condition=text) for name, text in conditions.items()],
     )
     assert reasons(ask(world, who=7)) == {"a": "NOT_ELIGIBLE", "b": "CONDITION_UNKNOWN"}
 
@@ -139,7 +139,7 @@ def test_dynamic_label_is_true_up_to_its_age_then_unknown() -> None:
     world = oracle(
         ann,
         labels=[{"id": "x", "kind": "dynamic", "max_age": "1d"}],
-        campaigns=[campaign("k", ["a"], condition=["label", "x"])],
+        campaigns=[campaign("k", ["a"], condition='"x" in subscriber.labels')],
     )
     assert ask(world, NOON + DAY, dry_run=True).reason == "OFFERED"
     assert ask(world, NOON + DAY + 1, dry_run=True).reason == "CONDITION_UNKNOWN"

@@ -1,4 +1,4 @@
-"""Random catalogues as plain lists and mappings, conditions as trees: what an author may write, sizes and instants at the edges."""
+"""Random catalogues as plain lists and mappings: what an author may write, sizes and instants at the edges."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -162,9 +162,9 @@ def random_span(rng: Random, start_us: int) -> Plain:
     """Open or closed at either end, mostly around the start."""
     ends = {}
     if rng.random() < 0.5:
-        ends["from"] = near(rng, start_us - 3 * DAY_US, 4)
+        ends["from"] = near(rng, start_us - 2 * DAY_US, 4)
     if rng.random() < 0.5:
-        ends["until"] = near(rng, start_us + 9 * DAY_US, 7)
+        ends["until"] = near(rng, start_us + 10 * DAY_US, 7)
     return ends
 
 

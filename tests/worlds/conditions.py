@@ -1,21 +1,24 @@
-"""Random conditions as trees, and the same conditions as CEL text."""
+"""Random conditions: drawn as trees, written as CEL."""
 
 from decimal import Decimal
 from random import Random
 from typing import Any
 
 from tests.oracle.clock import utc
-from tests.oracle.condition import COMPARISONS, Tree
 from tests.oracle.numbers import DAY_US
 
+Tree = list[Any]
+"""[kind, part, ...]: "label", "attribute", "field", "value", "instant", "now", "hour", "has", "and", "or", "not", "if", "in", or an operator"""
+
+COMPARISONS = ("<", "<=", "==", "!=", ">=", ">")
 PLANS = ("basic", "family", "unlimited", "prepaid")
 APPS = ("video", "maps", "chat")
 
 
-def random_condition(rng: Random, labels: list[str], fields: dict[str, str], now_us: int) -> Tree:
-    """A conjunction of one to four terms over the labels, the attributes and the trigger fields."""
+def random_condition(rng: Random, labels: list[str], fields: dict[str, str], now_us: int) -> str:
+    """A conjunction of one to four terms over the labels, the attributes and the trigger fields, in CEL."""
     terms = [random_term(rng, labels, fields, now_us, depth=2) for _ in range(rng.randint(1, 4))]
-    return terms[0] if len(terms) == 1 else ["and", *terms]
+    return " && ".join(cel_text(term) for term in terms)
 
 
 def random_term(rng: Random, labels: list[str], fields: dict[str, str], now_us: int, depth: int) -> Tree:
@@ -29,11 +32,12 @@ def random_term(rng: Random, labels: list[str], fields: dict[str, str], now_us: 
 
 
 def random_comparison(rng: Random, fields: dict[str, str], now_us: int) -> Tree:
-    comparison = rng.choice(sorted(COMPARISONS))
+    comparison = rng.choice(COMPARISONS)
     terms: list[Tree] = [
         [comparison, ["attribute", "tenure"], ["value", rng.choice([0, 1, 12, 24, 1200])]],
         [comparison, ["+", ["attribute", "tenure"], ["value", 3]], ["value", 15]],
         [comparison, ["/", ["value", 24], ["attribute", "tenure"]], ["value", rng.choice([1, 2])]],
+        [comparison, ["/", ["attribute", "tenure"], ["attribute", "tenure"]], ["value", 1]],
         [comparison, ["attribute", "charges"], ["value", Decimal(rng.choice(["0", "79.55", "79.5"]))]],
         [comparison, ["attribute", "usage"], ["value", rng.choice([0.0, -1.5, 0.1, 900.25])]],
         [comparison, ["attribute", "joined"], ["instant", now_us // DAY_US * DAY_US - 30 * DAY_US]],

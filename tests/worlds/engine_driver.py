@@ -20,6 +20,8 @@ from engine.limits import NEVER_US
 from engine.reasons import Reason
 from engine.rulebook import Rulebook, compile_rulebook
 from loaders.catalogue import load_catalogue
+from tests.engine.base.world import KEYS
+from tests.oracle.cel import Timestamp
 from tests.oracle.decide import Answer, Request
 from tests.oracle.ledger import Outcome
 from tests.oracle.oracle import HandOff
@@ -38,7 +40,7 @@ from tests.worlds.commands import (
     TrustClock,
 )
 from tests.worlds.files import write_base, write_catalogue
-from tests.worlds.world import KEYS, World, hash_of
+from tests.worlds.world import World, hash_of
 
 
 def digest(*parts: Any) -> int:
@@ -85,10 +87,10 @@ class EngineDriver:
             case SetLabel(key, label, present, now_us):
                 self.update(key, Change(at_us=now_us, labels={label: present}))
             case SetAttribute(key, attribute, value, now_us):
-                self.update(key, Change(at_us=now_us, attributes={attribute: value}))
+                self.update(key, Change(at_us=now_us, attributes={attribute: microseconds(value)}))
             case SetConsent(key, purpose, channel, granted, now_us):
-                said = "granted" if granted else "refused"
-                self.update(key, Change(at_us=now_us, consent={f"{purpose}/{channel}": said}))
+                pair = f"{purpose}/{channel}"
+                self.update(key, Change(at_us=now_us, consent={pair: "granted" if granted else "refused"}))
             case Forget(key, _):
                 self.engine.forget(hash_of(key))
             case Edit(catalogue, now_us):
@@ -179,6 +181,11 @@ class EngineDriver:
             event_us=np.array([outcome.event_us], np.int64),
         )
         return OutcomeResult(int(self.engine.record(outcomes, now_us)[0])).name
+
+
+def microseconds(value: Any) -> Any:
+    """Instants as live changes take them."""
+    return value.ns // 1000 if isinstance(value, Timestamp) else value
 
 
 def instant(at_us: int) -> int | None:

@@ -1,6 +1,5 @@
 """A plain catalogue as the YAML files that authors write, and rows as a base snapshot."""
 
-import copy
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from engine.base.schema import BaseSchema
 from engine.base.snapshot import Snapshot, open_current
 from engine.base.write import write_snapshot
 from tests.engine.base.world import Person, columns_of
+from tests.oracle.cel import Timestamp
 from tests.oracle.numbers import SECOND_US
 from tests.worlds.catalogues import Plain
-from tests.worlds.conditions import cel_text
 from tests.worlds.people import Row
 
 
@@ -26,13 +25,9 @@ class Unshared(yaml.SafeDumper):
 
 
 def write_catalogue(folder: Path, plain: Plain) -> None:
-    """Write the catalogue as one YAML file, its conditions as CEL."""
-    written = copy.deepcopy(plain)
-    for campaign in written["campaigns"]:
-        if "condition" in campaign:
-            campaign["condition"] = cel_text(campaign["condition"])
+    """Write the catalogue as one YAML file."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "world.yaml").write_text(yaml.dump(written, Dumper=Unshared, sort_keys=False))
+    (folder / "world.yaml").write_text(yaml.dump(plain, Dumper=Unshared, sort_keys=False))
 
 
 def write_base(folder: Path, schema: BaseSchema, rows: list[Row], keys: SubscriberKeys, as_of_us: int) -> Snapshot:
@@ -57,5 +52,7 @@ def person(row: Row) -> Person:
 
 
 def encoded(value: Any) -> Any:
-    """Decimals with two digits are kept as hundredths."""
+    """Decimals with two digits are kept as hundredths, instants as microseconds."""
+    if isinstance(value, Timestamp):
+        return value.ns // 1000
     return int(value * 100) if isinstance(value, Decimal) else value

@@ -5,6 +5,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from tests.oracle.cel import Timestamp
 from tests.oracle.numbers import DAY_US, HOUR_US, MINUTE_US
 from tests.oracle.subscribers import Pair, Subscriber
 from tests.worlds.catalogues import Plain
@@ -64,12 +65,12 @@ def random_values(rng: Random, start_us: int) -> dict[str, Any]:
 
 def random_value(rng: Random, attribute: str, start_us: int) -> Any:
     choices: dict[str, list[Any]] = {
-        "tenure": [0, 1, 11, 12, 13, 24, 1200],
+        "tenure": [0, 0, 0, 1, 11, 12, 13, 24, 1200],
         "charges": [Decimal("0"), Decimal("79.54"), Decimal("79.55"), Decimal("10000")],
         "usage": [0.0, -1.5, 0.1, 900.25, 1e12],
         "plan": list(PLANS),
         "vip": [True, False],
-        "joined": [start_us // DAY_US * DAY_US - days * DAY_US for days in (0, 29, 30, 31, 4000)],
+        "joined": [Timestamp((start_us // DAY_US - days) * DAY_US * 1000) for days in (0, 29, 30, 31, 4000)],
     }
     return rng.choice(choices[attribute])
 

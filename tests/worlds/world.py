@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tests.engine.base.world import KEYS
 from tests.oracle.catalogue import read_catalogue
-from tests.oracle.clock import instant_of
+from tests.oracle.clock import instant_of, zone_info
 from tests.oracle.numbers import DAY_US, HOUR_US, SECOND_US
 from tests.oracle.oracle import Oracle
 from tests.worlds.catalogues import COUNTRIES, Plain, Shape, random_catalogue, random_shape
@@ -38,17 +37,17 @@ def hash_of(key: str) -> int:
 
 def clock_changes(zone: str, first: datetime, days: int) -> list[int]:
     """The instants, to the minute, at which the zone's offset changes."""
-    found, zone_info = [], ZoneInfo(zone)
+    found, local = [], zone_info(zone)
     for number in range(days):
         before, after = first + timedelta(days=number), first + timedelta(days=number + 1)
-        if before.astimezone(zone_info).utcoffset() == after.astimezone(zone_info).utcoffset():
+        if before.astimezone(local).utcoffset() == after.astimezone(local).utcoffset():
             continue
-        offset = before.astimezone(zone_info).utcoffset()
+        offset = before.astimezone(local).utcoffset()
         while after - before > timedelta(minutes=1):
             middle = before + (after - before) // 2
             middle -= timedelta(seconds=middle.second, microseconds=middle.microsecond)
             middle = max(middle, before + timedelta(minutes=1))
-            before, after = (middle, after) if middle.astimezone(zone_info).utcoffset() == offset else (before, middle)
+            before, after = (middle, after) if middle.astimezone(local).utcoffset() == offset else (before, middle)
         found.append(instant_of(after))
     return found
 
