@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: dict[str, Value | None] = {}
     """None clears."""
     consent: dict[str, Said] = {}
-    """By `purpose/channel`. Withdrawn takes a grant back; a refusal ends only with a grant."""
+    """By `purpose/channel`. Withdrawn takes a grant back, and what the base says of a refusal holds again; a refusal ends only with a grant."""
     language: str | None = None
     zone: str | None = None
 

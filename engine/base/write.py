@@ -166,7 +166,10 @@ def _packed(
             packed[:, : 8 * layout.words] = columns.labels[chosen].view(np.uint8).reshape(len(chosen), -1)
         for field, values, recoding in zip(layout.attributes, columns.values, recodings, strict=True):
             taken = values[chosen]
-            _store(packed, field, taken if recoding is None else recoding[taken])
+            if recoding is not None:
+                known = columns.presence[chosen, field.bit >> 3] >> (field.bit & 7) & 1
+                taken = recoding[taken] * known
+            _store(packed, field, taken)
         for field, values in zip((layout.zone, layout.language), codes, strict=True):
             _store(packed, field, values[chosen])
         if columns.as_of_s is not None:

@@ -20,7 +20,7 @@ _Int: TypeAlias = int | np.integer[Any]
 _PAIR: Any = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 
 
-@kernel(_PAIR(read_only(np.uint8), types.int64, types.int64, types.int64))
+@kernel(_PAIR(read_only(np.uint8), types.int64, types.int64, types.int64), inner=True)
 def _parse(data: npt.NDArray[np.uint8], start: _Int, stop: _Int, scale: int) -> tuple[_Int, int]:
     """Return the scaled value and status of `[+-]digits[.digits]` in bytes [start, stop)."""
     negative = start < stop and data[start] == 45
@@ -79,7 +79,7 @@ def parse_numbers(
         status[i] = np.uint8(why)
 
 
-@kernel(types.boolean(read_only(np.uint8), types.int64, types.int64, types.boolean, types.int64))
+@kernel(types.boolean(read_only(np.uint8), types.int64, types.int64, types.boolean, types.int64), inner=True)
 def _is_plain(data: npt.NDArray[np.uint8], start: _Int, stop: _Int, digits_only: bool, bytes_max: int) -> bool:
     """Return whether the key in [start, stop) is its own normal form."""
     length = stop - start

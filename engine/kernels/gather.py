@@ -62,7 +62,7 @@ def find_person(live: Live, subscriber: np.uint64) -> _Int:
     return -1
 
 
-@kernel(types.int64(ROWS_TYPE, types.int64, types.int64))
+@kernel(types.int64(ROWS_TYPE, types.int64, types.int64), inner=True)
 def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
     """Return the field of 1, 2, 4 or 8 bytes at index `at` of the array of that width."""
     if width == 1:
@@ -74,14 +74,14 @@ def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
     return np.int64(rows.r64[at])
 
 
-@kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
 def _set_micros(view: View, item: _Int, slot: _Int, micros: _Int) -> None:
     view.values[item, slot] = micros // _MICROS
     view.nanos[item, slot] = np.int32((micros % _MICROS) * 1000)
     view.known[item, slot] = 1
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64))
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
 def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int) -> None:
     start = row * read.plan[0]["stride"]
     presence = start + read.plan[0]["presence_at"]
@@ -108,7 +108,7 @@ def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _I
                 view.known[item, slot] = 1
 
 
-@kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64))
+@kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64), inner=True)
 def _consent_bits(rows: Rows, read: ReadPlan, at: _Int) -> np.uint64:
     """Return the consent bits that start at byte `at`, in the rulebook's order."""
     word = np.uint64(0)
@@ -123,7 +123,7 @@ def _consent_bits(rows: Rows, read: ReadPlan, at: _Int) -> np.uint64:
     return bits
 
 
-@kernel(types.int64(ROWS_TYPE, READ_PLAN_TYPE, types.int64, types.int64))
+@kernel(types.int64(ROWS_TYPE, READ_PLAN_TYPE, types.int64, types.int64), inner=True)
 def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     """Return the bound code of the row's zone or language, or -1."""
     width = np.int64(read.fields[field]["width"])
@@ -135,7 +135,7 @@ def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
 def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, now_us: _Int) -> None:
     start = row * read.plan[0]["stride"]
     as_of_us = read.plan[0]["as_of_us"]
@@ -149,7 +149,7 @@ def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, 
                 view.fresh[item, w] |= view.present[item, w] & read.class_mask[k, w]
 
 
-@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
 def _change_label(read: ReadPlan, live: Live, view: View, item: _Int, change: _Int, now_us: _Int) -> None:
     label = np.int64(live.bound[live.changes[change]["name"]])
     word = label >> 6
@@ -166,7 +166,7 @@ def _change_label(read: ReadPlan, live: Live, view: View, item: _Int, change: _I
         view.fresh[item, word] &= ~bit
 
 
-@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
+@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
 def _change_value(live: Live, view: View, item: _Int, change: _Int) -> None:
     slot = np.int64(live.bound[live.changes[change]["name"]])
     kind = live.changes[change]["kind"]
@@ -184,7 +184,7 @@ def _change_value(live: Live, view: View, item: _Int, change: _Int) -> None:
         view.known[item, slot] = 1
 
 
-@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64))
+@kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
 def _change_consent(live: Live, view: View, item: _Int, change: _Int) -> None:
     bit = np.uint64(1) << np.uint64(live.bound[live.changes[change]["name"]])
     kind = live.changes[change]["kind"]
@@ -197,7 +197,7 @@ def _change_consent(live: Live, view: View, item: _Int, change: _Int) -> None:
             view.refused[item] |= bit
 
 
-@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
+@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64), inner=True)
 def _apply_changes(
     read: ReadPlan, live: Live, view: View, language: npt.NDArray[np.int16], item: _Int, person: _Int, now_us: _Int
 ) -> None:
@@ -222,7 +222,7 @@ def _apply_changes(
         change = np.int64(live.changes[change]["next"])
 
 
-@kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64, types.int64))
+@kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64, types.int64), inner=True)
 def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: _Int) -> None:
     for w in range(view.present.shape[1]):
         view.present[item, w] = np.uint64(0)
@@ -238,7 +238,7 @@ def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: 
     language[item] = -1
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64))
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64), inner=True)
 def _read_row(
     rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: _Int, row: _Int, now_us: _Int
 ) -> None:

@@ -11,12 +11,12 @@ from engine.jit import kernel, read_only, writable
 _WORDS: Any = types.UniTuple(types.uint64, 4)  # type: ignore[no-untyped-call]
 
 
-@kernel(types.uint64(types.uint64, types.uint64))
+@kernel(types.uint64(types.uint64, types.uint64), inner=True)
 def _rotate(x: np.uint64, bits: np.uint64) -> np.uint64:
     return (x << bits) | (x >> (np.uint64(64) - bits))
 
 
-@kernel(_WORDS(types.uint64, types.uint64, types.uint64, types.uint64))
+@kernel(_WORDS(types.uint64, types.uint64, types.uint64, types.uint64), inner=True)
 def _round(
     v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -33,7 +33,7 @@ def _round(
     return v0, v1, v2, v3
 
 
-@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64))
+@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64), inner=True)
 def _word(data: npt.NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     """Return bytes [start, stop), at most eight, as a little-endian word."""
     word = np.uint64(0)
@@ -42,7 +42,7 @@ def _word(data: npt.NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     return word
 
 
-@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.uint64, types.uint64))
+@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.uint64, types.uint64), inner=True)
 def _one(data: npt.NDArray[np.uint8], start: int, stop: int, k0: np.uint64, k1: np.uint64) -> np.uint64:
     v0 = k0 ^ np.uint64(0x736F6D6570736575)
     v1 = k1 ^ np.uint64(0x646F72616E646F6D)

@@ -13,7 +13,7 @@ from engine.cel.bind import bind
 from engine.cel.conditions import Condition, assemble, compile_condition
 from engine.cel.errors import CelError
 from engine.cel.schema import Schema, Slot, SlotType
-from engine.dtypes.view import View, new_view
+from engine.dtypes.view import new_view
 from engine.kernels.base_labels import condition_holds
 from engine.limits import MICROSECONDS_PER_SECOND
 from loaders.base.convert import Typed
@@ -22,6 +22,8 @@ from loaders.base.source import BATCH_ROWS
 from loaders.catalogue.problems import Problems, shown
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ROWS_AT_ONCE: Final = 4_096
+"""Rows of a view: it stays in the cache while every expression reads it."""
 _SLOT_TYPES: Final = {kind: SlotType[kind.name] for kind in ValueType}
 
 
@@ -33,12 +35,12 @@ class LabelPlan:
         expressions = sorted(mapping.labels.items())
         self._plain = {label: expression.source for label, expression in expressions if expression.source in types}
         specs = [column_type(name, kind, mapping, schema) for name, kind in types.items() if _NAME.fullmatch(name)]
-        cel = Schema(tuple(Slot(s.id, _SLOT_TYPES[s.type], s.scale, s.type == ValueType.STRING) for s in specs), zone=False)
-        self._compiled = _compile([(label, e) for label, e in expressions if label not in self._plain], cel)
-        slots = sorted({slot for condition in self._compiled.values() for slot in condition.slots})
-        self._specs = {slot: specs[slot] for slot in slots}
-        self._slots = len(specs)
-        self.columns: dict[tuple[str, ValueType], AttributeSpec] = {(s.id, s.type): s for s in self._specs.values()}
+        sources = [(label, expression) for label, expression in expressions if label not in self._plain]
+        used = {slot for condition in _compile(sources, _schema(specs)).values() for slot in condition.slots}
+        self._specs = [spec for slot, spec in enumerate(specs) if slot in used]
+        cel = _schema(self._specs)
+        self._compiled = _compile(sources, cel)
+        self.columns: dict[tuple[str, ValueType], AttributeSpec] = {(s.id, s.type): s for s in self._specs}
         """By column and type: what the expressions need converted."""
         for name in self._plain.values():
             self.columns.setdefault((name, ValueType.BOOL), AttributeSpec(name, ValueType.BOOL))
@@ -49,30 +51,35 @@ class LabelPlan:
     def holds(self, typed: dict[tuple[str, ValueType], Typed], rows: int) -> dict[int, npt.NDArray[np.bool_]]:
         """Return, by label bit, where each label holds, (rows,); where its expression is unknown or an error it does not."""
         held = {self._bits[label]: typed[name, ValueType.BOOL].values != 0 for label, name in self._plain.items()}
-        if self._compiled:
-            view = self._view(typed, rows)
+        held |= {self._bits[label]: np.zeros(rows, np.bool_) for label in self._compiled}
+        self._bound.interner.reset_if_needed(BATCH_ROWS)
+        columns = [self._as_slot(slot, typed[spec.id, spec.type]) for slot, spec in enumerate(self._specs)]
+        for start in range(0, rows if self._compiled else 0, _ROWS_AT_ONCE):
+            part = slice(start, min(start + _ROWS_AT_ONCE, rows))
+            view = new_view(part.stop - start, 0, len(columns))
+            for slot, (values, nanos, known) in enumerate(columns):
+                view.values[:, slot], view.nanos[:, slot], view.known[:, slot] = values[part], nanos[part], known[part]
             for number, label in enumerate(self._compiled):
-                held[self._bits[label]] = np.zeros(rows, np.bool_)
-                condition_holds(self._bound.tables, view, number, held[self._bits[label]])
+                condition_holds(self._bound.tables, view, number, held[self._bits[label]][part])
         return held
 
-    def _view(self, typed: dict[tuple[str, ValueType], Typed], rows: int) -> View:
-        view = new_view(rows, 0, self._slots)
-        self._bound.interner.reset_if_needed(rows)
-        for slot, spec in self._specs.items():
-            column = typed[spec.id, spec.type]
-            values = column.values
-            if spec.type == ValueType.STRING:
-                codes = [self._bound.interner.intern(slot, text) for text in column.texts]
-                values = np.array([*codes, 0], np.int64)[values]
-            elif spec.type == ValueType.DOUBLE:
-                values = values.view(np.int64)
-            elif spec.type in (ValueType.TIMESTAMP, ValueType.DURATION):
-                view.nanos[:, slot] = values % MICROSECONDS_PER_SECOND * 1000
-                values = values // MICROSECONDS_PER_SECOND
-            view.values[:, slot] = values
-            view.known[:, slot] = column.known
-        return view
+    def _as_slot(self, slot: int, column: Typed) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return the column as views hold it: values, nanos, known."""
+        kind, values = self._specs[slot].type, column.values
+        nanos = np.broadcast_to(np.int32(0), values.shape)
+        if kind == ValueType.STRING:
+            codes = [self._bound.interner.intern(slot, text) for text in column.texts]
+            values = np.array([*codes, 0], np.int64)[values]
+        elif kind == ValueType.DOUBLE:
+            values = values.view(np.int64)
+        elif kind in (ValueType.TIMESTAMP, ValueType.DURATION):
+            nanos, values = values % MICROSECONDS_PER_SECOND * 1000, values // MICROSECONDS_PER_SECOND
+        return values, nanos, column.known
+
+
+def _schema(specs: list[AttributeSpec]) -> Schema:
+    slots = (Slot(s.id, _SLOT_TYPES[s.type], s.scale, s.type == ValueType.STRING) for s in specs)
+    return Schema(tuple(slots), zone=False)
 
 
 def column_type(name: str, kind: Any, mapping: Mapping, schema: BaseSchema) -> AttributeSpec:

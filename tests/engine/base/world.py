@@ -170,7 +170,7 @@ def bound(snapshot: Snapshot, schema: BaseSchema, overlay: Overlay | None = None
 def read_plainly(binding: Binding, view: View, row: int) -> dict[str, Any]:
     """Return what a gathered row says, by names."""
     schema = binding.schema
-    values = {}
+    values: dict[str, Any] = {}
     for slot, attribute in enumerate(schema.attributes):
         raw, nanos = int(view.values[row, slot]), int(view.nanos[row, slot])
         if not view.known[row, slot]:
@@ -203,12 +203,13 @@ def read_plainly(binding: Binding, view: View, row: int) -> dict[str, Any]:
 def expected_of(schema: BaseSchema, person: Person, now_us: int, as_of_us: int) -> dict[str, Any]:
     """Return what the row must say at `now_us`."""
     ages = {label.id: label.max_age_us for label in schema.labels}
+    late_us = now_us - as_of_us
     labels = {label for label in person.labels if label in ages}
     return {
         "found": 1,
         "values": {a.id: person.values[a.id] for a in schema.attributes if a.id in person.values},
         "labels": labels,
-        "fresh": {label for label in labels if ages[label] is None or now_us - as_of_us <= ages[label]},
+        "fresh": {label for label in labels if (age := ages[label]) is None or late_us <= age},
         "granted": person.granted & set(schema.pairs),
         "refused": person.refused & set(schema.pairs),
         "zone": person.zone,
