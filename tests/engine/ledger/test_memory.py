@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import LedgerFullError, Retention
-from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX
+from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX, NEVER_US
 from tests.engine.ledger.checked import (
     CAMPAIGNS,
     CATEGORIES,
@@ -167,6 +167,28 @@ def test_late_and_second_outcomes() -> None:
     ]
     assert pair.record(rows) == ["RECORDED_LATE", "RECORDED_LATE", "RECORDED", "DUPLICATE", "CONFLICT"]
     pair.check([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("offset_us", "result", "at_us"),
+    [
+        (-SKEW_US - 1, "INVALID", None),
+        (-SKEW_US, "RECORDED", DAY_US),
+        (0, "RECORDED", DAY_US),
+        (60 * SECOND_US, "RECORDED", DAY_US + 60 * SECOND_US),
+        (60 * SECOND_US + SKEW_US, "RECORDED", DAY_US + 60 * SECOND_US),
+        (60 * SECOND_US + SKEW_US + 1, "INVALID", None),
+    ],
+)
+def test_event_times_are_clamped_between_grant_and_now(offset_us: int, result: str, at_us: int | None) -> None:
+    pair = CheckedLedger(2000)
+    pair.advance(DAY_US)
+    decision = hold(pair)
+    pair.advance(DAY_US + 60 * SECOND_US)
+    assert pair.record([((1, 1), (1, decision, 1), 2, DAY_US + offset_us)]) == [result]
+    record = pair.ledger.find(1, decision, 1)
+    assert record is not None
+    assert record["seen_us"] == (NEVER_US if at_us is None else at_us)
 
 
 def test_an_outcome_id_is_remembered_for_a_day() -> None:
