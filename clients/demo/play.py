@@ -10,7 +10,7 @@ from touchpoint.v1.reason_pb2 import Reason
 from touchpoint.v1.value_pb2 import Value
 
 from clients.decisions import DecisionClient, Question
-from clients.demo.narrator import Narrator
+from clients.demo.narrator import INDENT, Narrator
 from clients.outcomes import OutcomeClient, outcome
 from clients.subscribers import SubscriberClient
 from clients.target import Target
@@ -72,7 +72,9 @@ class Play:
         self._narrator.answer(answer)
         if answer.reason == Reason.REASON_QUIET_HOURS:
             afternoon = self._local(14, 0)
-            self._narrator.say(f"   It is not the hour for it where she lives. On {afternoon:%A} at 14:00 it would be:")
+            self._narrator.say(
+                f"It is not the hour for it where she lives. On {afternoon:%A} at 14:00 it would be:", INDENT
+            )
             self._narrator.answer(decisions.decide(self._usage(afternoon)))
 
     def _refusal(
@@ -91,9 +93,9 @@ class Play:
         ):
             assert not result.message, result.message
         answer = decisions.explain(Question(CUSTOMER, "desk_open", "desk", max_offers=6))
-        self._narrator.say("   Were her page opened again now:")
+        self._narrator.say("Were her page opened again now:", INDENT)
         self._narrator.answer(answer)
-        self._narrator.say("   What her answers changed:")
+        self._narrator.say("What her answers changed:", INDENT)
         self._narrator.stopped(answer, Reason.REASON_COOL_DOWN_REFUSED)
         self._narrator.stopped(answer, Reason.REASON_ALREADY_ACCEPTED)
 
@@ -103,17 +105,17 @@ class Play:
         )
         for hour, minute in ((22, 30), (7, 30)):
             moment = self._local(hour, minute)
-            self._narrator.say(f"   {moment:%A %H:%M} where she lives:")
+            self._narrator.say(f"{moment:%A %H:%M} where she lives:", INDENT)
             self._narrator.answer(decisions.decide(self._usage(moment)))
 
     def _cap(self, decisions: DecisionClient) -> None:
         self._narrator.scene(
-            "A reached cap", "She opens the app again and again; her cards may change five times an hour."
+            "A reached cap", "She opens the app again and again; a cap lets it be answered five times an hour."
         )
         for visit in range(2, APP_VISITS_MAX):
             answer = decisions.decide(Question(CUSTOMER, "app_open", "app", placement=True))
             shown = ", ".join(offer.offer for offer in answer.offers) or "nothing"
-            self._narrator.say(f"   visit {visit}: {shown}")
+            self._narrator.say(f"visit {visit}: {shown}", INDENT)
             if answer.reason == Reason.REASON_CAP_REACHED:
                 self._narrator.answer(answer)
                 explained = decisions.explain(Question(CUSTOMER, "app_open", "app", placement=True))

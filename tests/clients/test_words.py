@@ -9,7 +9,9 @@ from clients.words import REASONS, reason_name, reason_words, stage_name
 
 
 def test_every_reason_has_words() -> None:
-    assert set(REASONS) == {name.removeprefix("REASON_") for name in Reason.DESCRIPTOR.values_by_name if name != "REASON_UNSPECIFIED"}
+    assert set(REASONS) == {
+        name.removeprefix("REASON_") for name in Reason.DESCRIPTOR.values_by_name if name != "REASON_UNSPECIFIED"
+    }
 
 
 def test_reason_of_a_newer_server_is_shown_as_its_number() -> None:
