@@ -59,7 +59,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def apply_change(binding: Binding, subscriber: int, change: Change) -> None:
-    """Apply it, so that the next gather sees it. Raises, having changed nothing, UnknownSubscriberError, ErasedSubscriberError, ChangeError, OverlayFullError."""
+    """Apply it, so that the next gather sees it.
+
+    Raises UnknownSubscriberError, ErasedSubscriberError, ChangeError or OverlayFullError, and has then changed nothing.
+    """
     if binding.overlay.is_erased(subscriber):
         raise ErasedSubscriberError("this subscriber was erased; nothing can be changed")
     beyond_consent = change.labels or change.attributes or change.language is not None or change.zone is not None

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 BATCH_ROWS: Final = 1 << 16
 BLOCK_BYTES: Final = 4 << 20
-"""The longest line of a CSV."""
+"""How much of a CSV is parsed at once. A line of up to this length is always read, one of over twice that never."""
 
 
 class SourceError(Exception):
@@ -76,7 +76,7 @@ def read_batches(path: Path, form: CsvFormat, columns: list[str], on_bad_row: Ba
     except (OSError, pa.ArrowException) as error:
         reason = _first_line(error)
         if "straddling" in reason:
-            reason = f"a line is longer than {BLOCK_BYTES} bytes, or a quote is never closed"
+            reason = f"a line is longer than {BLOCK_BYTES:,} bytes, or a quote is never closed"
         raise SourceError(f"{path}: cannot be read on ({reason}); mend the file and load it again") from None
 
 
