@@ -105,7 +105,7 @@ def block_order(contacts: Integer) -> Integer:
     return -1
 
 
-@kernel(types.void(writable(CONTACT), types.int64))
+@kernel(types.void(writable(CONTACT), types.int64), inner=True)
 def clear_contact(pool: npt.NDArray[np.void], i: Integer) -> None:
     """Overwrite a record that holds no contact any more with zeros."""
     pool[i]["decision"] = 0
@@ -131,7 +131,7 @@ def give_block(store: Store, start: Integer, order: Integer) -> None:
     store.state[FREE + order] = start + 1
 
 
-@kernel(types.int64(STORE_TYPE, types.int64))
+@kernel(types.int64(STORE_TYPE, types.int64), inner=True)
 def pop_block(store: Store, order: Integer) -> Integer:
     """Take the first free block of exactly this order, which must have one; its records are zero."""
     start = store.state[FREE + order] - 1
@@ -167,13 +167,13 @@ def obtainable_size(store: Store) -> Integer:
     return 0
 
 
-@kernel(types.int64(types.int64, types.int64, types.int64))
+@kernel(types.int64(types.int64, types.int64, types.int64), inner=True)
 def within(at_us: Integer, retention_us: Integer, now_us: Integer) -> Integer:
     """Return 1 when something happened at `at_us` and may still matter at `now_us`: in [at, at + retention)."""
     return np.int64(at_us != NEVER_US and now_us - at_us < retention_us)
 
 
-@kernel(types.int64(writable(CONTACT), types.int64, types.int64, read_only(np.int64)))
+@kernel(types.int64(writable(CONTACT), types.int64, types.int64, read_only(np.int64)), inner=True)
 def matters(pool: npt.NDArray[np.void], i: Integer, now_us: Integer, retention: npt.NDArray[np.int64]) -> Integer:
     """Return 1 when a rule or an outcome may still ask about contact `i`."""
     if np.int64(pool[i]["flags"]) & LIVE or within(pool[i]["expires_us"], retention[LATE_FOR], now_us):
@@ -195,7 +195,7 @@ def matters(pool: npt.NDArray[np.void], i: Integer, now_us: Integer, retention: 
     return within(pool[i]["accepted_us"], retention[COUNTED_FOR], now_us)
 
 
-@kernel(types.int64(STORE_TYPE, types.int64))
+@kernel(types.int64(STORE_TYPE, types.int64), inner=True)
 def prune_block(store: Store, slot: Integer) -> Integer:
     """Drop this subscriber's contacts that matter no more, keeping the order of the others; return how many are left."""
     pool, now_us = store.pool, store.state[NOW]
@@ -214,7 +214,7 @@ def prune_block(store: Store, slot: Integer) -> Integer:
     return kept
 
 
-@kernel(types.int64(STORE_TYPE, types.uint64, types.int64))
+@kernel(types.int64(STORE_TYPE, types.uint64, types.int64), inner=True)
 def new_block(store: Store, key: np.uint64, extra: Integer) -> Integer:
     """Give a new subscriber a block for `extra` contacts; return its table slot, or -1, with nothing changed, when the pool has none."""
     order = block_order(extra)
@@ -225,7 +225,7 @@ def new_block(store: Store, key: np.uint64, extra: Integer) -> Integer:
     return place_subscriber(store.table, key, start, SMALLEST << order)
 
 
-@kernel(types.int64(STORE_TYPE, types.int64, types.int64))
+@kernel(types.int64(STORE_TYPE, types.int64, types.int64), inner=True)
 def widen_block(store: Store, slot: Integer, extra: Integer) -> Integer:
     """Make room for `extra` more contacts in a subscriber's block: as it is, by pruning, or by moving to a larger one; return 1, or 0 when it cannot."""
     entry, pool = store.table[slot], store.pool
@@ -249,7 +249,7 @@ def widen_block(store: Store, slot: Integer, extra: Integer) -> Integer:
     return 1
 
 
-@kernel(types.void(STORE_TYPE, types.int64))
+@kernel(types.void(STORE_TYPE, types.int64), inner=True)
 def drop_block(store: Store, slot: Integer) -> None:
     """Zero and free a subscriber's block and take the subscriber out of the table."""
     start = np.int64(store.table[slot]["start"])
@@ -262,7 +262,7 @@ def drop_block(store: Store, slot: Integer) -> None:
     store.state[SUBSCRIBERS] -= 1
 
 
-@kernel(types.void(STORE_TYPE, types.int64))
+@kernel(types.void(STORE_TYPE, types.int64), inner=True)
 def sweep_blocks(store: Store, slots: Integer) -> None:
     """Prune the subscribers in the next `slots` slots of the table, and free the blocks that this empties."""
     mask = len(store.table) - 1

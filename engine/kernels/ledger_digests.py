@@ -45,7 +45,7 @@ def find_digest(memory: Memory, high: np.uint64, low: np.uint64) -> Integer:
     return -1
 
 
-@kernel(types.void(MEMORY_TYPE, types.int64))
+@kernel(types.void(MEMORY_TYPE, types.int64), inner=True)
 def index_entry(memory: Memory, position: Integer) -> None:
     """Enter a ring position into the index."""
     slots = memory.slots
@@ -58,7 +58,7 @@ def index_entry(memory: Memory, position: Integer) -> None:
         slot = (slot + 1) & mask
 
 
-@kernel(types.void(MEMORY_TYPE, types.int64))
+@kernel(types.void(MEMORY_TYPE, types.int64), inner=True)
 def unindex_entry(memory: Memory, position: Integer) -> None:
     """Take a ring position out of the index, if it is there; those behind it that would be lost move back."""
     ring, slots = memory.ring, memory.slots
@@ -82,7 +82,7 @@ def unindex_entry(memory: Memory, position: Integer) -> None:
     slots[hole] = 0
 
 
-@kernel(types.void(MEMORY_TYPE, types.int64))
+@kernel(types.void(MEMORY_TYPE, types.int64), inner=True)
 def clear_entry(memory: Memory, position: Integer) -> None:
     """Take an entry out of the index and zero what tells whose it was; its time and its bytes' place stay until it is reclaimed."""
     unindex_entry(memory, position)

@@ -52,7 +52,7 @@ def read_contacts(
         room[i] = most - np.int64(store.table[slot]["count"])
 
 
-@kernel(types.int64(COUNTERS_TYPE, GRANTS_TYPE, types.int64))
+@kernel(types.int64(COUNTERS_TYPE, GRANTS_TYPE, types.int64), inner=True)
 def totals_allow(counters: Counters, grants: GrantColumns, item: Integer) -> Integer:
     """Return 1 when every total check of the item passes."""
     for c in range(grants.total_start[item], grants.total_start[item + 1]):
@@ -62,7 +62,7 @@ def totals_allow(counters: Counters, grants: GrantColumns, item: Integer) -> Int
     return 1
 
 
-@kernel(types.void(STORE_TYPE, GRANTS_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(STORE_TYPE, GRANTS_TYPE, types.int64, types.int64, types.int64), inner=True)
 def write_contact(store: Store, grants: GrantColumns, item: Integer, seat: Integer, i: Integer) -> None:
     """Write the contact of one seat, with a live hold granted now, to record `i`."""
     pool = store.pool
@@ -82,7 +82,7 @@ def write_contact(store: Store, grants: GrantColumns, item: Integer, seat: Integ
     pool[i]["flags"] = LIVE | (np.int64(grants.flags[item, seat]) & (PUSH | COUNTS))
 
 
-@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64))
+@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64), inner=True)
 def grant_item(store: Store, counters: Counters, grants: GrantColumns, item: Integer) -> Integer:
     """Hold one item's offers; return its decision, or 0, with nothing changed, when its totals or its room do not allow it."""
     if not totals_allow(counters, grants, item):

@@ -26,7 +26,7 @@ SWEEP_SLOTS = 16
 """Table slots looked at by each advance of the clock: a table of two million is gone round in 131,072 advances."""
 
 
-@kernel(types.int64(writable(HOLD), types.int64, types.int64))
+@kernel(types.int64(writable(HOLD), types.int64, types.int64), inner=True)
 def hold_before(holds: npt.NDArray[np.void], i: Integer, j: Integer) -> Integer:
     """Return 1 when hold i ends before hold j; at the same instant the earlier decision goes first."""
     if holds[i]["expires_us"] != holds[j]["expires_us"]:
@@ -34,7 +34,7 @@ def hold_before(holds: npt.NDArray[np.void], i: Integer, j: Integer) -> Integer:
     return np.int64(holds[i]["decision"] < holds[j]["decision"])
 
 
-@kernel(types.void(writable(HOLD), types.int64, types.int64))
+@kernel(types.void(writable(HOLD), types.int64, types.int64), inner=True)
 def swap_holds(holds: npt.NDArray[np.void], i: Integer, j: Integer) -> None:
     """Exchange two holds."""
     expires_us, decision, subscriber = holds[i]["expires_us"], holds[i]["decision"], holds[i]["subscriber"]
@@ -94,7 +94,7 @@ def remove_holds(store: Store, subscriber: np.uint64) -> None:
         sift_down(store.holds, count, i)
 
 
-@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.uint64, types.uint64))
+@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.uint64, types.uint64), inner=True)
 def expire_decision(store: Store, counters: Counters, subscriber: np.uint64, decision: np.uint64) -> None:
     """Expire a decision's live holds: push counts as handed off and seen at the expiry, pull is released."""
     slot = find_subscriber(store.table, subscriber)

@@ -53,7 +53,7 @@ def find_contact(store: Store, subscriber: np.uint64, decision: np.uint64, rank:
     return -1
 
 
-@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.int64, types.int64, types.int64), inner=True)
 def apply_outcome(store: Store, counters: Counters, i: Integer, kind: Integer, at_us: Integer) -> None:
     """Set the events that an outcome of this kind sets, and close the hold if it closes it."""
     pool, state = store.pool, store.state
@@ -72,7 +72,7 @@ def apply_outcome(store: Store, counters: Counters, i: Integer, kind: Integer, a
         state[LIVE_CONTACTS] -= 1
 
 
-@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, types.int64, types.int64, types.int64), inner=True)
 def record_outcome(store: Store, counters: Counters, i: Integer, kind: Integer, event_us: Integer) -> Integer:
     """Record one outcome on contact `i`; return RECORDED, RECORDED_LATE or INVALID."""
     pool = store.pool

@@ -40,7 +40,7 @@ def total_count(counters: Counters, event: Integer, slot: Integer, since_day: In
     return np.int64(count)
 
 
-@kernel(types.int64(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64))
+@kernel(types.int64(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64), inner=True)
 def entity_slot(counters: Counters, pool: npt.NDArray[np.void], i: Integer, row: Integer) -> Integer:
     """Return the total slot of contact `i`'s offer (row 0), campaign (1) or category (2)."""
     if row == 0:
@@ -50,7 +50,7 @@ def entity_slot(counters: Counters, pool: npt.NDArray[np.void], i: Integer, row:
     return np.int64(counters.slot_of[2, np.int64(pool[i]["category"])])
 
 
-@kernel(types.void(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64, types.int64))
+@kernel(types.void(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64, types.int64), inner=True)
 def add_live(counters: Counters, pool: npt.NDArray[np.void], i: Integer, event: Integer, amount: Integer) -> None:
     """Count contact `i`'s hold as one that may still come to `event` (amount 1), or no longer (-1)."""
     for row in range(3):
@@ -72,7 +72,7 @@ def day_bucket(counters: Counters, today: Integer, day: Integer) -> Integer:
 
 
 @kernel(
-    types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64, types.int64, types.int64),
+    types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64, types.int64, types.int64), inner=True
 )
 def count_event(
     counters: Counters,
@@ -92,7 +92,7 @@ def count_event(
             counters.daily[event, slot, bucket] += 1
 
 
-@kernel(types.int64(writable(CONTACT), types.int64, types.int64))
+@kernel(types.int64(writable(CONTACT), types.int64, types.int64), inner=True)
 def happened_us(pool: npt.NDArray[np.void], i: Integer, event: Integer) -> Integer:
     """Return when contact `i` had HANDED_OFF, SEEN or ACCEPTED, or NEVER_US."""
     if event == HANDED_OFF:
@@ -102,7 +102,7 @@ def happened_us(pool: npt.NDArray[np.void], i: Integer, event: Integer) -> Integ
     return np.int64(pool[i]["accepted_us"])
 
 
-@kernel(types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64))
+@kernel(types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64), inner=True)
 def open_contact(counters: Counters, state: npt.NDArray[np.int64], pool: npt.NDArray[np.void], i: Integer) -> None:
     """Count a contact just granted: decided for good, and held for every later event."""
     if np.int64(pool[i]["flags"]) & COUNTS:
@@ -112,7 +112,7 @@ def open_contact(counters: Counters, state: npt.NDArray[np.int64], pool: npt.NDA
 
 
 @kernel(
-    types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64, types.int64, types.int64),
+    types.void(COUNTERS_TYPE, writable(np.int64), writable(CONTACT), types.int64, types.int64, types.int64), inner=True
 )
 def set_event(
     counters: Counters,
@@ -138,7 +138,7 @@ def set_event(
             add_live(counters, pool, i, event, -1)
 
 
-@kernel(types.void(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64))
+@kernel(types.void(COUNTERS_TYPE, writable(CONTACT), types.int64, types.int64), inner=True)
 def close_contact(counters: Counters, pool: npt.NDArray[np.void], i: Integer, by_outcome: Integer) -> None:
     """End the live hold of contact `i`: what has not happened no longer counts."""
     flags = np.int64(pool[i]["flags"])

@@ -281,6 +281,33 @@ def test_two_ledgers_that_did_the_same_are_equal_bit_for_bit() -> None:
         assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "push", "from_us"),
+    [
+        ("decided", None, False, 0),
+        ("counted", None, True, 1),
+        ("counted", 1, False, 0),
+        ("refused", 6, False, 0),
+        ("not_now", 7, False, 0),
+        ("accepted", 4, False, 0),
+        ("late", None, False, 1),
+    ],
+)
+def test_a_contact_matters_as_long_as_its_event_and_no_longer(
+    name: str, kind: int | None, push: bool, from_us: int
+) -> None:
+    pair = CheckedLedger(2000, retention={**dict.fromkeys(RETENTION, 0), name: HOUR_US})
+    decision = hold(pair, PUSH if push else PULL, hold_us=1)
+    if kind is not None:
+        pair.record([((1, 1), (1, decision, 1), kind, 0)])
+    pair.advance(from_us + HOUR_US - 1)
+    assert pair.ledger.find(1, decision, 1) is not None
+    pair.advance(from_us + HOUR_US)
+    assert pair.ledger.find(1, decision, 1) is None
+    assert pair.record([((2, 1), (1, decision, 1), 2, pair.ledger.now_us)]) == ["UNKNOWN_DECISION"]
+    pair.check([1])
+
+
 def test_a_policy_keeps_for_ever_what_it_says() -> None:
     pair = CheckedLedger(2000)
     forever = (1 << 63) - 1
