@@ -11,9 +11,9 @@ from engine.base.overlay import Overlay
 from engine.base.schema import base_schema_of
 from engine.base.snapshot import Snapshot
 from engine.bound_rules import Candidate, bind_rules
+from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
-from engine.catalogue.model import Catalogue
 from engine.cel.bind import Bound as BoundConditions
 from engine.cel.bind import bind
 from engine.dtypes.ledger import LIFETIME
@@ -67,6 +67,7 @@ class Bound:
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
         self._clocks: list[Clock] = []
+        self._since: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
         self.clock_at(now_us)
         self.rules: Rules = bind_rules(catalogue, names, self.binding.zone_names, rulebook.campaign_conditions)
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
@@ -100,8 +101,10 @@ class Bound:
     def since_days(self, clock: Clock, now_us: int) -> npt.NDArray[np.int64]:
         """Return (caps,): for totals the first home-zone day that counts at `now_us`; LIFETIME for the others."""
         today = clock.first_day + int(np.searchsorted(clock.day_starts_us, now_us, "right")) - 1
-        days = total_since_day(self.rulebook.catalogue, today)
-        return np.array([LIFETIME if day is None else day for day in days], np.int64)
+        if today != self._since[0]:
+            days = total_since_day(self.rulebook.catalogue, today)
+            self._since = (today, np.array([LIFETIME if day is None else day for day in days], np.int64))
+        return self._since[1]
 
     def set_policy(self, ledger: Ledger, now_us: int) -> None:
         """Tell the ledger how long events matter, and the home zone's days."""

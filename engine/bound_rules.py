@@ -79,7 +79,9 @@ def candidates_of(catalogue: Catalogue) -> list[Candidate]:
     """Return the candidates, sorted by campaign id, then offer id."""
     offers = {offer.id: offer for offer in catalogue.offers}
     products = {product.id: product for product in catalogue.products}
-    pairs = [(c, offers[name]) for c in sorted(catalogue.campaigns, key=lambda c: c.id) for name in sorted(set(c.offers))]
+    pairs = [
+        (c, offers[name]) for c in sorted(catalogue.campaigns, key=lambda c: c.id) for name in sorted(set(c.offers))
+    ]
     return [Candidate(catalogue, campaign, offer, products[offer.product]) for campaign, offer in pairs]
 
 
@@ -134,7 +136,9 @@ def _pairs(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return (pair_start, pair): by trigger, then channel, both sorted by id; each pair in rank order."""
     tiered = catalogue.ranking.priority_first
-    order = sorted(range(len(candidates)), key=lambda i: (-candidates[i].offer.priority * tiered, -candidates[i].score, i))
+    order = sorted(
+        range(len(candidates)), key=lambda i: (-candidates[i].offer.priority * tiered, -candidates[i].score, i)
+    )
     lists: dict[tuple[str, str], list[int]] = {}
     for number in order:
         campaign = candidates[number].campaign
@@ -158,7 +162,11 @@ class _Caps:
         self.codes: dict[tuple[int, str], int] = {}
         self.names = names
         for candidate in candidates:
-            for kind, name in (("offer", candidate.offer.id), ("campaign", candidate.campaign.id), ("category", candidate.category)):
+            for kind, name in (
+                ("offer", candidate.offer.id),
+                ("campaign", candidate.campaign.id),
+                ("category", candidate.category),
+            ):
                 names.code(kind, name)  # type: ignore[arg-type]
 
     def instance(self, cap_number: int, target: str) -> int | None:

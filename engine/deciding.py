@@ -1,7 +1,7 @@
 """The decision path: a batch cut into runs, each run screened, chosen, held and remembered. Every door comes through here.
 
-A run has one instant and no subscriber twice, so that its items cannot see each other's holds but through totals; where the ledger
-refuses an item because an earlier one of the run took the last of a total, the rest of the run is decided again from that item on.
+A run has one instant and no subscriber twice, so that its items cannot see each other's holds but through totals. An item that takes the
+last unit of a total ends what is held together, as does one that a shared ledger refuses; the rest of the run is then decided anew.
 """
 
 from collections.abc import Callable, Generator
@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch, Decisions, new_decisions
 from engine.bound import Bound
-from engine.dtypes.ledger import HIT, OTHER_BODY
+from engine.dtypes.ledger import FOREVER_US, HIT, OTHER_BODY
 from engine.dtypes.rules import Answers, Items, Moment, Run
 from engine.dtypes.view import View
 from engine.jit import frozen
 from engine.kernels.answering import answer_run
-from engine.kernels.grants import Asks, ask
+from engine.kernels.grants import Asks, ask, last_unit_item
 from engine.kernels.runs import run_end
 from engine.kernels.screening import screen_run
-from engine.ledger.port import Granted, Grants, Ledger, Pending
+from engine.ledger.port import Grants, Ledger, Pending
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND, OFFERS_PER_ANSWER_MAX
 
 T = TypeVar("T")
@@ -72,17 +72,23 @@ class Decider:
     def deciding(self, batch: Batch, render: Render | None, push_stopped: bool) -> Steps[Decisions]:
         """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled."""
         decisions = new_decisions(batch.count)
-        columns = [frozen(column[: batch.count]) for column in (batch.subscriber, batch.now_us, batch.flags)]
+        n = batch.count
+        subscriber, now_us, flags = frozen(batch.subscriber[:n]), frozen(batch.now_us[:n]), frozen(batch.flags[:n])
         start = 0
         while start < batch.count:
             self._seen[:] = -1
-            end = min(run_end(*columns, start, self._seen), start + self._bound.items_max)
+            end = min(run_end(subscriber, now_us, flags, start, self._seen), start + self._bound.items_max)
             yield from self._run(batch, np.arange(start, end), decisions, render, push_stopped)
             start = end
         return decisions
 
     def _run(
-        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, render: Render | None, push_stopped: bool
+        self,
+        batch: Batch,
+        index: npt.NDArray[np.int64],
+        decisions: Decisions,
+        render: Render | None,
+        push_stopped: bool,
     ) -> Steps[None]:
         instant = self.instant(int(batch.now_us[index[0]]), bool(batch.flags[index[0]] & DRY_RUN), push_stopped)
         decisions.now_us[index] = instant.moment.now_us
@@ -128,6 +134,9 @@ class Decider:
         answer_run(run, answers)
         settled = len(index)
         if not instant.dry and answers.chosen_count.any():
+            if self._bound.total_caps:
+                settled = last_unit_item(run, answers)
+                answers.chosen_count[settled:] = 0
             granted = yield from waited(self._ledger.reserve(self._grants(run, answers)))
             refused = np.flatnonzero((granted.mask == 0) & (answers.chosen_count > 0))
             settled = int(refused[0]) if len(refused) else settled
@@ -139,8 +148,10 @@ class Decider:
     def prepare(self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool = False) -> Steps[Run]:
         """Gather, screen and read what the choice for these items needs; `stuck`: the first item has no room in the ledger, whatever it says."""
         bound, n, moment = self._bound, len(index), instant.moment
-        items = Items(*(frozen(column[index]) for column in (batch.subscriber, batch.trigger, batch.channel, batch.offers_max)))
-        view = View(*(array[:n] for array in bound.view))
+        items = Items(
+            *(frozen(column[index]) for column in (batch.subscriber, batch.trigger, batch.channel, batch.offers_max))
+        )
+        view = View._make(array[:n] for array in bound.view)
         bound.binding.gather(items.subscriber, np.full(n, moment.now_us), view, 0, n)
         self._fill_request(batch, index, view, moment.now_us)
         screen_run(bound.rules, bound.conditions.tables, view, items, moment.now_us, bound.work)
@@ -166,7 +177,7 @@ class Decider:
 
     def _grants(self, run: Run, answers: Answers) -> Grants:
         n = len(run.items.subscriber)
-        asks = Asks(*(array[:n] for array in self._asks[:5]), self._asks.total_start[: n + 1], *self._asks[6:])
+        asks = Asks._make([*(array[:n] for array in self._asks[:5]), self._asks.total_start[: n + 1], *self._asks[6:]])
         ask(run.rules, run.items, answers, frozen(run.work.since_day), asks)
         checks = int(asks.total_start[n])
         return Grants(
@@ -177,7 +188,7 @@ class Decider:
             category=asks.category,
             channel=asks.channel,
             flags=asks.flags,
-            expires_us=answers.expires_us,
+            expires_us=np.where(answers.chosen_count > 0, answers.expires_us, FOREVER_US),
             total_start=asks.total_start,
             total_slot=asks.total_slot[:checks],
             total_event=asks.total_event[:checks],
@@ -210,8 +221,8 @@ def rows_of(decisions: Decisions, index: npt.NDArray[np.int64]) -> Answers:
 def store_answers(decisions: Decisions, index: npt.NDArray[np.int64], answers: Answers, bound: Bound) -> None:
     """Write the settled items' answers and scores."""
     n = len(index)
-    for name, rows in zip(Answers._fields, answers, strict=True):
-        getattr(decisions, name)[index] = rows[:n]
+    for name in Answers._fields:
+        getattr(decisions, name)[index] = getattr(answers, name)[:n]
     if len(bound.rules.candidates):
         chosen = answers.chosen[:n]
         decisions.score[index] = np.where(chosen >= 0, bound.rules.candidates["score"][chosen], 0.0)
@@ -221,12 +232,11 @@ def _new_asks(bound: Bound) -> Asks:
     n, k = bound.items_max, OFFERS_PER_ANSWER_MAX
     totals = bound.rules.caps["total"].any() if len(bound.rules.caps) else False
     checks = n * k * int(bound.rules.candidates["cap_count"].max(initial=0)) if totals else 0
-    return Asks(
-        *(np.zeros((n, k), np.uint16) for _ in range(4)),
-        np.zeros((n, k), np.uint8),
-        np.zeros(n + 1, np.int64),
-        *(np.zeros(checks, np.int64) for _ in range(4)),
+    return Asks._make(
+        [
+            *(np.zeros((n, k), np.uint16) for _ in range(4)),
+            np.zeros((n, k), np.uint8),
+            np.zeros(n + 1, np.int64),
+            *(np.zeros(checks, np.int64) for _ in range(4)),
+        ]
     )
-
-
-__all__ = ["NO_MEMORY", "REPEATED", "Decider", "Granted", "Instant", "Render", "Steps", "drive", "waited"]

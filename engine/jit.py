@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from numba import types
@@ -21,7 +21,10 @@ from numba import types
 P = ParamSpec("P")
 R = TypeVar("R")
 
-COMPILED = not numba.config.DISABLE_JIT
+_CONFIG: Any = numba.config
+_NJIT: Any = numba.njit
+_TYPES: Any = types
+COMPILED: Final = not _CONFIG.DISABLE_JIT
 """False when NUMBA_DISABLE_JIT=1: kernels are then the plain Python that they are written in."""
 
 compiled_kernels: list[Any] = []
@@ -84,8 +87,8 @@ def writable(dtype: Any, dimensions: int = 1) -> types.Array:
 def bundle(cls: type, *fields: Any) -> Any:
     """Return the type of the NamedTuple `cls` whose fields have the given types, in order."""
     if len(set(fields)) == 1:
-        return types.NamedUniTuple(fields[0], len(fields), cls)
-    return types.NamedTuple(fields, cls)
+        return _TYPES.NamedUniTuple(fields[0], len(fields), cls)
+    return _TYPES.NamedTuple(fields, cls)
 
 
 def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -98,8 +101,8 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if COMPILED:
-            numba.config.CACHE_DIR = str(cache_folder() / _digest(function.__module__))
-        dispatcher = numba.njit(
+            _CONFIG.CACHE_DIR = str(cache_folder() / _digest(function.__module__))
+        dispatcher = _NJIT(
             list(signatures),
             nogil=True,
             cache=True,

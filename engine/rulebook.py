@@ -82,15 +82,21 @@ def decode_rulebook(data: bytes, name: str) -> Rulebook:
     """Return the rulebook; raises RulebookError naming `name` when the bytes are anything else."""
     start = len(_MAGIC) + _DIGEST_BYTES
     if not data.startswith(_MAGIC):
-        raise RulebookError(f"{name}: expected a compiled rulebook, was something else; make one with `touchpoint build`")
+        raise RulebookError(
+            f"{name}: expected a compiled rulebook, was something else; make one with `touchpoint build`"
+        )
     if blake2b(data[start:], digest_size=_DIGEST_BYTES).digest() != data[len(_MAGIC) : start]:
         raise RulebookError(f"{name}: damaged, its checksum does not match; build it again with `touchpoint build`")
     try:
         rulebook = msgspec.msgpack.decode(data[start:], type=Rulebook)
     except msgspec.ValidationError as error:
-        raise RulebookError(f"{name}: made by another version ({error}); build it again with `touchpoint build`") from None
+        raise RulebookError(
+            f"{name}: made by another version ({error}); build it again with `touchpoint build`"
+        ) from None
     if rulebook.format != FORMAT:
-        raise RulebookError(f"{name}: expected format {FORMAT}, was {rulebook.format}; build it again with `touchpoint build`")
+        raise RulebookError(
+            f"{name}: expected format {FORMAT}, was {rulebook.format}; build it again with `touchpoint build`"
+        )
     return rulebook
 
 

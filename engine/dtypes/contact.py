@@ -56,7 +56,7 @@ class Contacts(NamedTuple):
     """(slots,) CONTACT"""
     start: npt.NDArray[np.int64]
     """(n,)"""
-    count: npt.NDArray[np.int32]
+    count: npt.NDArray[np.int32]  # type: ignore[assignment]  # tuple.count is not needed here
     """(n,)"""
     room: npt.NDArray[np.int32]
     """(n,): how many more contacts this subscriber may be given before its ledger is full."""
@@ -81,4 +81,6 @@ class Totals(NamedTuple):
     """(TOTAL_DAYS,): which day (days since 1970-01-01, local) each bucket holds now; -1 when empty."""
 
 
-TOTALS_TYPE: Any = bundle(Totals, read_only(np.int64, 2), read_only(np.int64, 2), read_only(np.int64, 3), read_only(np.int64))
+TOTALS_TYPE: Any = bundle(
+    Totals, read_only(np.int64, 2), read_only(np.int64, 2), read_only(np.int64, 3), read_only(np.int64)
+)

@@ -150,7 +150,7 @@ def answer_run(run: Run, answers: Answers) -> None:
 
 
 @kernel(types.void(RUN_TYPE, writable(np.int64)))
-def untils(run: Run, until_us: np.ndarray) -> None:  # type: ignore[type-arg]
+def untils(run: Run, until_us: np.ndarray) -> None:
     """For Explain, right after `answer_run` of a run of one item: write for each position the instant at which it may next pass, or NEVER_US."""
     for position in range(len(until_us)):
         until_us[position] = candidate_until_us(run, 0, position)

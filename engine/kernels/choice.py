@@ -46,8 +46,8 @@ def reached_cap(run: Run, item: int, candidate: int) -> int:
     return own
 
 
-@kernel(types.void(RUN_TYPE, types.int64, types.int64), inner=True)
-def count_pick(run: Run, item: int, candidate: int) -> None:
+@kernel(types.void(RUN_TYPE, types.int64), inner=True)
+def count_pick(run: Run, candidate: int) -> None:
     """Count a chosen candidate toward its offer, campaign and category caps; channel and overall caps count the answer once, when it is granted."""
     row = run.rules.candidates[candidate]
     if row["counts"]:
@@ -94,7 +94,7 @@ def seat(run: Run, item: int, position: int, candidate: int, picked: int) -> int
     if run.contacts.room[item] <= picked:
         return LEDGER_FULL
     run.work.seats[picked] = candidate
-    count_pick(run, item, candidate)
+    count_pick(run, candidate)
     return OFFERED
 
 
@@ -116,8 +116,8 @@ def comes_before(run: Run, left: int, right: int) -> bool:
     """Return whether tie entry `left` comes before `right`: the larger hash, then the lower position, which is the order of ids."""
     hashes, positions = run.work.tie_hash, run.work.tie_position
     if hashes[left] != hashes[right]:
-        return hashes[left] > hashes[right]  # type: ignore[no-any-return]
-    return positions[left] < positions[right]  # type: ignore[no-any-return]
+        return bool(hashes[left] > hashes[right])
+    return bool(positions[left] < positions[right])
 
 
 @kernel(types.void(RUN_TYPE, types.int64, types.int64), inner=True)
@@ -192,4 +192,3 @@ def choose(run: Run, item: int, with_control: bool) -> int:
             if run.work.later[position] != 0 and run.work.later[position] != STOPPED_BEFORE:
                 run.work.reason[item, position] = run.work.later[position]
     return picked
-

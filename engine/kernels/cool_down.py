@@ -19,10 +19,10 @@ def cooling_from_us(run: Run, slot: int, kind: int) -> int:
     """Return when the contact was refused (kind 0), answered "not now" (1) or accepted (2), or NEVER_US."""
     record = run.contacts.records[slot]
     if kind == 0:
-        return record["refused_us"]  # type: ignore[no-any-return]
+        return int(record["refused_us"])
     if kind == 1:
-        return record["not_now_us"]  # type: ignore[no-any-return]
-    return record["accepted_us"]  # type: ignore[no-any-return]
+        return int(record["not_now_us"])
+    return int(record["accepted_us"])
 
 
 @kernel(types.boolean(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -30,11 +30,11 @@ def in_scope(run: Run, slot: int, candidate: int, scope: int) -> bool:
     """Return whether the contact and the candidate share the offer, campaign or category; the scope of everything always does."""
     record, row = run.contacts.records[slot], run.rules.candidates[candidate]
     if scope == SCOPE_OFFER:
-        return record["offer"] == row["offer"]  # type: ignore[no-any-return]
+        return bool(record["offer"] == row["offer"])
     if scope == SCOPE_CAMPAIGN:
-        return record["campaign"] == row["campaign"]  # type: ignore[no-any-return]
+        return bool(record["campaign"] == row["campaign"])
     if scope == SCOPE_CATEGORY:
-        return record["category"] == row["category"]  # type: ignore[no-any-return]
+        return bool(record["category"] == row["category"])
     return scope == SCOPE_ALL
 
 

@@ -43,20 +43,20 @@ RECORDS = read_only(CONTACT)
 
 
 @kernel(types.int64(RECORDS, types.int64, types.int64))
-def event_us(records: np.ndarray, slot: int, event: int) -> int:  # type: ignore[type-arg]
+def event_us(records: np.ndarray, slot: int, event: int) -> int:
     """Return when the contact had the cap event, or NEVER_US."""
     record = records[slot]
     if event == DECIDED:
-        return record["granted_us"]  # type: ignore[no-any-return]
+        return int(record["granted_us"])
     if event == HANDED_OFF:
-        return record["handed_off_us"]  # type: ignore[no-any-return]
+        return int(record["handed_off_us"])
     if event == SEEN:
-        return record["seen_us"]  # type: ignore[no-any-return]
-    return record["accepted_us"]  # type: ignore[no-any-return]
+        return int(record["seen_us"])
+    return int(record["accepted_us"])
 
 
 @kernel(types.int64(RECORDS, types.int64, types.int64, types.int64))
-def counted_us(records: np.ndarray, slot: int, event: int, now_us: int) -> int:  # type: ignore[type-arg]
+def counted_us(records: np.ndarray, slot: int, event: int, now_us: int) -> int:
     """Return the instant as of which the contact counts for the event, or NEVER_US when it does not count."""
     record = records[slot]
     if not record["flags"] & COUNTS:
@@ -68,7 +68,7 @@ def counted_us(records: np.ndarray, slot: int, event: int, now_us: int) -> int: 
         if now_us < record["expires_us"]:
             return now_us
         if record["flags"] & PUSH and event != ACCEPTED:
-            return record["expires_us"]  # type: ignore[no-any-return]
+            return int(record["expires_us"])
     return NEVER_US
 
 
@@ -77,7 +77,7 @@ def lower_bound_us(rules: Rules, clock: WallClock, cap: int, zone_row: int, now_
     """Return the instant that an event must be later than to count toward the cap at `now_us`; `zone_row` is the zone, or the last row for an unknown one."""
     definition = rules.caps[cap]
     if definition["window"] == ROLLING:
-        return now_us - definition["window_us"]  # type: ignore[no-any-return]
+        return int(now_us - definition["window_us"])
     if definition["window"] == CALENDAR:
         row = definition["calendar"] * (rules.settings[0]["zones"] + 1) + zone_row
         return window_start(clock, row, now_us) - 1
@@ -89,46 +89,45 @@ def event_end_us(rules: Rules, clock: WallClock, cap: int, zone_row: int, happen
     """Return when an event at `happened_us` stops counting toward the cap."""
     definition = rules.caps[cap]
     if definition["window"] == ROLLING:
-        return happened_us + definition["window_us"]  # type: ignore[no-any-return]
+        return int(happened_us + definition["window_us"])
     if definition["window"] == CALENDAR:
         row = definition["calendar"] * (rules.settings[0]["zones"] + 1) + zone_row
         return window_end(clock, row, happened_us)
     return FOREVER_US
 
 
-@kernel(types.int64(RECORDS, types.int64, RULES_TYPE, WALL_CLOCK_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.int64(RECORDS, types.int64, RULES_TYPE, WALL_CLOCK_TYPE, types.int64, types.int64))
 def stops_counting_us(
-    records: np.ndarray,  # type: ignore[type-arg]
+    records: np.ndarray,
     slot: int,
     rules: Rules,
     clock: WallClock,
     cap: int,
     zone_row: int,
-    now_us: int,
 ) -> int:
-    """Return when a contact that counts at `now_us` stops counting if nothing else happens."""
+    """Return when a contact that counts now stops counting if nothing else happens."""
     record = records[slot]
     event = rules.caps[cap]["event"]
     happened = event_us(records, slot, event)
     if happened == NEVER_US:
         if not record["flags"] & PUSH or event == ACCEPTED:
-            return record["expires_us"]  # type: ignore[no-any-return]
+            return int(record["expires_us"])
         happened = record["expires_us"]
     return event_end_us(rules, clock, cap, zone_row, happened)
 
 
 @kernel(types.int64(RECORDS, types.int64, types.int64))
-def scope_code(records: np.ndarray, slot: int, scope: int) -> int:  # type: ignore[type-arg]
+def scope_code(records: np.ndarray, slot: int, scope: int) -> int:
     """Return the contact's ledger code within the scope; 0 for the scope of everything."""
     record = records[slot]
     if scope == SCOPE_OFFER:
-        return record["offer"]  # type: ignore[no-any-return]
+        return int(record["offer"])
     if scope == SCOPE_CAMPAIGN:
-        return record["campaign"]  # type: ignore[no-any-return]
+        return int(record["campaign"])
     if scope == SCOPE_CATEGORY:
-        return record["category"]  # type: ignore[no-any-return]
+        return int(record["category"])
     if scope == SCOPE_CHANNEL:
-        return record["channel"]  # type: ignore[no-any-return]
+        return int(record["channel"])
     return 0
 
 
@@ -174,11 +173,11 @@ def total_used(totals: Totals, event: int, slot: int, since_day: int) -> int:
     """Return how much counts toward a total: events since the day (LIFETIME: ever), and live holds."""
     used = totals.live[event, slot]
     if since_day == LIFETIME:
-        return used + totals.lifetime[event, slot]
+        return int(used + totals.lifetime[event, slot])
     for bucket in range(len(totals.day)):
         if totals.day[bucket] >= since_day:
             used += totals.daily[event, slot, bucket]
-    return used
+    return int(used)
 
 
 @kernel(types.int64(RULES_TYPE, TOTALS_TYPE, types.int64, WORK_TYPE))
@@ -192,11 +191,11 @@ def used_of(rules: Rules, totals: Totals, instance: int, work: Work) -> int:
             used = total_used(totals, rules.caps[cap]["event"], slot, work.since_day[cap])
         work.stamp[instance] = work.serial[0]
         work.used[instance] = np.int32(min(used, 2147483647))
-    return work.used[instance]
+    return int(work.used[instance])
 
 
 @kernel(types.int64(types.Array(types.int64, 1, "C"), types.int64, types.int64))
-def kth_smallest(values: np.ndarray, count: int, k: int) -> int:  # type: ignore[type-arg]
+def kth_smallest(values: np.ndarray, count: int, k: int) -> int:
     """Return the k-th smallest (from 1) of the first `count` values, sorting them in place; at most a subscriber's contacts."""
     for i in range(1, count):
         value = values[i]
@@ -205,14 +204,14 @@ def kth_smallest(values: np.ndarray, count: int, k: int) -> int:  # type: ignore
             values[j + 1] = values[j]
             j -= 1
         values[j + 1] = value
-    return values[k - 1]  # type: ignore[no-any-return]
+    return int(values[k - 1])
 
 
 @kernel(types.int64(RUN_TYPE, types.int64), inner=True)
 def zone_row(run: Run, item: int) -> int:
     """Return the item's zone row in the wall-clock tables: the last one when its zone is unknown."""
     zone = run.rows.zone[item]
-    return zone if zone >= 0 else run.rules.settings[0]["zones"]  # type: ignore[no-any-return]
+    return bool(zone if zone >= 0 else run.rules.settings[0]["zones"])
 
 
 @kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -232,7 +231,7 @@ def instance_until_us(run: Run, item: int, instance: int, most: int) -> int:
             continue
         if counted_us(records, slot, event, now_us) <= lower:
             continue
-        stops = stops_counting_us(records, slot, rules, run.clock, cap, zone, now_us)
+        stops = stops_counting_us(records, slot, rules, run.clock, cap, zone)
         if scope >= SCOPE_CHANNEL and count > 0 and records[slot]["decision"] == decision:
             run.work.stops_us[count - 1] = max(run.work.stops_us[count - 1], stops)
             continue

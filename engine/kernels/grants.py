@@ -7,8 +7,9 @@ import numpy.typing as npt
 from numba import types
 
 from engine.dtypes.contact import COUNTS, PUSH
-from engine.dtypes.rules import ANSWERS_TYPE, ITEMS_TYPE, RULES_TYPE, Answers, Items, Rules
+from engine.dtypes.rules import ANSWERS_TYPE, ITEMS_TYPE, RULES_TYPE, RUN_TYPE, Answers, Items, Rules, Run
 from engine.jit import bundle, kernel, read_only, writable
+from engine.kernels.counting import add_used, used_of
 
 
 class Asks(NamedTuple):
@@ -37,51 +38,82 @@ ASKS_TYPE: Any = bundle(
 )
 
 
-@kernel(types.int64(RULES_TYPE, types.int64, read_only(np.int64), ASKS_TYPE, types.int64, types.int64))
-def ask_totals(rules: Rules, candidate: int, since_day: np.ndarray, asks: Asks, first: int, end: int) -> int:  # type: ignore[type-arg]
-    """Append the totals of one offer to the item's checks, which lie in [first, end) so far; return the new end.
+@kernel(types.int64(RULES_TYPE, ANSWERS_TYPE, types.int64, types.int64, types.int64), inner=True)
+def counted_before(rules: Rules, answers: Answers, item: int, seats: int, instance: int) -> int:
+    """Return how many of the answer's first `seats` offers count toward the instance."""
+    before = 0
+    for seat in range(seats):
+        row = rules.candidates[answers.chosen[item, seat]]
+        for entry in range(row["cap_start"], row["cap_start"] + row["cap_count"]):
+            before += row["counts"] and rules.cap_of[entry] == instance
+    return before
 
-    The m-th offer of an answer that counts in one slot asks for m units of room.
-    """
-    row = rules.candidates[candidate]
-    stop = end
+
+@kernel(
+    types.int64(RULES_TYPE, ANSWERS_TYPE, types.int64, types.int64, read_only(np.int64), ASKS_TYPE, types.int64),
+    inner=True,
+)
+def ask_totals(
+    rules: Rules,
+    answers: Answers,
+    item: int,
+    seat: int,
+    since_day: np.ndarray,
+    asks: Asks,
+    end: int,
+) -> int:
+    """Append the totals that an offer must find with room, at `end`; return the new end. The offers before it in the answer take their units first."""
+    row = rules.candidates[answers.chosen[item, seat]]
     for entry in range(row["cap_start"], row["cap_start"] + row["cap_count"]):
-        instance = rules.instances[rules.cap_of[entry]]
-        cap = instance["cap"]
-        if not rules.caps[cap]["total"]:
-            continue
-        before = 0
-        for check in range(first, end):
-            if (
-                asks.total_slot[check] == instance["total_slot"]
-                and asks.total_event[check] == rules.caps[cap]["event"]
-                and asks.total_since_day[check] == since_day[cap]
-            ):
-                before += 1
-        asks.total_slot[stop] = instance["total_slot"]
-        asks.total_event[stop] = rules.caps[cap]["event"]
-        asks.total_since_day[stop] = since_day[cap]
-        asks.total_limit[stop] = instance["limit"] - before
-        stop += 1
-    return stop
+        instance = rules.cap_of[entry]
+        cap = rules.instances[instance]["cap"]
+        if rules.caps[cap]["total"]:
+            asks.total_slot[end] = rules.instances[instance]["total_slot"]
+            asks.total_event[end] = rules.caps[cap]["event"]
+            asks.total_since_day[end] = since_day[cap]
+            before = counted_before(rules, answers, item, seat, instance)
+            asks.total_limit[end] = rules.instances[instance]["limit"] - before
+            end += 1
+    return end
 
 
 @kernel(types.void(RULES_TYPE, ITEMS_TYPE, ANSWERS_TYPE, read_only(np.int64), ASKS_TYPE))
-def ask(rules: Rules, items: Items, answers: Answers, since_day: np.ndarray, asks: Asks) -> None:  # type: ignore[type-arg]
-    """Fill the asks for every chosen offer of the run."""
+def ask(rules: Rules, items: Items, answers: Answers, since_day: np.ndarray, asks: Asks) -> None:
+    """Fill the asks for every chosen offer of the run; traffic that obeys no caps asks for no totals."""
     end = 0
     asks.total_start[0] = 0
     for item in range(len(items.subscriber)):
         channel = rules.channels[items.channel[item]]
-        first = end
         for seat in range(answers.chosen_count[item]):
-            candidate = answers.chosen[item, seat]
-            row = rules.candidates[candidate]
+            row = rules.candidates[answers.chosen[item, seat]]
             asks.offer[item, seat] = row["offer"]
             asks.campaign[item, seat] = row["campaign"]
             asks.category[item, seat] = row["category"]
             asks.channel[item, seat] = channel["code"]
             asks.flags[item, seat] = (COUNTS if row["counts"] else 0) | (PUSH if channel["push"] else 0)
-            if row["counts"] and row["obeys_caps"]:
-                end = ask_totals(rules, candidate, since_day, asks, first, end)
+            if row["obeys_caps"]:
+                end = ask_totals(rules, answers, item, seat, since_day, asks, end)
         asks.total_start[item + 1] = end
+
+
+@kernel(types.int64(RUN_TYPE, ANSWERS_TYPE))
+def last_unit_item(run: Run, answers: Answers) -> int:
+    """Return how many items, from the first on, may be held together: up to and with the first whose offers bring a total to its limit.
+
+    The items after it must see that total as reached, so they are decided anew.
+    """
+    rules, work = run.rules, run.work
+    work.serial[0] += 1
+    for item in range(len(run.items.subscriber)):
+        reached = False
+        for seat in range(answers.chosen_count[item]):
+            row = rules.candidates[answers.chosen[item, seat]]
+            for entry in range(row["cap_start"], row["cap_start"] + row["cap_count"]):
+                instance = rules.cap_of[entry]
+                if row["counts"] and rules.caps[rules.instances[instance]["cap"]]["total"]:
+                    before = used_of(rules, run.totals, instance, work)
+                    add_used(work, instance, 1)
+                    reached = reached or before + 1 == rules.instances[instance]["limit"]
+        if reached:
+            return item + 1
+    return len(run.items.subscriber)

@@ -18,7 +18,7 @@ def hand_off_quiet_us(run: Run) -> int:
 
 @kernel(types.int64(RUN_TYPE, types.int64, types.int64), inner=True)
 def over_until_us(run: Run, start: int, count: int) -> int:
-    """Return the latest instant at which the caps among entries of cap_of are within their limits again: NEVER_US when all are now, FOREVER_US when one is not known."""
+    """Return when the caps among entries of cap_of are within their limits again: NEVER_US when all are now, FOREVER_US when an instant is not known."""
     latest = NEVER_US
     for entry in range(start, start + count):
         instance = run.rules.cap_of[entry]

@@ -8,11 +8,11 @@ from engine.jit import kernel, read_only, writable
 
 @kernel(types.int64(read_only(np.uint64), read_only(np.int64), read_only(np.uint8), types.int64, writable(np.int64, 1)))
 def run_end(
-    subscriber: np.ndarray,  # type: ignore[type-arg]
-    now_us: np.ndarray,  # type: ignore[type-arg]
-    flags: np.ndarray,  # type: ignore[type-arg]
+    subscriber: np.ndarray,
+    now_us: np.ndarray,
+    flags: np.ndarray,
     start: int,
-    seen: np.ndarray,  # type: ignore[type-arg]
+    seen: np.ndarray,
 ) -> int:
     """Return the end of the longest run from `start` with one instant, the same flags and no subscriber twice.
 

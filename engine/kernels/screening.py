@@ -63,9 +63,7 @@ def consent(rules: Rules, view: View, item: int, candidate: int, channel: int) -
 
 
 @kernel(types.int64(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, types.int64, types.int64, WORK_TYPE))
-def condition_of(
-    rules: Rules, conditions: ConditionTables, view: View, item: int, candidate: int, work: Work
-) -> int:
+def condition_of(rules: Rules, conditions: ConditionTables, view: View, item: int, candidate: int, work: Work) -> int:
     """Return what the campaign's condition comes to, as `evaluate_condition` does; evaluated once an item."""
     condition = rules.candidates[candidate]["condition"]
     if condition < 0:
@@ -73,7 +71,7 @@ def condition_of(
     if work.condition_item[condition] != item:
         work.condition_item[condition] = item
         work.condition_value[condition] = evaluate_condition(conditions, view, item, condition)
-    return work.condition_value[condition]
+    return int(work.condition_value[condition])
 
 
 @kernel(types.int64(RULES_TYPE, types.uint64, types.int64))
@@ -127,9 +125,7 @@ def screen_candidate(
 
 
 @kernel(types.void(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, ITEMS_TYPE, types.int64, WORK_TYPE))
-def screen_run(
-    rules: Rules, conditions: ConditionTables, view: View, items: Items, now_us: int, work: Work
-) -> None:
+def screen_run(rules: Rules, conditions: ConditionTables, view: View, items: Items, now_us: int, work: Work) -> None:
     """Screen every candidate of every item; `view` and `work` have the run's items from row 0 on."""
     work.condition_item[:] = -1
     for item in range(len(items.subscriber)):

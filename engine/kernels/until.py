@@ -1,6 +1,5 @@
 """When a stopped candidate may next pass: the instant behind `next_allowed` and Explain."""
 
-import numpy as np
 from numba import types
 
 from engine.dtypes.ledger import FOREVER_US
@@ -67,7 +66,7 @@ def candidate_until_us(run: Run, item: int, position: int) -> int:
     elif reason == QUIET_HOURS:
         until = quiet_until_us(run, item)
     elif COOL_DOWN_REFUSED <= reason <= ALREADY_ACCEPTED:
-        until = cooling_until_us(run, item, candidate, np.int64(reason) - COOL_DOWN_REFUSED)
+        until = cooling_until_us(run, item, candidate, int(reason) - COOL_DOWN_REFUSED)
     elif reason == CAP_REACHED:
         until = caps_until_us(run, item, candidate)
     return NEVER_US if until == FOREVER_US else until

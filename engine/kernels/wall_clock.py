@@ -10,7 +10,7 @@ from engine.limits import NEVER_US
 
 
 @kernel(types.int64(read_only(np.int64), types.int64, types.int64, types.int64))
-def last_not_after(instants: np.ndarray, first: int, end: int, now_us: int) -> int:  # type: ignore[type-arg]
+def last_not_after(instants: np.ndarray, first: int, end: int, now_us: int) -> int:
     """Return the last index in [first, end) whose instant is not after `now_us`, or first - 1."""
     low, high = first, end
     while low < high:
@@ -29,7 +29,7 @@ def quiet_end(clock: WallClock, row: int, now_us: int) -> int:
     at = last_not_after(clock.quiet_from_us, first, end, now_us)
     if at < first or now_us >= clock.quiet_until_us[at]:
         return NEVER_US
-    return clock.quiet_until_us[at]
+    return int(clock.quiet_until_us[at])
 
 
 @kernel(types.int64(WALL_CLOCK_TYPE, types.int64, types.int64))
@@ -39,14 +39,14 @@ def next_quiet_start(clock: WallClock, row: int, now_us: int) -> int:
     at = last_not_after(clock.quiet_from_us, first, end, now_us) + 1
     if at >= end:
         return FOREVER_US
-    return clock.quiet_from_us[at]
+    return int(clock.quiet_from_us[at])
 
 
 @kernel(types.int64(WALL_CLOCK_TYPE, types.int64, types.int64))
 def window_start(clock: WallClock, row: int, now_us: int) -> int:
     """Return the start of the calendar window that holds at `now_us`, which the tables must cover."""
     at = last_not_after(clock.calendar_breaks_us, clock.calendar_start[row], clock.calendar_start[row + 1], now_us)
-    return clock.calendar_starts_us[at]
+    return int(clock.calendar_starts_us[at])
 
 
 @kernel(types.int64(WALL_CLOCK_TYPE, types.int64, types.int64))
@@ -59,11 +59,11 @@ def window_end(clock: WallClock, row: int, event_us: int) -> int:
         at += 1
     if at >= end:
         return FOREVER_US
-    return clock.calendar_breaks_us[at]
+    return int(clock.calendar_breaks_us[at])
 
 
 @kernel(types.int64(WALL_CLOCK_TYPE, types.int64, types.int64))
 def local_day(clock: WallClock, row: int, now_us: int) -> int:
     """Return the local date at `now_us` as days since 1970-01-01; `row` is one of the day calendar."""
     at = last_not_after(clock.calendar_breaks_us, clock.calendar_start[row], clock.calendar_start[row + 1], now_us)
-    return clock.calendar_days[at]
+    return int(clock.calendar_days[at])

@@ -36,7 +36,11 @@ def quiet_classes(catalogue: Catalogue) -> list[str]:
 
 def calendars(catalogue: Catalogue) -> list[Calendar]:
     """Return the calendars that caps use; the day comes first and is always there, for it also orders ties."""
-    used = {calendar_of(cap.window.kind, cap.window.week_start) for cap in catalogue.contact_policy.caps if cap.window.kind in _KINDS}
+    used = {
+        calendar_of(cap.window.kind, cap.window.week_start)
+        for cap in catalogue.contact_policy.caps
+        if cap.window.kind in _KINDS
+    }
     return [(DAY, 0), *sorted(used - {(DAY, 0)})]
 
 
@@ -68,7 +72,10 @@ def home_days(catalogue: Catalogue, horizon: Horizon) -> tuple[int, Instants]:
 
 def total_since_day(catalogue: Catalogue, today: int) -> list[int | None]:
     """Return for each cap the first home-zone day that a total in its calendar window counts on `today`; None for other windows."""
-    return [_since_day(cap.window.kind, cap.window.week_start, today) if cap.per == CapPer.TOTAL else None for cap in catalogue.contact_policy.caps]
+    return [
+        _since_day(cap.window.kind, cap.window.week_start, today) if cap.per == CapPer.TOTAL else None
+        for cap in catalogue.contact_policy.caps
+    ]
 
 
 def _since_day(kind: WindowKind, week_start: WeekDay, today: int) -> int | None:
@@ -81,7 +88,9 @@ def _since_day(kind: WindowKind, week_start: WeekDay, today: int) -> int | None:
     return None
 
 
-def _quiet_rows(catalogue: Catalogue, name: str, zones: Sequence[str], horizon: Horizon) -> list[tuple[Instants, Instants]]:
+def _quiet_rows(
+    catalogue: Catalogue, name: str, zones: Sequence[str], horizon: Horizon
+) -> list[tuple[Instants, Instants]]:
     windows = [_window(entry) for entry in catalogue.contact_policy.quiet_hours if name in entry.classes]
     dates = np.array(catalogue.contact_policy.holidays, "datetime64[D]").astype(np.int64)
     rows = [quiet_intervals(windows, dates, zone, horizon) for zone in zones]

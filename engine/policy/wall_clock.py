@@ -44,7 +44,10 @@ def segments(zone: str, horizon: Horizon) -> Segments:
 
 
 def instants_of(local_us: Instants, zone: Segments) -> Instants:
-    """Return when each local date-time (microseconds since local 1970-01-01) happens: the first pass of a repeated one; a skipped one by the offset before the skip (PEP 495, fold=0)."""
+    """Return when each local date-time (microseconds since local 1970-01-01) happens.
+
+    A repeated one: its first pass. A skipped one: by the offset before the skip (PEP 495, fold=0).
+    """
     local_end = zone.end_us + zone.offset_us
     index = np.minimum(_first_after(np.maximum.accumulate(local_end), local_us), len(local_end) - 1)
     skipped = (local_us < zone.start_us[index] + zone.offset_us[index]) & (index > 0)
@@ -52,7 +55,10 @@ def instants_of(local_us: Instants, zone: Segments) -> Instants:
 
 
 def intervals_of(local_from_us: Instants, local_until_us: Instants, zone: Segments) -> tuple[Instants, Instants]:
-    """Return the instants whose wall clock lies in any of the half-open local intervals, as sorted, disjoint, non-touching intervals: both passes of a repeated hour are in."""
+    """Return the instants whose wall clock lies in any of the half-open local intervals: both passes of a repeated hour are in.
+
+    As sorted, disjoint intervals that do not touch.
+    """
     froms = [np.clip(local_from_us - o, s, e) for s, e, o in zip(*zone, strict=True)]
     untils = [np.clip(local_until_us - o, s, e) for s, e, o in zip(*zone, strict=True)]
     return merged(np.concatenate(froms), np.concatenate(untils))
