@@ -33,8 +33,17 @@ def beyond(folder: str, allowed: tuple[str, ...]) -> list[str]:
     return found
 
 
+# engine.reasons is but numbers: the kernels write them, and the rest of the engine reads them.
 ALLOWED: Final = {
-    "engine/kernels": ("numpy", "numba.types", "engine.jit", "engine.dtypes", "engine.limits", "engine.kernels"),
+    "engine/kernels": (
+        "numpy",
+        "numba.types",
+        "engine.jit",
+        "engine.dtypes",
+        "engine.limits",
+        "engine.reasons",
+        "engine.kernels",
+    ),
     "engine": ("numpy", "numba", "llvmlite.binding", "msgspec", "cel_expr_python", "google.protobuf", "engine"),
     "loaders": (
         "numpy",

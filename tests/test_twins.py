@@ -1,0 +1,77 @@
+"""Every kernel has a twin in plain Python: a test that names it compares the two, or TWINS says where its twin is and what compares them."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+KERNELS: Final = ROOT / "engine/kernels"
+
+TWINS: Final = {
+    "answer_run": "tests/oracle/decide.py",
+    "screen_run": "tests/oracle/decide.py",
+    "validity": "tests/oracle/decide.py",
+    "run_end": "tests/oracle/oracle.py",
+    "last_unit_item": "tests/oracle/oracle.py",
+    "untils": "tests/oracle/caps.py",
+    "hand_off_quiet_us": "tests/oracle/oracle.py",
+    "hand_off_caps_us": "tests/oracle/oracle.py",
+    "read_contacts": "tests/engine/ledger/model.py",
+    "grant_items": "tests/engine/ledger/model.py",
+    "advance_time": "tests/engine/ledger/model.py",
+    "find_contact": "tests/engine/ledger/model.py",
+    "record_outcomes": "tests/engine/ledger/model.py",
+    "forget_contacts": "tests/engine/ledger/model.py",
+    "remember_digests": "tests/engine/ledger/test_answers.py",
+    "insert_persons": "tests/engine/base/world.py",
+    "link_changes": "tests/engine/base/world.py",
+    "condition_holds": "tests/oracle/cel.py",
+    "parse_numbers": "tests/loaders/base/test_build.py",
+    "normalise_keys": "tests/loaders/base/test_build.py",
+}
+"""Kernels that only the engine's and loaders' own functions call, which the tests compare as a whole with this plain Python."""
+
+
+def kernels() -> dict[tuple[str, str], ast.FunctionDef]:
+    """Return the compiled functions by (module, name)."""
+    return {
+        (path.stem, node.name): node
+        for path in sorted(KERNELS.rglob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and any(_compiles(decorator) for decorator in node.decorator_list)
+    }
+
+
+def _compiles(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "kernel"
+
+
+def words_in_tests() -> set[str]:
+    texts = [path.read_text() for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    return set(re.findall(r"\w+", "\n".join(texts)))
+
+
+def called_by(kernel: tuple[str, str], found: dict[tuple[str, str], ast.FunctionDef]) -> set[tuple[str, str]]:
+    """Return the kernels whose names one uses: its own module's, else any other's of that name."""
+    names = {node.id for node in ast.walk(found[kernel]) if isinstance(node, ast.Name)}
+    own = {(kernel[0], name) for name in names} & found.keys()
+    return own | {(module, name) for module, name in found if name in names - {name for _, name in own}}
+
+
+def test_every_kernel_has_a_twin() -> None:
+    found = kernels()
+    known = words_in_tests() | TWINS.keys()
+    reached = {kernel for kernel in found if kernel[1] in known}
+    waiting = list(reached)
+    while waiting:
+        for kernel in called_by(waiting.pop(), found) - reached:
+            reached.add(kernel)
+            waiting.append(kernel)
+    alone = sorted(f"{module}.{name}" for module, name in found.keys() - reached)
+    assert alone == [], "write the twin in plain Python, and a test that compares the two"
+
+
+def test_twins_are_there_and_still_needed() -> None:
+    assert [path for path in TWINS.values() if not (ROOT / path).is_file()] == []
+    assert TWINS.keys() <= {name for _, name in kernels()}
