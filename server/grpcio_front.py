@@ -102,6 +102,10 @@ class GrpcioFront:
         self._draining.set()
         await self._server.stop(self._settings.drain_grace_ms / 1_000)
 
+    async def abandon(self) -> None:
+        """Stop at once, as a start that failed must."""
+        await self._server.stop(None)
+
     async def _say(self, status: Any) -> None:
         for name in ("", *SERVICE_NAMES):
             await self._health.set(name, status)

@@ -58,9 +58,21 @@ class Server:
         self._secret = secret_of(settings)
         self._unready = "loading"
         self._management: Management | None = None
+        self._composed = False
 
     async def start(self) -> Serving:
-        """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError."""
+        """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError, and then nothing is left open."""
+        try:
+            return await self._start()
+        except BaseException:
+            if self._composed:
+                await self.grpc.abandon()
+                await self.thread.stop()
+            if self._management:
+                await self._management.stop()
+            raise
+
+    async def _start(self) -> Serving:
         registry = CollectorRegistry()
         if self._settings.management_listen:
             self._management = Management(registry, lambda: self._unready)
@@ -71,6 +83,7 @@ class Server:
             FiguresCollector(self.decisions.figures, self._gauges, lambda: dict(self.thread.load.batch_items))
         )
         self.thread.start()
+        self._composed = True
         await self.grpc.start()
         await self.grpc.ready()
         self._unready = ""

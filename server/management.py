@@ -39,6 +39,7 @@ class Management:
         """Stop listening."""
         if self._server:
             self._server.close()
+            await self._server.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
