@@ -1,10 +1,10 @@
-"""An opened snapshot: its files memory-mapped, read-only, and checked; what it knows of itself, and one row decoded for people."""
+"""An opened snapshot: its files memory-mapped, read-only, and checked; where a row is."""
 
 import mmap
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -124,9 +124,3 @@ def _dictionaries(path: Path, data: npt.NDArray[np.uint8], manifest: Manifest) -
         if len(texts) != count:
             raise SnapshotError(f"{path}: expected {count} strings for {attribute.id}, was {len(texts)}; build the base again")
     return dictionaries
-
-
-def raw_row(snapshot: Snapshot, row: int) -> npt.NDArray[Any]:
-    """Return the packed bytes of a row, (stride,) uint8."""
-    stride = snapshot.manifest.layout.stride
-    return snapshot.rows.r8[row * stride : (row + 1) * stride]

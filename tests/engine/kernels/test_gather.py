@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -90,7 +91,8 @@ def test_gather_only_the_asked_rows(tmp_path: Path) -> None:
     hashes = np.array([p.hash for p in people], np.uint64)
     binding.gather(hashes, np.full(6, AS_OF_US, np.int64), view, 2, 4)
     assert view.found.tolist() == [0, 0, 1, 1, 0, 0]
-    for part, all_of_it in zip(view, whole, strict=True):
+    pairs: list[tuple[Any, Any]] = list(zip(view, whole, strict=True))
+    for part, all_of_it in pairs:
         assert (part[2:4] == all_of_it[2:4]).all()
 
 
