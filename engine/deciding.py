@@ -1,7 +1,7 @@
 """The decision path: a batch cut into runs, each run screened, chosen, held and remembered. Every door comes through here.
 
-A run has one instant and no subscriber twice, so that its items cannot see each other's holds but through totals. An item that takes the
-last unit of a total ends what is held together, as does one that a shared ledger refuses; the rest of the run is then decided anew.
+A run has one instant and no subscriber twice, so that its items cannot see each other's holds but through totals. An item that brings a
+total near its limit ends what is held together, as does one that a shared ledger refuses; the rest of the run is then decided anew.
 """
 
 from collections.abc import Callable, Generator
@@ -17,7 +17,7 @@ from engine.dtypes.rules import Answers, Items, Moment, Run
 from engine.dtypes.view import View
 from engine.jit import frozen
 from engine.kernels.answering import answer_run
-from engine.kernels.grants import Asks, ask, last_unit_item
+from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end
 from engine.kernels.screening import screen_run
 from engine.ledger.port import Grants, Ledger, Pending
@@ -135,7 +135,7 @@ class Decider:
         settled = len(index)
         if not instant.dry and answers.chosen_count.any():
             if self._bound.total_caps:
-                settled = last_unit_item(run, answers)
+                settled = held_together(run, answers)
                 answers.chosen_count[settled:] = 0
             granted = yield from waited(self._ledger.reserve(self._grants(run, answers)))
             refused = np.flatnonzero((granted.mask == 0) & (answers.chosen_count > 0))

@@ -43,6 +43,12 @@ def _file(zone: str) -> bytes:
     )
 
 
+@lru_cache(maxsize=1024)
+def zone_info(zone: str) -> ZoneInfo:
+    """Return the zone for `datetime`, from the pinned data, so that every machine has the same rules; raises ValueError for an unknown name."""
+    return ZoneInfo.from_file(io.BytesIO(_file(zone)), zone)
+
+
 def _listed_changes(data: bytes) -> tuple[list[int], bool]:
     """Return the instants that a TZif file lists, and whether its footer has a yearly rule for what follows."""
     _, _, utc, standard, leap, times, kinds, characters = _HEADER.unpack_from(data)
@@ -92,8 +98,7 @@ def offsets(zone: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     if fixed:
         seconds = int(fixed[2]) * 3600 + int(fixed[3]) * 60
         return frozen(np.array([EARLIEST_S])), frozen(np.array([-seconds if fixed[1] == "-" else seconds], np.int32))
-    data = _file(zone)
-    info = ZoneInfo.from_file(io.BytesIO(data), zone)
+    data, info = _file(zone), zone_info(zone)
     listed, ruled = _listed_changes(data)
     instants = [instant for instant in listed if instant > _FIRST_S]
     assert not instants or instants[-1] < PERIOD_START_S, "every zone follows its yearly rule from PERIOD_START_S on"

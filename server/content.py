@@ -15,6 +15,7 @@ from engine.catalogue.terms import ValueType
 from engine.dtypes.view import new_view
 from engine.limits import BATCH_ITEMS_MAX
 from engine.templates import LENGTH_MAX, Template, compile_template, format_value, render
+from engine.zones import zone_info
 from server.values import slot_value
 
 Lookup = Callable[[str], str | None]
@@ -92,8 +93,8 @@ class Subscribers:
         self._view = new_view(BATCH_ITEMS_MAX, bound.binding.label_words, slots)
         self._attributes = {attribute.id: (slot, attribute) for slot, attribute in enumerate(catalogue.attributes)}
         self._fields: dict[str, TriggerField] = {field.id: field for field in trigger_fields(catalogue)}
-        self._zones = {name: ZoneInfo(name) for name in bound.binding.zone_names}
-        self._home = ZoneInfo(catalogue.country.home_zone)
+        self._zones = {name: zone_info(name) for name in bound.binding.zone_names}
+        self._home = zone_info(catalogue.country.home_zone)
         self._texts: dict[int, dict[int, str]] = {}
         self._language_of = [_place(catalogue.languages, name) for name in bound.binding.language_names]
 

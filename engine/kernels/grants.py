@@ -7,9 +7,10 @@ import numpy.typing as npt
 from numba import types
 
 from engine.dtypes.contact import COUNTS, PUSH
-from engine.dtypes.rules import ANSWERS_TYPE, ITEMS_TYPE, RULES_TYPE, RUN_TYPE, Answers, Items, Rules, Run
+from engine.dtypes.rules import ANSWERS_TYPE, ITEMS_TYPE, RULES_TYPE, RUN_TYPE, SCOPE_OFFER, Answers, Items, Rules, Run
 from engine.jit import bundle, kernel, read_only, writable
 from engine.kernels.counting import add_used, used_of
+from engine.limits import OFFERS_PER_ANSWER_MAX
 
 
 class Asks(NamedTuple):
@@ -97,10 +98,11 @@ def ask(rules: Rules, items: Items, answers: Answers, since_day: np.ndarray, ask
 
 
 @kernel(types.int64(RUN_TYPE, ANSWERS_TYPE))
-def last_unit_item(run: Run, answers: Answers) -> int:
-    """Return how many items, from the first on, may be held together: up to and with the first whose offers bring a total to its limit.
+def held_together(run: Run, answers: Answers) -> int:
+    """Return how many items, from the first on, may be held together: up to and with the first that brings a total to where a later answer could tell.
 
-    The items after it must see that total as reached, so they are decided anew.
+    That is its limit, for an offer, of which an answer has one; for campaigns and categories the limit less what one answer may add.
+    The items after it are decided anew.
     """
     rules, work = run.rules, run.work
     work.serial[0] += 1
@@ -110,10 +112,13 @@ def last_unit_item(run: Run, answers: Answers) -> int:
             row = rules.candidates[answers.chosen[item, seat]]
             for entry in range(row["cap_start"], row["cap_start"] + row["cap_count"]):
                 instance = rules.cap_of[entry]
-                if row["counts"] and rules.caps[rules.instances[instance]["cap"]]["total"]:
+                cap = rules.caps[rules.instances[instance]["cap"]]
+                if row["counts"] and cap["total"]:
+                    limit = rules.instances[instance]["limit"]
+                    margin = 0 if cap["scope"] == SCOPE_OFFER else OFFERS_PER_ANSWER_MAX - 1
                     before = used_of(rules, run.totals, instance, work)
                     add_used(work, instance, 1)
-                    reached = reached or before + 1 == rules.instances[instance]["limit"]
+                    reached = reached or (before < limit and before + 1 + margin >= limit)
         if reached:
             return item + 1
     return len(run.items.subscriber)

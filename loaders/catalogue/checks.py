@@ -9,6 +9,7 @@ from engine.catalogue.model import INT64_MAX, INT64_MIN
 from engine.catalogue.slots import RESERVED_ATTRIBUTES, RESERVED_FIELDS, RESERVED_WORDS
 from engine.catalogue.terms import ChannelKind, ValueType
 from engine.limits import ATTRIBUTES_MAX, CODES_MAX, CONSENT_PAIRS_MAX, LABELS_MAX, TRIGGER_FIELDS_MAX
+from engine.zones import zone_info
 from loaders.catalogue.gather import Gathered
 from loaders.catalogue.problems import shown
 from loaders.catalogue.reading import Entry, Reading, Word
@@ -48,8 +49,8 @@ def _check_country(gathered: Gathered, reading: Reading) -> None:
     zones: list[Word] = country.get("zones") or []
     for zone in zones:
         try:
-            zoneinfo.ZoneInfo(zone)
-        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+            zone_info(zone)
+        except ValueError:
             advice = reading.problems.nearest(zone, zoneinfo.available_timezones(), "write an IANA name")
             reading.problems.add(zone.place, "country.zones: expected an IANA zone", shown(zone), advice)
     home: Word | None = country.get("home_zone")

@@ -1,7 +1,6 @@
 """What was read becomes the model: units resolved, dates at the home zone's midnight, lists sorted, entries with a mistake left out."""
 
 import datetime
-import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -23,6 +22,7 @@ from engine.catalogue.model import (
 )
 from engine.catalogue.policy import Cap, ContactPolicy, CoolDown, Purpose, QuietHours, Reoffer, Window
 from engine.catalogue.terms import Day, Factor, WindowKind
+from engine.zones import zone_info
 from loaders.catalogue.gather import Gathered
 from loaders.catalogue.reading import Entry, Word
 
@@ -48,8 +48,8 @@ def home_zone(gathered: Gathered) -> datetime.tzinfo:
     """Return the zone of dates; UTC while the country is wrong."""
     country: Entry | None = gathered.whole.get("country")
     try:
-        return zoneinfo.ZoneInfo(str(country.get("home_zone"))) if country is not None else datetime.UTC
-    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        return zone_info(str(country.get("home_zone"))) if country is not None else datetime.UTC
+    except ValueError:
         return datetime.UTC
 
 
