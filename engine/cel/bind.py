@@ -77,36 +77,10 @@ def bind(
     everybody). `dictionaries`: the strings of each static string slot by code, for the slots that conditions use; a missing one raises
     ValueError. `zones`: the names behind View.zone, in order; the zones that conditions name are added after them.
     """
-    schema = conditions.schema
-    assert len(label_bits) == len(schema.labels)
-    functions = list(dict.fromkeys(function for condition in conditions.conditions for function in condition.functions))
-    texts_of = {**dictionaries, ZONE_SLOT: zones}
-    for function in functions:
-        slot = schema.slots[function.slot] if function.slot != ZONE_SLOT else None
-        if slot and not slot.dynamic and function.slot not in dictionaries:
-            raise ValueError(
-                f"{slot.name}: conditions ask for its text, but the base has no dictionary for it; rebuild the base with this attribute as string"
-            )
-    literals = {text for condition in conditions.conditions for text in condition.texts}
-    pool = Pool(literals | known_texts(functions, texts_of))
-    sizes = [
-        dynamic_rows if f.slot != ZONE_SLOT and schema.slots[f.slot].dynamic else len(texts_of[f.slot])
-        for f in functions
-    ]
-    numbers = np.zeros(sum(sizes), np.int32)
-    interner = Interner(pool, numbers, dynamic_rows)
-    bases: dict[TextFunction, int] = {}
-    base = 0
-    for function, size in zip(functions, sizes, strict=True):
-        bases[function] = base
-        if function.slot != ZONE_SLOT and schema.slots[function.slot].dynamic:
-            interner.add(function.slot, function, base)
-        else:
-            numbers[base : base + size] = [number_of(function, text, pool) for text in texts_of[function.slot]]
-        base += size
+    assert len(label_bits) == len(conditions.schema.labels)
+    texts = _bind_texts(conditions, {**dictionaries, ZONE_SLOT: zones}, dynamic_rows)
     named = dict.fromkeys(zone for condition in conditions.conditions for zone in condition.zones)
-    every_zone = [*zones, *named]
-    parts = _Parts(label_bits, pool, bases, {name: len(zones) + i for i, name in enumerate(named)})
+    parts = _Parts(label_bits, texts.pool, texts.bases, {name: len(zones) + i for i, name in enumerate(named)})
     for condition in conditions.conditions:
         _add(parts, condition)
     tables = ConditionTables(
@@ -115,11 +89,46 @@ def bind(
         masks=frozen(np.array(parts.masks, MASK)),
         code=frozen(np.array(parts.code, INSTRUCTION)),
         constants=frozen(np.array(list(parts.constants), CONSTANT)),
-        numbers=frozen(numbers),
+        numbers=frozen(texts.numbers),
         stack=np.zeros(STACK_MAX, CELL),
-        zones=bind_zones(every_zone, strict=strict_zones),
+        zones=bind_zones([*zones, *named], strict=strict_zones),
     )
-    return Bound(tables, interner, pool.texts)
+    return Bound(tables, texts.interner, texts.pool.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The text tables: where each function's lies in `numbers`."""
+
+    pool: Pool
+    numbers: npt.NDArray[np.int32]
+    bases: dict[TextFunction, int]
+    interner: Interner
+
+
+def _bind_texts(conditions: ConditionSet, dictionaries: Mapping[int, Sequence[str]], dynamic_rows: int) -> _Texts:
+    """Tabulate every text function over its slot's dictionary, and reserve rows for those of dynamic slots."""
+    functions = list(dict.fromkeys(function for condition in conditions.conditions for function in condition.functions))
+    dynamic = {index for index, slot in enumerate(conditions.schema.slots) if slot.dynamic}
+    for function in functions:
+        if function.slot not in dynamic and function.slot not in dictionaries:
+            name = conditions.schema.slots[function.slot].name
+            raise ValueError(
+                f"{name}: conditions ask for its text, but the base has no dictionary for it; rebuild the base with this attribute as string"
+            )
+    literals = {text for condition in conditions.conditions for text in condition.texts}
+    pool = Pool(literals | known_texts(functions, dictionaries))
+    sizes = [dynamic_rows if function.slot in dynamic else len(dictionaries[function.slot]) for function in functions]
+    bases = dict(zip(functions, np.cumsum([0, *sizes]).tolist(), strict=False))
+    numbers = np.zeros(sum(sizes), np.int32)
+    interner = Interner(pool, numbers, dynamic_rows)
+    for function, base in bases.items():
+        if function.slot in dynamic:
+            interner.add(function.slot, function, base)
+        else:
+            texts = dictionaries[function.slot]
+            numbers[base : base + len(texts)] = [number_of(function, text, pool) for text in texts]
+    return _Texts(pool, numbers, bases, interner)
 
 
 def for_thread(tables: ConditionTables) -> ConditionTables:

@@ -1,24 +1,19 @@
 """Programs: the part of a condition that is no simple term, as a postfix program of typed operations."""
 
 from collections.abc import Sequence
-from typing import NoReturn
 
-from engine.cel.errors import error_at
-from engine.cel.frontend import nearest
 from engine.cel.literals import ConversionError, parse_bool, parse_double, parse_duration, parse_int, parse_timestamp
 from engine.cel.operations import COMPARISONS, INSTANT_PARTS, OPERATIONS, SPAN_PARTS, value_kind
-from engine.cel.schema import LABELS_NAME, ZONE_NAME, Schema, SlotType
+from engine.cel.program import Program
+from engine.cel.schema import LABELS_NAME, ZONE_NAME, SlotType
 from engine.cel.syntax import Call, Constant, Foreign, Has, ListOf, Name, Node
-from engine.cel.texts import TEXT_FUNCTIONS, TextCall, TextConstant, TextFunction, TextValue, evaluate_text
+from engine.cel.text_tree import text_tree, uses_value
+from engine.cel.texts import TEXT_FUNCTIONS, TextFunction, TextValue, evaluate_text
 from engine.dtypes import operation as op
-from engine.dtypes.condition import NAMES_MAX, STACK_MAX, ZONE_SLOT
+from engine.dtypes.condition import ZONE_SLOT
 from engine.kernels.cel_number import bits_of_double
 from engine.zones import offsets
 
-Tree = TextValue | TextConstant | TextCall
-Pair = tuple[int, int]
-
-INSTRUCTIONS_MAX = 20_000
 _LOADS = {
     SlotType.BOOL: op.LOAD,
     SlotType.INT: op.LOAD,
@@ -29,78 +24,8 @@ _LOADS = {
 }
 
 
-class Emitter:
-    """Collects the program and the lists of one condition."""
-
-    def __init__(self, source: str, schema: Schema, known: frozenset[str] | None, *, strict: bool) -> None:
-        self.source = source
-        self.schema = schema
-        self.known = known
-        self.strict = strict
-        """Refuse constants that are always an error, instead of making that error."""
-        self.slot_index = {slot.name: index for index, slot in enumerate(schema.slots)}
-        self.label_index = {label: index for index, label in enumerate(schema.labels)}
-        self.code: list[tuple[int, int, int, int]] = []
-        self.constants: dict[Pair, int] = {}
-        self.functions: dict[TextFunction, int] = {}
-        self.texts: dict[str, int] = {}
-        self.zones: dict[str, int] = {}
-        self.names: dict[str, int] = {}
-        self.slots: set[int] = set()
-        self.depth = 0
-
-    def refuse(self, node: Node, message: str) -> NoReturn:
-        """Raise CelError at the node."""
-        raise error_at(message, node.offset, self.source)
-
-    def slot(self, node: Name | Has) -> int:
-        """Return the slot that a name stands for (ZONE_SLOT for the zone), and note its use."""
-        if node.name == LABELS_NAME:
-            self.refuse(
-                node, f'{LABELS_NAME}: only "label" in {LABELS_NAME} can be asked; write one such test for each label'
-            )
-        if node.name == ZONE_NAME and node.name not in self.slot_index:
-            return ZONE_SLOT
-        index = self.slot_index[node.name]
-        if self.known is not None and node.name not in self.known:
-            self.refuse(
-                node, f"{node.name} is not available here; use one of: {', '.join(sorted(self.known)) or 'nothing'}"
-            )
-        self.slots.add(index)
-        return index
-
-    def name_bit(self, name: str) -> int:
-        """Return the bit that stands for a name in the set of an unknown value."""
-        return min(self.names.setdefault(name, len(self.names)), NAMES_MAX - 1)
-
-    def label(self, node: Constant) -> int:
-        """Return the index of a label; refuses one that the schema does not have."""
-        assert isinstance(node.value, str)
-        if node.value not in self.label_index:
-            near = nearest(node.value, list(self.schema.labels))
-            self.refuse(node, f"label {node.value!r} is not declared{near}; declare it or correct the name")
-        return self.label_index[node.value]
-
-    def add(self, operation: int, pops: int, a: int = 0, b: int = 0, name: int = 0) -> None:
-        """Append one instruction that takes `pops` cells and leaves one."""
-        self.code.append((operation, a, b, name))
-        self.depth += 1 - pops
-        if self.depth > STACK_MAX or len(self.code) > INSTRUCTIONS_MAX:
-            raise error_at(
-                f"more than {STACK_MAX} values at once, or {INSTRUCTIONS_MAX:,} steps; split the condition",
-                0,
-                self.source,
-            )
-
-    def push(self, value: int, nanos: int = 0) -> None:
-        """Append a constant."""
-        self.add(op.PUSH, 0, self.constants.setdefault((value, nanos), len(self.constants)))
-
-    def fail(self, node: Node, failure: op.Failure) -> None:
-        """Append a constant error; refuses it when strict."""
-        if self.strict:
-            self.refuse(node, f"always an error: {op.FAILURES[failure]}; correct the value")
-        self.add(op.FAIL, 0, int(failure))
+class Emitter(Program):
+    """A program with its operations."""
 
     def emit(self, node: Node) -> None:
         """Append the program of a node, which leaves its value."""
@@ -145,10 +70,6 @@ class Emitter:
             self.add(op.LOAD_DECIMAL, 0, index, self.constants.setdefault(divisor, len(self.constants)), bit)
         else:
             self.add(_LOADS[kind], 0, index, 0, bit)
-
-    def function(self, function: TextFunction) -> int:
-        """Return the number of a text function within the condition."""
-        return self.functions.setdefault(function, len(self.functions))
 
     def call(self, node: Call) -> None:
         if self.text_call(node) or self.conversion(node) or self.part(node):
@@ -234,8 +155,8 @@ class Emitter:
             return True
         if argument.type != "string" or node.function == "string":
             return False
-        tree = self.text_tree(argument, set())
-        if tree is None or _uses_value(tree):
+        tree = text_tree(argument, set())
+        if tree is None or uses_value(tree):
             self.refuse(
                 node,
                 f"{node.function}() of a string that is not a literal is outside the subset; use a typed attribute or field",
@@ -293,7 +214,7 @@ class Emitter:
         ):
             return False
         slots: set[Name] = set()
-        tree = self.text_tree(node, slots)
+        tree = text_tree(node, slots)
         indexes = {self.slot(name) for name in slots}
         if tree is not None and not indexes:
             value = evaluate_text(tree, "")
@@ -311,36 +232,6 @@ class Emitter:
                 f"{_shown(node.function)} of more than one string value is outside the subset; compare each with a literal",
             )
         return True
-
-    def text_tree(self, node: Node, slots: set[Name]) -> Tree | None:
-        """Return the function of strings that a node is, adding the slots that it uses, or None when something else is in it."""
-        if isinstance(node, Constant) and isinstance(node.value, str):
-            return TextConstant(node.value)
-        if isinstance(node, Name) and node.type == "string":
-            slots.add(node)
-            return TextValue()
-        if not isinstance(node, Call):
-            return None
-        if node.function == "string" and node.arguments[0].type == "string":
-            return self.text_tree(node.arguments[0], slots)
-        if node.function not in TEXT_FUNCTIONS:
-            return None
-        last = node.arguments[-1]
-        parts = (
-            (*node.arguments[:-1], *last.elements)
-            if isinstance(last, ListOf) and node.function == "@in"
-            else node.arguments
-        )
-        trees = [self.text_tree(part, slots) if part.type == "string" else None for part in parts]
-        if any(tree is None for tree in trees):
-            return None
-        return TextCall(node.function, tuple(tree for tree in trees if tree is not None))
-
-
-def _uses_value(tree: Tree) -> bool:
-    return isinstance(tree, TextValue) or (
-        isinstance(tree, TextCall) and any(_uses_value(part) for part in tree.arguments)
-    )
 
 
 def _ordered(node: Call, arguments: Sequence[Node]) -> Sequence[Node]:

@@ -7,6 +7,7 @@ from engine.cel.frontend import parse
 from engine.cel.ranges import FLIPPED, Range, decimal_range, double_range, whole_range
 from engine.cel.schema import LABELS_NAME, Schema, SlotType
 from engine.cel.syntax import Call, Constant, Has, Name, Node
+from engine.cel.text_tree import text_tree
 from engine.cel.texts import TextFunction, TextValue
 from engine.dtypes.condition import (
     FIXED,
@@ -171,7 +172,7 @@ def _equal_text(emitter: Emitter, name: Name, value: str, *, negated: bool, text
 def _text_test(emitter: Emitter, node: Call, *, negated: bool, text: str) -> Term | None:
     """Return the term of a test on one string slot, or None when it is something else."""
     names: set[Name] = set()
-    tree = emitter.text_tree(node, names) if node.type == "bool" else None
+    tree = text_tree(node, names) if node.type == "bool" else None
     slots = {emitter.slot(name) for name in names}
     if tree is None or len(slots) != 1:
         return None

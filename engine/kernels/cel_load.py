@@ -28,7 +28,7 @@ DURATION_RANGE = int(Failure.DURATION_RANGE)
 _i8 = types.int64
 
 
-@kernel(types.void(STACK_TYPE, _i8, _i8, _i8, _i8))
+@kernel(types.void(STACK_TYPE, _i8, _i8, _i8, _i8), inner=True)
 def put(stack: Any, at: int, status: int, value: int, nanos: int) -> None:
     """Write one cell."""
     stack[at]["status"] = status
@@ -36,7 +36,7 @@ def put(stack: Any, at: int, status: int, value: int, nanos: int) -> None:
     stack[at]["nanos"] = nanos
 
 
-@kernel(types.boolean(VIEW_TYPE, _i8, _i8))
+@kernel(types.boolean(VIEW_TYPE, _i8, _i8), inner=True)
 def is_known(view: View, item: int, slot: int) -> bool:
     """Return whether a slot, or the zone, has a value."""
     if slot == ZONE_SLOT:
@@ -44,14 +44,14 @@ def is_known(view: View, item: int, slot: int) -> bool:
     return bool(view.known[item, slot] != 0)
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
 def text_number(tables: ConditionTables, view: View, item: int, slot: int, base: int) -> int:
     """Return what the text table at `base` has for the item's string."""
     code = int(view.zone[item]) if slot == ZONE_SLOT else int(view.values[item, slot])
     return int(tables.numbers[base + code])
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
 def label_state(tables: ConditionTables, view: View, item: int, first: int, count: int) -> int:
     """Return 0 when a label of masks[first : first + count] is absent, else 2 when one is not fresh, else 1."""
     stale = False
@@ -64,7 +64,7 @@ def label_state(tables: ConditionTables, view: View, item: int, first: int, coun
     return UNKNOWN if stale else TRUE
 
 
-@kernel(types.void(STACK_TYPE, _i8, _i8, _i8))
+@kernel(types.void(STACK_TYPE, _i8, _i8, _i8), inner=True)
 def _put_span(stack: Any, at: int, seconds: int, nanos: int) -> None:
     """Write a duration as nanoseconds, or the error that it is out of range."""
     if seconds >= 0:
@@ -78,7 +78,7 @@ def _put_span(stack: Any, at: int, seconds: int, nanos: int) -> None:
         put(stack, at, TRUE, (seconds + 1) * SECOND_NS + (nanos - SECOND_NS), 0)
 
 
-@kernel(types.void(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(types.void(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
 def _load_slot(tables: ConditionTables, view: View, item: int, at: int, top: int) -> None:
     """Push the slot that instruction `at` names, which is known."""
     stack = tables.stack
@@ -99,7 +99,7 @@ def _load_slot(tables: ConditionTables, view: View, item: int, at: int, top: int
         put(stack, top, TRUE, value, nanos)
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
 def run_load(tables: ConditionTables, view: View, item: int, at: int, top: int) -> int:
     """Run the load at code[at] with `top` cells on the stack; return the new count."""
     stack = tables.stack

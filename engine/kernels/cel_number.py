@@ -1,7 +1,5 @@
 """Numbers of conditions: doubles in an order of int64, decimals as doubles, and int64 arithmetic with its bounds checked beforehand."""
 
-import math
-
 import numpy as np
 from numba import types
 
@@ -33,7 +31,7 @@ def double_order(bits: int) -> int:
     return bits if bits >= 0 else bits ^ INT_MAX
 
 
-@kernel(_f8(_i8, _i8))
+@kernel(_f8(_i8, _i8), inner=True)
 def _long_division(value: int, divisor: int) -> float:
     """Return |value| / divisor rounded once, for |value| > 2**53 and divisor 10 to 10**18: 55 bits or more and a sticky bit."""
     negative = value if value < 0 else -value  # |int64 min| is no int64
@@ -76,7 +74,7 @@ def divide_doubles(a: float, b: float) -> float:
         return a / b
     if a == 0.0 or a != a:
         return float(np.nan)
-    return math.copysign(float(np.inf), a) * math.copysign(1.0, b)
+    return float(np.copysign(np.inf, a) * np.copysign(1.0, b))
 
 
 @kernel(_b1(_i8, _i8))

@@ -66,7 +66,7 @@ TWO_63 = 9223372036854775808.0
 _i8, _f8, _b1, _void = types.int64, types.float64, types.boolean, types.void
 
 
-@kernel(_b1(STACK_TYPE, _i8, _i8))
+@kernel(_b1(STACK_TYPE, _i8, _i8), inner=True)
 def blocked(stack: Any, first: int, count: int) -> bool:
     """Return whether an operand in stack[first : first + count] is no value; stack[first] is then the result.
 
@@ -86,7 +86,7 @@ def blocked(stack: Any, first: int, count: int) -> bool:
     return unknown != 0 or error != 0
 
 
-@kernel(_void(STACK_TYPE, _i8, _i8))
+@kernel(_void(STACK_TYPE, _i8, _i8), inner=True)
 def _absorb(stack: Any, first: int, absorbing: int) -> None:
     """AND (absorbing 0) and OR (absorbing 1) of two cells."""
     for at in range(first, first + 2):
@@ -97,7 +97,7 @@ def _absorb(stack: Any, first: int, absorbing: int) -> None:
         put(stack, first, TRUE, 1 - absorbing, 0)
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8), inner=True)
 def run_logic(stack: Any, op: int, top: int) -> int:
     """Run a logical operation with `top` cells on the stack; return the new count."""
     if op == NOT:
@@ -114,7 +114,7 @@ def run_logic(stack: Any, op: int, top: int) -> int:
     return top - 1
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8), inner=True)
 def _order_instants(stack: Any, a: int, b: int) -> int:
     """Return -1, 0 or 1 as the timestamp in stack[a] is before, at or after that in stack[b]."""
     left, right = int(stack[a]["value"]), int(stack[b]["value"])
@@ -123,7 +123,7 @@ def _order_instants(stack: Any, a: int, b: int) -> int:
     return -1 if left < right else (1 if left > right else 0)
 
 
-@kernel(_b1(STACK_TYPE, _i8, _i8, _i8))
+@kernel(_b1(STACK_TYPE, _i8, _i8, _i8), inner=True)
 def _compare(stack: Any, op: int, a: int, b: int) -> bool:
     """Return the comparison of the values in stack[a] and stack[b]."""
     left, right = int(stack[a]["value"]), int(stack[b]["value"])
@@ -145,7 +145,7 @@ def _compare(stack: Any, op: int, a: int, b: int) -> bool:
     return order < 0 if op == LESS_INSTANT else order <= 0
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8, _i8), inner=True)
 def run_compare(stack: Any, op: int, count: int, top: int) -> int:
     """Run a comparison, or a test of membership among `count` elements, with `top` cells on the stack; return the new count."""
     if op < IN_WHOLE:
@@ -163,7 +163,7 @@ def run_compare(stack: Any, op: int, count: int, top: int) -> int:
     return first + 1
 
 
-@kernel(_void(STACK_TYPE, _i8, _i8, _i8, _i8))
+@kernel(_void(STACK_TYPE, _i8, _i8, _i8, _i8), inner=True)
 def _integers(stack: Any, first: int, op: int, a: int, b: int) -> None:
     """Run a binary operation of int64 into stack[first]."""
     if op == ADD and adds(a, b):
@@ -181,7 +181,7 @@ def _integers(stack: Any, first: int, op: int, a: int, b: int) -> None:
         put(stack, first, TRUE, quotient if op == DIVIDE else a - quotient * b, 0)
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8, _i8), inner=True)
 def run_integers(stack: Any, op: int, part: int, top: int) -> int:
     """Run an operation on int64 or durations with `top` cells on the stack; return the new count."""
     arity = 1 if op in (NEGATE, SPAN_PART) else 2
@@ -205,7 +205,7 @@ def run_integers(stack: Any, op: int, part: int, top: int) -> int:
     return first + 1
 
 
-@kernel(_f8(_i8, _f8, _f8))
+@kernel(_f8(_i8, _f8, _f8), inner=True)
 def _doubles(op: int, a: float, b: float) -> float:
     """Return a binary operation of float64."""
     if op == ADD_DOUBLE:
@@ -218,7 +218,7 @@ def _doubles(op: int, a: float, b: float) -> float:
     return divide_doubles(a, b)
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8), inner=True)
 def run_doubles(stack: Any, op: int, top: int) -> int:
     """Run an operation on float64, or a conversion, with `top` cells on the stack; return the new count."""
     arity = 1 if op >= NEGATE_DOUBLE else 2
@@ -241,7 +241,7 @@ def run_doubles(stack: Any, op: int, top: int) -> int:
     return first + 1
 
 
-@kernel(_void(STACK_TYPE, _i8, _i8, _i8))
+@kernel(_void(STACK_TYPE, _i8, _i8, _i8), inner=True)
 def _put_instant(stack: Any, at: int, seconds: int, nanos: int) -> None:
     """Write a timestamp whose `nanos` may lie up to a second outside [0, 1 s), or the error that it is out of range."""
     carry = nanos // SECOND_NS
@@ -253,7 +253,7 @@ def _put_instant(stack: Any, at: int, seconds: int, nanos: int) -> None:
         put(stack, at, TRUE, seconds, nanos)
 
 
-@kernel(_void(STACK_TYPE, _i8, _i8))
+@kernel(_void(STACK_TYPE, _i8, _i8), inner=True)
 def _between(stack: Any, a: int, b: int) -> None:
     """Write the duration from stack[b] to stack[a] into stack[a]."""
     seconds = int(stack[a]["value"]) - int(stack[b]["value"])
@@ -267,7 +267,7 @@ def _between(stack: Any, a: int, b: int) -> None:
         put(stack, a, ERROR, DURATION_RANGE, 0)
 
 
-@kernel(_i8(STACK_TYPE, _i8, _i8))
+@kernel(_i8(STACK_TYPE, _i8, _i8), inner=True)
 def run_instants(stack: Any, op: int, top: int) -> int:
     """Run an operation on timestamps with `top` cells on the stack; return the new count."""
     arity = 2 if op in (INSTANT_PLUS, INSTANT_MINUS, INSTANT_BETWEEN) else 1

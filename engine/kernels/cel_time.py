@@ -19,14 +19,14 @@ SECOND_NS = 1_000_000_000
 _i8 = types.int64
 
 
-@kernel(_i8(_i8))
+@kernel(_i8(_i8), inner=True)
 def _days_before_year(year: int) -> int:
     """Return the days from 1970-01-01 to January 1 of a year of the proleptic Gregorian calendar."""
     past = year - 1
     return past * 365 + past // 4 - past // 100 + past // 400 - 719_162
 
 
-@kernel(_i8(_i8, _i8))
+@kernel(_i8(_i8, _i8), inner=True)
 def _of_date(days: int, part: int) -> int:
     """Return the year, month (from 0), day (from 1 or 0) or day of the year (from 0) of `days` since 1970-01-01."""
     shifted = days + 719_468  # days since 0000-03-01: leap days end the shifted year

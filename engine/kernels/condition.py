@@ -31,7 +31,7 @@ NOT_A_ZONE = int(Failure.NOT_A_ZONE)
 _i8 = types.int64
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
 def _run_instant_part(tables: ConditionTables, view: View, item: int, at: int, top: int) -> int:
     """Replace the timestamp on top by a part of it; the zone is code[at].b, or the subscriber's when that is negative."""
     stack, first = tables.stack, top - 1
@@ -78,7 +78,7 @@ def run_program(tables: ConditionTables, view: View, item: int, first: int, coun
     return int(tables.stack[0]["status"])
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
 def _no_label(tables: ConditionTables, view: View, item: int, term: int) -> int:
     """Return TRUE when the item has none of the term's labels, FALSE when one is present and fresh, else UNKNOWN."""
     first = tables.terms[term]["base"]
@@ -92,7 +92,7 @@ def _no_label(tables: ConditionTables, view: View, item: int, term: int) -> int:
     return UNKNOWN if stale else TRUE
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
 def _in_range(tables: ConditionTables, view: View, item: int, term: int) -> int:
     """Return a range term's result."""
     slot = int(tables.terms[term]["slot"])

@@ -304,29 +304,30 @@ class Walker:
             raise UnknownError(frozenset({label}))
         return bool(self.labels.get(label))
 
+    def outcome(self, tree: Tree) -> Any:
+        """The value, or the exception that evaluation raised."""
+        try:
+            return self.value(tree)
+        except (UnknownError, FailedError) as error:
+            return error
+
     def operands(self, parts: list[Tree]) -> list[Any]:
-        """The values; if one is unknown, so is the whole, before any error."""
-        values, names, failed = [], frozenset[str](), False
-        for tree in parts:
-            try:
-                values.append(self.value(tree))
-            except UnknownError as error:
-                names |= error.names
-            except FailedError:
-                failed = True
-        if names:
-            raise UnknownError(names)
-        if failed:
-            raise FailedError
-        return values
+        return settled([self.outcome(tree) for tree in parts])
 
     def absorbed(self, parts: list[Tree], *, wins: bool) -> bool:
         """`&&` (false wins) or `||` (true wins): a winner on either side wins over unknown and error on the other."""
-        for tree in parts:
-            try:
-                if self.value(tree) is wins:
-                    return wins
-            except (UnknownError, FailedError):
-                continue
-        self.operands(parts)
+        outcomes = [self.outcome(tree) for tree in parts]
+        if any(outcome is wins for outcome in outcomes):
+            return wins
+        settled(outcomes)
         return not wins
+
+
+def settled(outcomes: list[Any]) -> list[Any]:
+    """The outcomes if all are values; if one is unknown, so is the whole, before any error."""
+    names = [outcome.names for outcome in outcomes if isinstance(outcome, UnknownError)]
+    if names:
+        raise UnknownError(frozenset().union(*names))
+    if any(isinstance(outcome, FailedError) for outcome in outcomes):
+        raise FailedError
+    return outcomes

@@ -1,6 +1,7 @@
 """A parser of the CEL subset that conditions use: tuples of an operator's name and its operands."""
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 Tree = tuple[Any, ...]
@@ -139,6 +140,7 @@ class Parser:
         return found
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Tree:
     """The tree of `text`, which is assumed to be in the subset."""
     parser = Parser(text)
