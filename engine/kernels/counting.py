@@ -211,7 +211,7 @@ def kth_smallest(values: np.ndarray, count: int, k: int) -> int:
 def zone_row(run: Run, item: int) -> int:
     """Return the item's zone row in the wall-clock tables: the last one when its zone is unknown."""
     zone = run.rows.zone[item]
-    return bool(zone if zone >= 0 else run.rules.settings[0]["zones"])
+    return int(zone if zone >= 0 else run.rules.settings[0]["zones"])
 
 
 @kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
