@@ -43,6 +43,7 @@ def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) 
     from server.lifecycle import serve as run
     from server.settings import SettingsError
 
+    _warn_of_compiling()
     if demo:
         flags |= _demo_flags(flags)
     found = resolved(flags, dict(os.environ), config)
@@ -54,6 +55,14 @@ def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) 
         raise click.UsageError(str(error)) from None
     except Exception as error:
         raise _readable(error) from None
+
+
+def _warn_of_compiling() -> None:
+    """Say what takes so long when no compiled kernel is there yet."""
+    from engine.jit import COMPILED, cache_folder
+
+    if COMPILED and not any(cache_folder().rglob("*.nbi")):
+        click.echo("compiling the kernels, this once; it takes a minute or two", err=True)
 
 
 def _demo_flags(flags: dict[str, Any]) -> dict[str, str]:
