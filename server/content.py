@@ -39,7 +39,11 @@ class Words(NamedTuple):
     """The language that it really is: the catalogue's default where the wanted one is missing."""
     content: Message
     script: Message | None
-    script_language: str
+
+    @property
+    def constant(self) -> bool:
+        """Whether content and script are the same for everybody."""
+        return self.content.constant is not None and (self.script is None or self.script.constant is not None)
 
 
 class Content:
@@ -64,8 +68,8 @@ class Content:
             candidate, candidate.offer.content[channel.id], language, channel.content_chars_max
         )
         lines = candidate.offer.script.get(channel.id)
-        script, script_language = self._message(candidate, lines, language, None) if lines else (None, "")
-        return Words(spoken, content, script, script_language)
+        script = self._message(candidate, lines, language, None)[0] if lines else None
+        return Words(spoken, content, script)
 
     def _message(
         self, candidate: Candidate, sources: dict[str, str], language: int, chars_max: int | None

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [high + low for high in _DIGITS for low in _DIGITS]
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)} | {"O": 0, "I": 1, "L": 1}
 _FORM: Final = re.compile(r"S([0-9]{1,5})-([0-9A-TV-Z]{1,13})-([0-9A-TV-Z]{13})-([0-9A-TV-Z]{8})", re.ASCII)
 _TAG_BYTES: Final = 5
@@ -58,11 +59,11 @@ class DecisionIds:
 
 
 def _base32(number: int, width: int) -> str:
-    digits = []
+    pairs = []
     while number:
-        number, digit = divmod(number, 32)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits)).rjust(width, "0")
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs)).lstrip("0").rjust(width, "0")
 
 
 def _number(text: str) -> int:
