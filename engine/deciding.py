@@ -76,11 +76,22 @@ class Decider:
         subscriber, now_us, flags = frozen(batch.subscriber[:n]), frozen(batch.now_us[:n]), frozen(batch.flags[:n])
         start = 0
         while start < batch.count:
-            self._seen[:] = -1
-            end = min(run_end(subscriber, now_us, flags, start, self._seen), start + self._bound.items_max)
+            end = self._run_end(subscriber, now_us, flags, start)
             yield from self._run(batch, np.arange(start, end), decisions, render, push_stopped)
             start = end
         return decisions
+
+    def _run_end(
+        self,
+        subscriber: npt.NDArray[np.uint64],
+        now_us: npt.NDArray[np.int64],
+        flags: npt.NDArray[np.uint8],
+        start: int,
+    ) -> int:
+        if start + 1 == len(subscriber):
+            return start + 1
+        self._seen[:] = -1
+        return min(run_end(subscriber, now_us, flags, start, self._seen), start + self._bound.items_max)
 
     def _run(
         self,
@@ -221,8 +232,9 @@ def rows_of(decisions: Decisions, index: npt.NDArray[np.int64]) -> Answers:
 def store_answers(decisions: Decisions, index: npt.NDArray[np.int64], answers: Answers, bound: Bound) -> None:
     """Write the settled items' answers and scores."""
     n = len(index)
-    for name in Answers._fields:
-        getattr(decisions, name)[index] = getattr(answers, name)[:n]
+    if answers.reason.base is not decisions.reason:
+        for name in Answers._fields:
+            getattr(decisions, name)[index] = getattr(answers, name)[:n]
     if len(bound.rules.candidates):
         chosen = answers.chosen[:n]
         decisions.score[index] = np.where(chosen >= 0, bound.rules.candidates["score"][chosen], 0.0)
