@@ -2,9 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 from numba import types
 
-from engine.dtypes.condition import CONDITION_TABLES_TYPE, ERROR, STACK_TYPE, TRUE, UNKNOWN, ZONE_SLOT, ConditionTables
+from engine.dtypes.condition import (
+    CONDITION_TABLES_TYPE,
+    ERROR,
+    MASK,
+    STACK_TYPE,
+    TRUE,
+    UNKNOWN,
+    ZONE_SLOT,
+    ConditionTables,
+)
 from engine.dtypes.operation import (
     FAIL,
     FIRST_SECOND,
@@ -18,12 +28,16 @@ from engine.dtypes.operation import (
     Failure,
 )
 from engine.dtypes.view import VIEW_TYPE, View
-from engine.jit import kernel
+from engine.jit import kernel, read_only, writable
 from engine.kernels.cel_number import bits_of_double, decimal_double
 from engine.kernels.cel_time import SECOND_NS
 
 TIMESTAMP_RANGE = int(Failure.TIMESTAMP_RANGE)
 DURATION_RANGE = int(Failure.DURATION_RANGE)
+
+KNOWN_TYPE: Any = writable(np.uint8, 2)
+ZONE_CODE_TYPE: Any = writable(np.int32)
+LABELS_TYPE: Any = writable(np.uint64, 2)
 
 _i8 = types.int64
 
@@ -36,31 +50,24 @@ def put(stack: Any, at: int, status: int, value: int, nanos: int) -> None:
     stack[at]["nanos"] = nanos
 
 
-@kernel(types.boolean(VIEW_TYPE, _i8, _i8), inner=True)
-def is_known(view: View, item: int, slot: int) -> bool:
-    """Return whether a slot, or the zone, has a value."""
+@kernel(types.boolean(KNOWN_TYPE, ZONE_CODE_TYPE, _i8, _i8), inner=True)
+def is_known(known: Any, zone: Any, item: int, slot: int) -> bool:
+    """Return whether a slot (View.known), or the zone (View.zone), has a value."""
     if slot == ZONE_SLOT:
-        return bool(view.zone[item] >= 0)
-    return bool(view.known[item, slot] != 0)
+        return bool(zone[item] >= 0)
+    return bool(known[item, slot] != 0)
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
-def text_number(tables: ConditionTables, view: View, item: int, slot: int, base: int) -> int:
-    """Return what the text table at `base` has for the item's string."""
-    code = int(view.zone[item]) if slot == ZONE_SLOT else int(view.values[item, slot])
-    return int(tables.numbers[base + code])
-
-
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
-def label_state(tables: ConditionTables, view: View, item: int, first: int, count: int) -> int:
+@kernel(_i8(read_only(MASK), LABELS_TYPE, LABELS_TYPE, _i8, _i8, _i8), inner=True)
+def label_state(masks: Any, present: Any, fresh: Any, item: int, first: int, count: int) -> int:
     """Return 0 when a label of masks[first : first + count] is absent, else 2 when one is not fresh, else 1."""
     stale = False
     for at in range(first, first + count):
-        word = tables.masks[at]["word"]
-        bits = tables.masks[at]["bits"]
-        if view.present[item, word] & bits != bits:
+        word = masks[at]["word"]
+        bits = masks[at]["bits"]
+        if present[item, word] & bits != bits:
             return 0
-        stale = stale or view.fresh[item, word] & bits != bits
+        stale = stale or fresh[item, word] & bits != bits
     return UNKNOWN if stale else TRUE
 
 
@@ -84,7 +91,8 @@ def _load_slot(tables: ConditionTables, view: View, item: int, at: int, top: int
     stack = tables.stack
     op, slot, operand = int(tables.code[at]["op"]), int(tables.code[at]["a"]), int(tables.code[at]["b"])
     if op == LOAD_TEXT:
-        put(stack, top, TRUE, text_number(tables, view, item, slot, operand), 0)
+        code = int(view.zone[item]) if slot == ZONE_SLOT else int(view.values[item, slot])
+        put(stack, top, TRUE, int(tables.numbers[operand + code]), 0)
         return
     value, nanos = int(view.values[item, slot]), int(view.nanos[item, slot])
     if op == LOAD:
@@ -110,14 +118,14 @@ def run_load(tables: ConditionTables, view: View, item: int, at: int, top: int) 
     elif op == FAIL:
         put(stack, top, ERROR, a, 0)
     elif op <= LOAD_TEXT:
-        if is_known(view, item, a):
+        if is_known(view.known, view.zone, item, a):
             _load_slot(tables, view, item, at, top)
         else:
             put(stack, top, UNKNOWN, 1 << name, 0)
     elif op == LOAD_KNOWN:
-        put(stack, top, TRUE, 1 if is_known(view, item, a) else 0, 0)
+        put(stack, top, TRUE, 1 if is_known(view.known, view.zone, item, a) else 0, 0)
     else:
-        state = label_state(tables, view, item, a, 1)
+        state = label_state(tables.masks, view.present, view.fresh, item, a, 1)
         if state == UNKNOWN:
             put(stack, top, UNKNOWN, 1 << name, 0)
         else:

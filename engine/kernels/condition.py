@@ -1,5 +1,7 @@
 """Evaluation of bound conditions: the terms of a condition against one item of a view, and the programs that some terms are."""
 
+from typing import Any
+
 from numba import types
 
 from engine.dtypes.condition import (
@@ -10,17 +12,20 @@ from engine.dtypes.condition import (
     KNOWN,
     LABELS_ALL,
     LABELS_NONE,
+    MASK,
     PROGRAM,
-    RANGE,
     RANGE_DOUBLE,
+    RANGE_TEXT,
+    TERM,
     TRUE,
     UNKNOWN,
+    ZONE_SLOT,
     ConditionTables,
 )
 from engine.dtypes.operation import GROUP, INSTANT_PART, MILLISECONDS, Failure
 from engine.dtypes.view import VIEW_TYPE, View
-from engine.jit import kernel
-from engine.kernels.cel_load import is_known, label_state, put, run_load, text_number
+from engine.jit import kernel, read_only
+from engine.kernels.cel_load import LABELS_TYPE, is_known, label_state, put, run_load
 from engine.kernels.cel_number import double_order
 from engine.kernels.cel_operate import blocked, run_compare, run_doubles, run_instants, run_integers, run_logic
 from engine.kernels.cel_time import instant_part
@@ -78,59 +83,75 @@ def run_program(tables: ConditionTables, view: View, item: int, first: int, coun
     return int(tables.stack[0]["status"])
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
-def _no_label(tables: ConditionTables, view: View, item: int, term: int) -> int:
-    """Return TRUE when the item has none of the term's labels, FALSE when one is present and fresh, else UNKNOWN."""
-    first = tables.terms[term]["base"]
+@kernel(_i8(read_only(MASK), LABELS_TYPE, LABELS_TYPE, _i8, _i8, _i8), inner=True)
+def _no_label(masks: Any, present: Any, fresh: Any, item: int, first: int, count: int) -> int:
+    """Return TRUE when the item has none of the labels of masks[first : first + count], FALSE when one is present and fresh, else UNKNOWN."""
     stale = False
-    for at in range(first, first + tables.terms[term]["count"]):
-        word = tables.masks[at]["word"]
-        present = view.present[item, word] & tables.masks[at]["bits"]
-        if present & view.fresh[item, word] != 0:
+    for at in range(first, first + count):
+        word = masks[at]["word"]
+        held = present[item, word] & masks[at]["bits"]
+        if held & fresh[item, word] != 0:
             return FALSE
-        stale = stale or present != 0
+        stale = stale or held != 0
     return UNKNOWN if stale else TRUE
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
-def _in_range(tables: ConditionTables, view: View, item: int, term: int) -> int:
-    """Return a range term's result."""
-    slot = int(tables.terms[term]["slot"])
-    if not is_known(view, item, slot):
+@kernel(_i8(read_only(TERM), _i8, _i8), inner=True)
+def _in_range(terms: Any, term: int, value: int) -> int:
+    """Return a range term's result for the value of its slot."""
+    inside = terms[term]["low"] <= value <= terms[term]["high"]
+    return TRUE if inside != (terms[term]["negated"] != 0) else FALSE
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), inner=True)
+def _in_text_range(tables: ConditionTables, view: View, item: int, term: int, slot: int) -> int:
+    """Return the result of a range of what a text table has for the slot's string."""
+    if not is_known(view.known, view.zone, item, slot):
         return UNKNOWN
+    code = int(view.zone[item]) if slot == ZONE_SLOT else int(view.values[item, slot])
+    return _in_range(tables.terms, term, int(tables.numbers[tables.terms[term]["base"] + code]))
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
+def _plain_term(tables: ConditionTables, view: View, item: int, term: int) -> int:
+    """Return the result of a term that is neither of labels nor a program."""
+    terms = tables.terms
+    kind, slot = terms[term]["kind"], int(terms[term]["slot"])
+    if kind == FIXED:
+        return int(terms[term]["low"])
+    if kind == RANGE_TEXT:
+        return _in_text_range(tables, view, item, term, slot)
+    if kind == KNOWN:
+        return TRUE if is_known(view.known, view.zone, item, slot) != (terms[term]["negated"] != 0) else FALSE
+    if view.known[item, slot] == 0:
+        return UNKNOWN
+    value = int(view.values[item, slot])
+    return _in_range(terms, term, double_order(value) if kind == RANGE_DOUBLE else value)
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
+def _term_result(tables: ConditionTables, view: View, item: int, term: int) -> int:
+    """Return FALSE, TRUE, UNKNOWN or ERROR for terms[term]; only programs are a call, the rest is inlined."""
     kind = tables.terms[term]["kind"]
-    if kind == RANGE:
-        value = int(view.values[item, slot])
-    elif kind == RANGE_DOUBLE:
-        value = double_order(int(view.values[item, slot]))
-    else:
-        value = text_number(tables, view, item, slot, int(tables.terms[term]["base"]))
-    inside = tables.terms[term]["low"] <= value <= tables.terms[term]["high"]
-    return TRUE if inside != (tables.terms[term]["negated"] != 0) else FALSE
+    first, count = int(tables.terms[term]["base"]), int(tables.terms[term]["count"])
+    if kind == LABELS_ALL:
+        return label_state(tables.masks, view.present, view.fresh, item, first, count)
+    if kind == LABELS_NONE:
+        return _no_label(tables.masks, view.present, view.fresh, item, first, count)
+    if kind == PROGRAM:
+        status = run_program(tables, view, item, first, count)
+        return status if status != TRUE else int(tables.stack[0]["value"])
+    return _plain_term(tables, view, item, term)
 
 
 @kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
 def evaluate_term(tables: ConditionTables, view: View, item: int, term: int) -> int:
     """Return FALSE, TRUE, UNKNOWN or ERROR for terms[term]; a program leaves its result in stack[0]."""
-    kind = tables.terms[term]["kind"]
-    if kind == LABELS_ALL:
-        return label_state(tables, view, item, int(tables.terms[term]["base"]), int(tables.terms[term]["count"]))
-    if kind < KNOWN and kind != LABELS_NONE:
-        return _in_range(tables, view, item, term)
-    if kind == LABELS_NONE:
-        return _no_label(tables, view, item, term)
-    if kind == KNOWN:
-        known = is_known(view, item, int(tables.terms[term]["slot"]))
-        return TRUE if known != (tables.terms[term]["negated"] != 0) else FALSE
-    if kind == FIXED:
-        return int(tables.terms[term]["low"])
-    assert kind == PROGRAM
-    status = run_program(tables, view, item, int(tables.terms[term]["base"]), int(tables.terms[term]["count"]))
-    return status if status != TRUE else int(tables.stack[0]["value"])
+    return _term_result(tables, view, item, term)
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
-def evaluate_condition(tables: ConditionTables, view: View, item: int, condition: int) -> int:
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
+def condition_result(tables: ConditionTables, view: View, item: int, condition: int) -> int:
     """Return the result of a condition for one item of the view; mutates only tables.stack.
 
     Low 8 bits: FALSE when a term is false, else UNKNOWN when one is unknown, else ERROR when one is, else TRUE. The bits above: the number,
@@ -139,13 +160,19 @@ def evaluate_condition(tables: ConditionTables, view: View, item: int, condition
     first = tables.start[condition]
     result, decided = TRUE, 0
     for term in range(first, tables.start[condition + 1]):
-        status = evaluate_term(tables, view, item, term)
+        status = _term_result(tables, view, item, term)
         if status == FALSE:
             return int(term - first) << 8
         if (status == UNKNOWN and result != UNKNOWN) or (status == ERROR and result == TRUE):
             result = status
             decided = int(term - first)
     return decided << 8 | result
+
+
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+def evaluate_condition(tables: ConditionTables, view: View, item: int, condition: int) -> int:
+    """Return `condition_result`, for callers in Python; kernels call that one, which is inlined."""
+    return condition_result(tables, view, item, condition)
 
 
 assert (FALSE, TRUE, UNKNOWN, ERROR) == (0, 1, 2, 3), "the low byte of a result, and label_state"
