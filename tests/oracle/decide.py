@@ -113,6 +113,9 @@ def answer(case: Case) -> Answer:
         stop_control(case, verdict)
         judge_contact(case, verdict)
     chosen = choose(case, verdicts)
+    for verdict in verdicts:
+        if verdict.reason == "CAP_REACHED" and caps_filled_by(case, verdict, chosen):
+            verdict.until_us = None
     return summary(case, verdicts, chosen, would_be)
 
 
@@ -328,7 +331,7 @@ def caps_filled_by(case: Case, verdict: Verdict, chosen: list[Verdict]) -> list[
             before = count_total(cap, subject, case.ledger.everything(), case.now_us, case.catalogue.home_zone)
         else:
             before = len(units(cap, subject, case.contacts, case.now_us, case.zones))
-        if own and before + len(own) >= cap.limit:
+        if before < cap.limit <= before + len(own):
             full.append(cap.id)
     return full
 

@@ -44,6 +44,13 @@ DESK: Plain = {"id": "desk", "kind": "pull", "class": "screen", "max_offers": 6,
 SMS: Plain = {"id": "sms", "kind": "push", "class": "message", "max_offers": 2, "queue_deadline": "2h"}
 PURPOSES = [{"id": "service", "basis": "opt_out"}, {"id": "marketing", "basis": "opt_in"}]
 
+WRITTEN: Plain = {
+    "catalogue": "small",
+    "languages": ["en"],
+    "triggers": [{"id": "open", "moment": "service", "placement": True}],
+}
+"""What the loader asks for beyond what the oracle reads."""
+
 
 def catalogue(**changes: Any) -> Plain:
     """One campaign `k` with one offer `a`; `policy=` is the contact policy without purposes."""

@@ -252,3 +252,15 @@ def test_push_channels_take_their_own_hold() -> None:
         NOON + 30 * MINUTE,
         NOON + 40 * MINUTE,
     )
+
+
+def test_a_reached_cap_has_no_until_while_the_answer_itself_fills_another() -> None:
+    caps = [cap("x", target="a"), cap("y", scope="campaign", limit=2, window={"rolling": "1d"})]
+    world = oracle(campaigns=THREE, offers=[offer("a", value=9), offer("b"), offer("c")], policy={"caps": caps})
+    assert ask(world).chosen == [("k", "a")]
+    untils = {v.offer.id: (v.cap, v.until_us) for v in ask(world, offers_max=3, dry_run=True).verdicts if v.cap}
+    assert untils["a"] == ("x", None)
+    world = oracle(campaigns=THREE, offers=[offer("a", value=9), offer("b"), offer("c")], policy={"caps": caps[:1]})
+    ask(world)
+    untils = {v.offer.id: (v.cap, v.until_us) for v in ask(world, offers_max=3, dry_run=True).verdicts if v.cap}
+    assert untils["a"] == ("x", NOON + 15 * MINUTE)

@@ -11,6 +11,7 @@ import numpy as np
 from engine.base.changes import Change
 from engine.base.overlay import Overlay
 from engine.base.schema import base_schema_of
+from engine.base.snapshot import Snapshot
 from engine.batch import DRY_RUN, Batch, Decisions
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
@@ -43,6 +44,12 @@ from tests.worlds.files import write_base, write_catalogue
 from tests.worlds.world import World, hash_of
 
 
+def fresh_engine(rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Engine:
+    """An engine that has met nobody."""
+    ledger = MemoryLedger(4096, RingAnswers(1 << 24), outcomes_max=4096)
+    return Engine(rulebook, snapshot, Overlay(64, 512), ledger, now_us)
+
+
 def digest(*parts: Any) -> int:
     """64 bits of whatever the parts say."""
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
@@ -58,8 +65,11 @@ class EngineDriver:
         rulebook = self.rulebook(world.catalogue, world.shape.start_us)
         schema = base_schema_of(rulebook.catalogue)
         snapshot = write_base(folder / "base", schema, world.rows, KEYS, world.shape.start_us)
-        ledger = MemoryLedger(4096, RingAnswers(1 << 24), outcomes_max=4096)
-        self.engine = Engine(rulebook, snapshot, Overlay(64, 512), ledger, world.shape.start_us)
+        self.engine = fresh_engine(rulebook, snapshot, world.shape.start_us)
+
+    def restart(self, now_us: int) -> None:
+        """Begin anew with the same rulebook and base: no contacts, no live changes."""
+        self.engine = fresh_engine(self.engine.rulebook, self.engine.snapshot, now_us)
 
     def rulebook(self, plain: Plain, now_us: int) -> Rulebook:
         folder = self.folder / f"catalogue_{self.edits}"
