@@ -5,7 +5,6 @@ UV ?= uv
 BUF ?= npx --yes @bufbuild/buf@1.75.0
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-virtualenv
-OURS := engine loaders server clients bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install proto lint type test test-long nojit bounds mutants bench run demo lock clean
@@ -56,8 +55,9 @@ bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
 mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 	$(BIN)/python -m tests.mutants
 
-bench: .venv/dev.stamp ## the benchmarks; results are printed with the machine
-	$(BIN)/python -m bench
+bench: .venv/dev.stamp ## the benchmarks, one after another, a line of JSON each
+	@for name in $(patsubst bench/%.py,%,$(filter-out bench/__init__.py,$(wildcard bench/*.py))); do \
+		echo "bench.$$name" >&2; $(BIN)/python -m bench.$$name || exit 1; done
 
 run: .venv/run.stamp ## build and serve the demo operator
 	@exec $(BIN)/touchpoint serve --demo
