@@ -3,7 +3,9 @@
 from google.protobuf.descriptor import FieldDescriptor
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from touchpoint.v1 import admin_service_pb2, decision_service_pb2
 
 from clients.words import instant_words, reason_name, reason_words, stage_name
@@ -42,23 +44,15 @@ def _footer(answer: decision_service_pb2.DecideResponse) -> str:
 
 
 def print_candidates(answer: decision_service_pb2.DecideResponse, console: Console | None = None) -> None:
-    """Print what became of every candidate, the furthest first."""
+    """Print what became of every candidate, the furthest first, with the particulars and the nearest change below each."""
     console = console or Console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("offer", "campaign", "stage", "reason"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("why, and the nearest change")
     for candidate in sorted(answer.candidates, key=lambda c: (-c.reason, -c.score, c.campaign, c.offer)):
-        change = f"\n[italic]{escape(candidate.nearest_change)}[/italic]" if candidate.nearest_change else ""
-        until = f" (until {instant_words(candidate.until)})" if candidate.HasField("until") else ""
-        table.add_row(
-            candidate.offer,
-            candidate.campaign,
-            stage_name(candidate.stage),
-            reason_name(candidate.reason),
-            escape(candidate.detail) + until + change,
-        )
-    console.print(table)
+        until = f", until {instant_words(candidate.until)}" if candidate.HasField("until") else ""
+        head = f"{reason_name(candidate.reason):<18} {candidate.offer}  ({candidate.campaign}, {stage_name(candidate.stage)}{until})"
+        console.print(Text(head))
+        for told in (candidate.detail, candidate.nearest_change):
+            if told:
+                console.print(Padding(Text(told, style="dim"), (0, 0, 0, 19)))
 
 
 def print_status(answer: admin_service_pb2.GetStatusResponse, console: Console | None = None) -> None:
