@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.failure import Code, Failure
-from server.logs import log
+from server.logs import frames, log
 from server.statuses import failure_of
 
 R = TypeVar("R")
@@ -198,7 +198,7 @@ class DecisionThread:
         except Exception as error:
             failure = failure_of(error)
             if failure.code == Code.INTERNAL:
-                log().error("a decision or command failed", error=type(error).__name__, exc_info=error)
+                log().error("a decision or command failed", error=type(error).__name__, where=frames(error))
             return failure
 
     def _deliver(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
