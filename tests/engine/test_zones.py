@@ -35,7 +35,9 @@ def instants_to_ask(name: str, count: int) -> list[int]:
     near = [c + d for c in rng.sample(changes, min(count, len(changes))) for d in (-1, 0, 1)]
     far = [i + 12_622_780_800 * rng.randrange(1, 19) for i in near if i > PERIOD_START_S]
     edges = [FIRST_S, LAST_S, PERIOD_START_S, PERIOD_END_S - 1, PERIOD_END_S, PERIOD_END_S + 1]
-    everywhere = [rng.randrange(FIRST_S, LAST_S) for _ in range(count)] + [rng.randrange(0, 2_500_000_000) for _ in range(count)]
+    everywhere = [rng.randrange(FIRST_S, LAST_S) for _ in range(count)] + [
+        rng.randrange(0, 2_500_000_000) for _ in range(count)
+    ]
     return [i for i in near + far + edges + everywhere if FIRST_S <= i <= LAST_S]
 
 
@@ -46,7 +48,15 @@ def check(names: list[str], count: int) -> None:
         assert [utc_offset_s(tables, 0, i) for i in instants] == said_by_zoneinfo(name, instants), name
 
 
-AWKWARD = ["Africa/Cairo", "Africa/Casablanca", "America/Santiago", "Asia/Gaza", "Australia/Lord_Howe", "Europe/Dublin", "Pacific/Apia"]
+AWKWARD = [
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "America/Santiago",
+    "Asia/Gaza",
+    "Australia/Lord_Howe",
+    "Europe/Dublin",
+    "Pacific/Apia",
+]
 
 
 def test_offsets_of_every_tenth_zone() -> None:
@@ -70,7 +80,9 @@ def test_offsets_of_a_fixed_form() -> None:
     assert [int(offsets(text)[1][0]) for text in ("+02:00", "-02:30", "05:45", "UTC")] == [7200, -9000, 20700, 0]
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../UTC", "America", "+2:00", "+24:00", "tzdata.zi", "UTC\n", "+02:00\n"])
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "../UTC", "America", "+2:00", "+24:00", "tzdata.zi", "UTC\n", "+02:00\n"]
+)
 def test_offsets_of_an_unknown_name_say_what_to_do(name: str) -> None:
     with pytest.raises(ValueError, match="expected an IANA name"):
         offsets(name)
