@@ -1,0 +1,1 @@
+"""Seeded mutants: one wrong change each, all of which the tests must catch."""
