@@ -62,7 +62,7 @@ def test_past_a_limit_the_reply_is_the_stated_one(demo_address: str, question: Q
 
 def test_batch_of_one_too_many_is_refused_and_of_the_most_is_answered(demo_address: str) -> None:
     question = Question(CUSTOMER, "desk_open", "desk", dry_run=True)
-    with DecisionClient(Target(demo_address, deadline_ms=60_000)) as client:
+    with DecisionClient(Target(demo_address, deadline_ms=300_000)) as client:
         assert len(client.decide_batch([question] * limits.BATCH_ITEMS_MAX)) == limits.BATCH_ITEMS_MAX
         with pytest.raises(CallError, match="RESOURCE_EXHAUSTED"):
             client.decide_batch([question] * (limits.BATCH_ITEMS_MAX + 1))
