@@ -5,6 +5,7 @@ total near its limit ends what is held together, as does one that a shared ledge
 """
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from engine.kernels.answering import answer_run
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end
 from engine.kernels.screening import screen_run
-from engine.ledger.port import Grants, Ledger, Pending
+from engine.ledger.port import Grants, Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND, OFFERS_PER_ANSWER_MAX
 
 T = TypeVar("T")
@@ -217,8 +218,25 @@ class Decider:
         pending = self._ledger.answers.remember(
             batch.request[held], batch.body[held], batch.subscriber[held], instant.moment.now_us, rendered
         )
-        kept = yield from waited(pending)
-        assert kept, "room was asked for before anything was held"
+        if not (yield from waited(pending)):
+            yield from self._take_back(batch, held, decisions)
+
+    def _take_back(self, batch: Batch, held: npt.NDArray[np.int64], decisions: Decisions) -> Steps[None]:
+        """Close the holds of answers that turned out too long for the memory: nobody saw them, so they count as decided and nothing else."""
+        rows = np.repeat(held, decisions.chosen_count[held])
+        rank = np.concatenate([np.arange(1, count + 1) for count in decisions.chosen_count[held]]).astype(np.uint8)
+        outcomes = Outcomes(
+            outcome=batch.request[rows] + np.stack([rank, rank], axis=1).astype(np.uint64),
+            body=batch.body[rows],
+            subscriber=batch.subscriber[rows],
+            decision=decisions.decision[rows],
+            rank=rank,
+            kind=np.full(len(rows), OutcomeKind.FAILED, np.uint8),
+            event_us=decisions.now_us[rows],
+        )
+        with suppress(LedgerFullError):  # the holds then end at their expiry
+            yield from waited(self._ledger.record(outcomes))
+        decisions.conflict[held], decisions.chosen_count[held], decisions.decision[held] = NO_MEMORY, 0, 0
 
 
 def rows_of(decisions: Decisions, index: npt.NDArray[np.int64]) -> Answers:

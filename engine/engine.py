@@ -86,14 +86,15 @@ class Engine:
         """Do what time alone brings: expire holds, and tell the ledger the days ahead."""
         self.bound.set_policy(self.ledger, self.ledger.advance(now_us))
 
-    def swap_rulebook(self, rulebook: Rulebook, now_us: int) -> None:
-        """Answer by another rulebook from the next call on; raises what __init__ raises, and then the old one stays."""
-        self._install(rulebook, self.snapshot, now_us)
+    def swap(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> None:
+        """Answer by another rulebook, another snapshot or both from the next call on; raises what __init__ raises, and then the old ones stay.
 
-    def swap_base(self, snapshot: Snapshot, now_us: int) -> None:
-        """Answer from another snapshot from the next call on; live changes that it covers are dropped. When it does not fit, the old one stays."""
-        self._install(self.rulebook, snapshot, now_us)
-        self.overlay.on_new_base(snapshot)
+        Live changes that a new snapshot covers are dropped.
+        """
+        new_base = snapshot is not self.snapshot
+        self._install(rulebook, snapshot, now_us)
+        if new_base:
+            self.overlay.on_new_base(snapshot)
 
     def _install(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> None:
         bound = Bound(rulebook, snapshot, self.overlay, self.ledger.names, now_us)

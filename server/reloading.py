@@ -70,28 +70,14 @@ def _swap(front: DecisionFront, stores: Stores) -> Exception | None:
     before = (engine.rulebook, engine.snapshot)
     now_us = front.now_us()
     try:
-        _swap_both(front, stores, now_us)
+        engine.swap(stores.rulebook, stores.snapshot, now_us)
         front.rebind()
     except REASONS as error:
         if (engine.rulebook, engine.snapshot) != before:
-            engine.swap_rulebook(before[0], now_us)
-            engine.swap_base(before[1], now_us)
+            engine.swap(*before, now_us)
         front.rebind()
         return error
     return None
-
-
-def _swap_both(front: DecisionFront, stores: Stores, now_us: int) -> None:
-    """Swap the base first where it fits the present rulebook, as when the new rulebook needs what only the new base has."""
-    engine = front.engine
-    if stores.snapshot.version != engine.snapshot.version:
-        try:
-            engine.swap_base(stores.snapshot, now_us)
-        except SnapshotError:
-            engine.swap_rulebook(stores.rulebook, now_us)
-            engine.swap_base(stores.snapshot, now_us)
-            return
-    engine.swap_rulebook(stores.rulebook, now_us)
 
 
 def reload_rpc(payload: bytes) -> None:

@@ -1,7 +1,6 @@
 """What a server serves from: rulebook, base and secret as the settings name them, opened and checked."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, decode_rulebook, digest_of, load_rulebook
+from loaders.msisdn import parse_number
 from server.compiling import compiled
 from server.settings import Settings, SettingsError
 
@@ -62,17 +62,8 @@ async def _rulebook(path: Path) -> Rulebook:
 def _snapshot(folder: Path, secret: bytes) -> tuple[Snapshot, SubscriberKeys]:
     version = folder / current_version(folder)
     info = read_manifest(version).key
-    keys = SubscriberKeys(secret, info.kind, info.region, _number_parser() if info.kind == "msisdn" else None)
+    keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
     return open_snapshot(version, keys), keys
-
-
-def _number_parser() -> Callable[[str, str], str] | None:
-    """Return what reads telephone numbers in any notation; None, so that only E.164 is accepted, where the build extra is missing."""
-    try:
-        from loaders.base.keys import parse_number
-    except ImportError:
-        return None
-    return parse_number
 
 
 def new_engine(stores: Stores, settings: Settings, now_us: int) -> Engine:

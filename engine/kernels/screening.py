@@ -14,7 +14,7 @@ from engine.dtypes.rules import (
 )
 from engine.dtypes.view import FOUND, VIEW_TYPE, View
 from engine.jit import kernel
-from engine.kernels.condition import evaluate_condition
+from engine.kernels.condition import condition_result
 from engine.kernels.mix import mix64
 from engine.reasons import Reason
 
@@ -62,19 +62,19 @@ def consent(rules: Rules, view: View, item: int, candidate: int, channel: int) -
     return PASSES
 
 
-@kernel(types.int64(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, types.int64, types.int64, WORK_TYPE))
+@kernel(types.int64(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, types.int64, types.int64, WORK_TYPE), inner=True)
 def condition_of(rules: Rules, conditions: ConditionTables, view: View, item: int, candidate: int, work: Work) -> int:
-    """Return what the campaign's condition comes to, as `evaluate_condition` does; evaluated once an item."""
+    """Return what the campaign's condition comes to, as `condition_result` does; evaluated once an item."""
     condition = rules.candidates[candidate]["condition"]
     if condition < 0:
         return TRUE
     if work.condition_item[condition] != item:
         work.condition_item[condition] = item
-        work.condition_value[condition] = evaluate_condition(conditions, view, item, condition)
+        work.condition_value[condition] = condition_result(conditions, view, item, condition)
     return int(work.condition_value[condition])
 
 
-@kernel(types.int64(RULES_TYPE, types.uint64, types.int64))
+@kernel(types.int64(RULES_TYPE, types.uint64, types.int64), inner=True)
 def control(rules: Rules, subscriber: int, candidate: int) -> int:
     """Return CONTROL_UNIVERSAL, CONTROL_CAMPAIGN or 0."""
     settings = rules.settings[0]
@@ -89,7 +89,8 @@ def control(rules: Rules, subscriber: int, candidate: int) -> int:
 @kernel(
     types.void(
         RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, ITEMS_TYPE, types.int64, types.int64, types.int64, WORK_TYPE
-    )
+    ),
+    inner=True,
 )
 def screen_candidate(
     rules: Rules,

@@ -14,12 +14,13 @@ from engine.base.manifest import SnapshotError, read_manifest
 from engine.base.schema import BaseSchema
 from engine.base.write import write_snapshot
 from loaders.base.batch import BatchReader, used_columns
-from loaders.base.keys import hash_keys, parse_number
+from loaders.base.keys import hash_keys
 from loaders.base.labels import LabelPlan
 from loaders.base.mapping import Mapping
 from loaders.base.rejects import BuildReport, Rejects
 from loaders.base.rows import Accumulated
 from loaders.base.source import SourceError, read_batches, source_columns
+from loaders.msisdn import parse_number
 
 DUPLICATE: Final = "a key that no earlier row has; the first row of a key is kept"
 

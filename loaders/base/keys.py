@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import phonenumbers
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from engine.base.keys import SubscriberKeys
@@ -29,17 +28,6 @@ class Hashes:
     readable: npt.NDArray[np.bool_]
 
 
-def parse_number(text: str, region: str) -> str:
-    """Return a telephone number's E.164 digits without the plus; raises ValueError, which does not hold the number."""
-    try:
-        number = phonenumbers.parse(text, region or None)
-    except phonenumbers.NumberParseException:
-        number = None
-    if number is None or not phonenumbers.is_possible_number(number) or number.extension:
-        raise ValueError("expected a telephone number, was something else")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-
-
 def hash_keys(column: Any, keys: SubscriberKeys) -> Hashes:
     """Return the hashes of a batch's keys; raises ConversionError when the column's type cannot hold keys."""
     if pa.types.is_dictionary(column.type):
@@ -52,7 +40,9 @@ def hash_keys(column: Any, keys: SubscriberKeys) -> Hashes:
     plain, plain_offsets = np.empty(max(len(data), 1), np.uint8), np.zeros(len(column) + 1, np.int64)
     status = np.zeros(len(column), np.uint8)
     digits_only = keys.kind == "msisdn"
-    used = normalise_keys(frozen(data), frozen(offsets), digits_only, SUBSCRIBER_KEY_BYTES_MAX, plain, plain_offsets, status)
+    used = normalise_keys(
+        frozen(data), frozen(offsets), digits_only, SUBSCRIBER_KEY_BYTES_MAX, plain, plain_offsets, status
+    )
     hashes = keys.hash_bytes(plain[:used], plain_offsets)
     twins = keys.twin_bytes(plain[:used], plain_offsets)
     readable = status == 0

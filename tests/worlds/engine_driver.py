@@ -110,7 +110,7 @@ class EngineDriver:
                 self.engine.forget(hash_of(key))
             case Edit(catalogue, now_us):
                 self.edits += 1
-                self.engine.swap_rulebook(self.rulebook(catalogue, now_us), now_us)
+                self.engine.swap(self.rulebook(catalogue, now_us), self.engine.snapshot, now_us)
             case TrustClock(trusted):
                 self.engine.push_stopped = not trusted
 

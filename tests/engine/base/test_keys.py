@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.keys import SubscriberKeys, create_secret, read_secret
-from loaders.base.keys import parse_number
+from loaders.msisdn import parse_number
 
 SECRET = bytes(range(16))
 

@@ -20,7 +20,7 @@ from engine.base.schema import AttributeSpec, BaseSchema, LabelSpec
 from engine.base.snapshot import open_current
 from engine.catalogue.terms import ValueType
 from loaders.base.build import Progress, build_base
-from loaders.base.keys import parse_number
+from loaders.msisdn import parse_number
 from loaders.base.mapping import read_mapping
 from loaders.base.progress import shown_progress
 from loaders.base.rejects import BuildReport

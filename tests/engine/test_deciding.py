@@ -1,0 +1,101 @@
+"""What the decider owes beside the rules: the memory of answers bounds what is held, and what does not fit is taken back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.worlds.commands import Decide
+from tests.worlds.engine_driver import KEYS, EngineDriver
+from tests.worlds.script import written_world
+
+from engine.base.overlay import Overlay
+from engine.batch import DRY_RUN, Batch
+from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED
+from engine.engine import Engine
+from engine.ledger.answers import RingAnswers
+from engine.ledger.memory import MemoryLedger
+
+SEED = 2
+
+
+@pytest.fixture
+def offered(tmp_path: Path) -> Iterator[tuple[EngineDriver, Batch]]:
+    """An engine, and a batch of one request that it answers with an offer."""
+    assert KEYS.kind == "opaque"
+    world = written_world(SEED, 200)
+    driver = EngineDriver(world, tmp_path)
+    with np.errstate(over="ignore"):
+        for command in world.script:
+            if isinstance(command, Decide):
+                for request in command.requests:
+                    batch = driver.batch([request])
+                    batch.flags[0] |= DRY_RUN
+                    if driver.engine.decide(batch).chosen_count[0]:
+                        batch.flags[0] = 0
+                        yield driver, batch
+                        return
+    raise AssertionError("the world offers nothing; choose another seed")
+
+
+def engine_with(driver: EngineDriver, arena_bytes: int) -> Engine:
+    engine = driver.engine
+    ledger = MemoryLedger(64, RingAnswers(arena_bytes), outcomes_max=16)
+    return Engine(engine.rulebook, engine.snapshot, Overlay(64, 512), ledger, 0)
+
+
+def contacts(engine: Engine) -> tuple[int, int]:
+    statistics = engine.ledger.statistics()
+    return statistics["contacts"], statistics["live_contacts"]
+
+
+def test_a_request_without_room_for_its_answer_holds_nothing(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, batch = offered
+    engine = engine_with(driver, ANSWER_BYTES_MAX // 2)
+    decisions = engine.decide(batch, lambda *_: b"answer")
+    assert decisions.conflict[0] == NO_MEMORY
+    assert (decisions.decision[0], decisions.chosen_count[0]) == (0, 0)
+    assert contacts(engine) == (0, 0)
+
+
+def test_an_answer_longer_than_the_memory_is_taken_back(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, batch = offered
+    engine = engine_with(driver, 2 * ANSWER_BYTES_MAX)
+    decisions = engine.decide(batch, lambda *_: bytes(3 * ANSWER_BYTES_MAX))
+    assert decisions.conflict[0] == NO_MEMORY
+    assert (decisions.decision[0], decisions.chosen_count[0]) == (0, 0)
+    assert contacts(engine)[1] == 0, "no hold is left open"
+
+
+def test_a_remembered_request_gets_the_same_bytes_and_holds_once(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, batch = offered
+    engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
+    first = engine.decide(batch, lambda *_: b"first")
+    held = contacts(engine)
+    batch.now_us[0] += 1
+    second = engine.decide(batch, lambda *_: b"second")
+    assert (first.rendered[0], second.replay[0], second.rendered[0]) == (b"first", b"first", None)
+    assert contacts(engine) == held != (0, 0)
+
+
+def test_another_body_under_the_same_id_is_refused(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, batch = offered
+    engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
+    engine.decide(batch, lambda *_: b"first")
+    batch.body[0] += np.uint64(1)
+    decisions = engine.decide(batch, lambda *_: b"second")
+    assert (decisions.conflict[0], decisions.replay[0], decisions.chosen_count[0]) == (REPEATED, None, 0)
+
+
+def test_the_same_request_twice_in_a_batch_holds_once(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, one = offered
+    engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
+    batch = engine.new_batch(3)
+    batch.count = 3
+    for name in ("request", "body", "subscriber", "trigger", "channel", "offers_max", "now_us"):
+        getattr(batch, name)[:] = getattr(one, name)[0]
+    for name in ("field_values", "field_nanos", "field_known"):
+        getattr(batch, name)[:] = getattr(one, name)[0]
+    decisions = engine.decide(batch, lambda _, __, item: b"answer %d" % item)
+    assert [decisions.rendered[0], *decisions.replay[1:]] == [b"answer 0"] * 3
+    assert engine.ledger.statistics()["contacts"] == decisions.chosen_count[0]
