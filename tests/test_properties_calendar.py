@@ -14,6 +14,7 @@ from tests.oracle.numbers import DAY_US, HOUR_US, MINUTE_US
 from tests.oracle.quiet import QuietHours
 from tests.oracle.small import SMS, WRITTEN, campaign, catalogue
 from tests.worlds.catalogues import Shape
+from tests.worlds.commands import Decide
 from tests.worlds.engine_driver import EngineDriver
 from tests.worlds.people import Row
 from tests.worlds.world import World, clock_changes, hash_of
@@ -107,7 +108,7 @@ def test_nothing_is_sent_in_quiet_hours_at_any_change_of_offset(driver: EngineDr
         Request(f"{n}", hash_of(zone), "open", "sms", at_us, dry_run=True) for n, (at_us, zone) in enumerate(moments)
     ]
     offered = 0
-    for (at_us, zone), answer in zip(moments, driver.decide(requests), strict=True):
+    for (at_us, zone), answer in zip(moments, driver.play(Decide(tuple(requests))), strict=True):
         if answer.reason == "QUIET_HOURS":
             assert wall_clock.quiet_in_zone("message", at_us, zone)
             continue

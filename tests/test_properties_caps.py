@@ -16,6 +16,7 @@ from tests.oracle.numbers import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from tests.oracle.retention import retention_of
 from tests.oracle.small import CHICAGO, NOON, WRITTEN, campaign, cap, catalogue, offer, product
 from tests.worlds.catalogues import Shape
+from tests.worlds.commands import Decide, Record
 from tests.worlds.engine_driver import EngineDriver
 from tests.worlds.people import Row
 from tests.worlds.world import World, hash_of
@@ -82,7 +83,7 @@ class Witness:
         subscriber, channel = hash_of(KEYS[who % 3]), "sms" if push else "desk"
         request = Request(f"request {self.count}", subscriber, "open", channel, self.now_us, 1 + offers_max % 3)
         self.book.advance(self.now_us)
-        answer = self.driver.decide([request])[0]
+        answer = self.driver.play(Decide((request,)))[0]
         if answer.chosen:
             self.enter(request, answer)
 
@@ -135,7 +136,8 @@ class Witness:
             self.record(*self.outcomes[which % len(self.outcomes)])
 
     def record(self, outcome: Outcome, subscriber: int) -> None:
-        assert self.driver.record(outcome, subscriber, self.now_us) == self.book.record(outcome, self.now_us)
+        result = self.driver.play(Record(outcome, subscriber, self.now_us))
+        assert result == self.book.record(outcome, self.now_us)
 
 
 STEPS = st.one_of(

@@ -38,8 +38,11 @@ def verdict_differences(expected: Answer, got: dict[tuple[str, str], tuple[str, 
 def differences(command: Command, expected: Any, got: Any) -> list[str]:
     """What differs between the oracle's and the engine's answer to one command; empty when nothing does."""
     if isinstance(command, Decide):
-        items = enumerate(zip(expected, got, strict=True))
-        return [f"item {n}: {text}" for n, (mine, theirs) in items for text in answer_differences(mine, theirs)]
+        for number, (mine, theirs) in enumerate(zip(expected, got, strict=True)):
+            found = answer_differences(mine, theirs)
+            if found:
+                return [f"item {number} of {len(expected)}: {command.requests[number]}", *found]
+        return []
     if isinstance(command, Explain):
         answer, verdicts = got
         return answer_differences(expected, answer) + verdict_differences(expected, verdicts)
@@ -52,7 +55,8 @@ def first_difference(world: World, folder: Path) -> str | None:
     for number, (command, expected) in enumerate(zip(world.script, world.expected, strict=True)):
         found = differences(command, expected, driver.play(command))
         if found:
-            lines = [f"seed {world.seed}, {world.shape}", f"command {number}: {command}", *found]
+            asked = type(command).__name__ if isinstance(command, Decide) else str(command)
+            lines = [f"seed {world.seed}, {world.shape}", f"command {number}: {asked}", *found]
             return "\n  ".join(line[:2000] for line in lines)
     return None
 

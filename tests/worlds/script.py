@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -57,8 +58,11 @@ class Writer:
         self.requests: list[Request] = []
         self.held: list[tuple[Answer, int]] = []
         self.outcomes: list[Record] = []
-        self.edges: set[int] = {change for zone in world.catalogue["country"]["zones"] for change in CHANGES[zone]}
-        self.edges |= catalogue_edges(world.catalogue)
+        self.edges: dict[int, Callable[[], Command | None]] = {}
+        """Instants at which something changes, each with the call that would notice."""
+        zones = world.catalogue["country"]["zones"]
+        for edge in (*catalogue_edges(world.catalogue), *(change for zone in zones for change in CHANGES[zone])):
+            self.edges[edge] = self.batch
         self.keys = [row.key for row in world.rows]
 
     def next_command(self) -> Command:
@@ -77,8 +81,8 @@ class Writer:
         weights = [42, 8, 24, 6, 4, 3, 3, 2]
         if not self.oracle.clock_trusted and self.rng.random() < 0.2:
             return TrustClock(True)
-        self.advance()
-        command = self.rng.choices(kinds, weights)[0]()
+        noticing = self.advance()
+        command = (noticing or self.rng.choices(kinds, weights)[0])()
         return command if command is not None else self.batch()
 
     def notice(self, command: Command, answer: Any) -> None:
@@ -89,29 +93,41 @@ class Writer:
         answers = answer if isinstance(command, Decide) else [answer]
         self.decisions += len(requests)
         for request, given in zip(requests, answers, strict=True):
-            self.edges |= {t for t in (given.next_allowed_us, *(v.until_us for v in given.verdicts)) if t is not None}
+            self.edges |= dict.fromkeys((v.until_us for v in given.verdicts if v.until_us), partial(self.anew, request))
             if given.decision and not given.replayed and not given.conflict:
                 self.requests.append(request)
                 self.held.append((given, request.subscriber))
-                self.edges |= {given.expires_us, given.deadline_us, given.not_before_us, given.now_us + DAY_US}
+                self.notice_hold(request, given)
 
-    def advance(self) -> None:
-        """Let time pass: not at all, a little, to an edge of something, or a lot."""
+    def notice_hold(self, request: Request, given: Answer) -> None:
+        """The instants at which a hold, what is remembered of it, and what is kept of it come to an end."""
+        held = (given, request.subscriber)
+        self.edges[given.not_before_us] = self.edges[given.deadline_us] = partial(self.check_of, held)
+        asked_again, told = partial(self.anew, request), partial(self.outcome_of, held)
+        self.edges[given.expires_us] = asked_again if self.rng.random() < 0.5 else told
+        self.edges[given.expires_us + DAY_US] = partial(self.outcome_of, held)
+        self.edges[given.now_us + DAY_US] = partial(self.again, request)
+
+    def advance(self) -> Callable[[], Command | None] | None:
+        """Let time pass: not at all, a little, to an edge of something, or a lot. Return the call that would notice an edge."""
         drawn = self.rng.random()
         if drawn < 0.45:
-            return
+            return None
         if drawn < 0.72:
             self.clock_us += self.rng.randrange(120 * SECOND_US)
         elif drawn < 0.92:
-            coming = sorted(edge for edge in self.edges if self.clock_us < edge < self.clock_us + 10 * DAY_US)[:3]
+            coming = sorted(edge for edge in self.edges if self.clock_us <= edge < self.clock_us + 10 * DAY_US)[:3]
             if coming:
-                self.clock_us = max(self.clock_us, self.rng.choice(coming) + self.rng.choice([-1, 0, 0, 1]))
+                edge = self.rng.choice(coming)
+                self.clock_us = max(self.clock_us, edge + self.rng.choice([-1, 0, 0, 1]))
+                return self.edges[edge]
         elif drawn < 0.96:
             self.clock_us = self.quiet_edge() + self.rng.choice([-1, 0, 1])
         elif drawn < 0.99:
             self.clock_us += self.rng.randrange(HOUR_US)
         else:
             self.clock_us += self.rng.randrange(2 * DAY_US)
+        return None
 
     def quiet_edge(self) -> int:
         """When quiet hours next end or start for someone, within two days."""
@@ -162,6 +178,15 @@ class Writer:
         ]
         return tuple(pair for pair in drawn if self.rng.random() < 0.85)
 
+    def anew(self, request: Request) -> Decide:
+        """The same request under another id, now."""
+        id_ = f"request {len(self.world.script)}.again"
+        return Decide((replace(request, id=id_, now_us=self.clock_us, dry_run=False),))
+
+    def again(self, request: Request) -> Decide:
+        """The same request, now."""
+        return Decide((replace(request, now_us=self.clock_us),))
+
     def repeated(self) -> Request:
         """An earlier request again, sometimes with another body."""
         earlier = self.rng.choice(self.requests[-5:])
@@ -198,12 +223,16 @@ class Writer:
             return None
         if self.outcomes and self.rng.random() < 0.1:
             return self.repeated_outcome()
-        answer, subscriber = self.rng.choice(self.held[-(1 if self.rng.random() < 0.6 else 8) :])
+        recent = 1 if self.rng.random() < 0.6 else 8
+        return self.outcome_of(self.rng.choice(self.held[-recent:]))
+
+    def outcome_of(self, held: tuple[Answer, int]) -> Record:
+        """Some outcome of one of the answer's offers; now and then of a rank or a decision that is not there."""
+        answer, subscriber = held
         rank = self.rng.randint(1, len(answer.chosen)) if self.rng.random() < 0.97 else 13
         decision = answer.decision if self.rng.random() < 0.97 else 10**6
-        outcome = Outcome(
-            f"outcome {len(self.world.script)}", decision, rank, self.rng.choice(sorted(SETS)), self.event_time(answer)
-        )
+        kind = self.rng.choice(sorted(SETS))
+        outcome = Outcome(f"outcome {len(self.world.script)}", decision, rank, kind, self.event_time(answer))
         self.outcomes.append(Record(outcome, subscriber, self.clock_us))
         return self.outcomes[-1]
 
@@ -237,7 +266,10 @@ class Writer:
             return None
         now_us = self.oracle.ledger.now_us
         waiting = [(a, s) for a, s in self.held[-30:] if now_us <= a.deadline_us < a.expires_us]
-        answer, subscriber = self.rng.choice(waiting or self.held)
+        return self.check_of(self.rng.choice(waiting or self.held))
+
+    def check_of(self, held: tuple[Answer, int]) -> CheckHandOff:
+        answer, subscriber = held
         return CheckHandOff(answer.decision, self.rng.randint(1, len(answer.chosen)), subscriber, self.now())
 
     def known_key(self) -> str | None:
