@@ -5,9 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.worlds.commands import Decide
-from tests.worlds.engine_driver import KEYS, EngineDriver
-from tests.worlds.script import written_world
 
 from engine.base.overlay import Overlay
 from engine.batch import DRY_RUN, Batch
@@ -15,6 +12,9 @@ from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
+from tests.worlds.commands import Decide
+from tests.worlds.engine_driver import EngineDriver
+from tests.worlds.script import written_world
 
 SEED = 2
 
@@ -22,7 +22,6 @@ SEED = 2
 @pytest.fixture
 def offered(tmp_path: Path) -> Iterator[tuple[EngineDriver, Batch]]:
     """An engine, and a batch of one request that it answers with an offer."""
-    assert KEYS.kind == "opaque"
     world = written_world(SEED, 200)
     driver = EngineDriver(world, tmp_path)
     with np.errstate(over="ignore"):
