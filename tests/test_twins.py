@@ -13,7 +13,6 @@ TWINS: Final = {
     "screen_run": "tests/oracle/decide.py",
     "validity": "tests/oracle/decide.py",
     "run_end": "tests/oracle/oracle.py",
-    "last_unit_item": "tests/oracle/oracle.py",
     "untils": "tests/oracle/caps.py",
     "hand_off_quiet_us": "tests/oracle/oracle.py",
     "hand_off_caps_us": "tests/oracle/oracle.py",
