@@ -55,9 +55,8 @@ bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
 mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 	$(BIN)/python -m tests.mutants
 
-bench: .venv/dev.stamp ## the benchmarks, one after another, a line of JSON each
-	@for name in $(patsubst bench/%.py,%,$(filter-out bench/__init__.py,$(wildcard bench/*.py))); do \
-		echo "bench.$$name" >&2; $(BIN)/python -m bench.$$name || exit 1; done
+bench: .venv/dev.stamp ## the benchmarks; results are printed with the machine
+	$(BIN)/python -m bench
 
 run: .venv/run.stamp ## build and serve the demo operator
 	@exec $(BIN)/touchpoint serve --demo
