@@ -15,7 +15,9 @@ from engine.limits import NEVER_US
 from engine.policy.clock_tables import build_clock, calendars, home_days, horizon_around, quiet_classes, total_since_day
 from loaders.catalogue import load_catalogue
 from tests.engine.policy.zones import DAY_US, START_US, instants_to_ask
-from tests.oracle.clock import WEEKDAYS, local_day as oracle_day, wall_clock, window_start as oracle_start
+from tests.oracle.clock import WEEKDAYS, wall_clock
+from tests.oracle.clock import local_day as oracle_day
+from tests.oracle.clock import window_start as oracle_start
 
 FOLDER = Path(__file__).parents[2] / "data/catalogues/complete"
 ZONES = ["America/New_York", "America/Chicago", "Asia/Tokyo"]
