@@ -60,7 +60,11 @@ def write_parquet(path: Path, rows: int, seed: int) -> None:
     columns |= {flag: rng.random(rows) < 0.2 for flag in FLAGS}
     for attribute in ATTRIBUTES:
         columns[attribute.id] = _values(rng, attribute, rows)
-    for name, texts in (("tz", ["America/Chicago", "America/New_York"]), ("lang", ["en", "es"]), ("app", ["Yes", "No", ""])):
+    for name, texts in (
+        ("tz", ["America/Chicago", "America/New_York"]),
+        ("lang", ["en", "es"]),
+        ("app", ["Yes", "No", ""]),
+    ):
         columns[name] = np.array(texts)[rng.integers(0, len(texts), rows)]
     columns["sms"] = columns["app"]
     pq.write_table(pa.table(columns), path, row_group_size=1 << 17)

@@ -29,7 +29,11 @@ class Binding:
     """
 
     def __init__(
-        self, snapshot: Snapshot, schema: BaseSchema, overlay: Overlay, on_new_string: Callable[[int, str], int] | None = None
+        self,
+        snapshot: Snapshot,
+        schema: BaseSchema,
+        overlay: Overlay,
+        on_new_string: Callable[[int, str], int] | None = None,
     ) -> None:
         _check(snapshot, schema)
         manifest = snapshot.manifest

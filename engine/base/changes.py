@@ -69,7 +69,11 @@ def apply_change(binding: Binding, subscriber: int, change: Change) -> None:
     if beyond_consent and binding.snapshot.find(subscriber) < 0:
         raise UnknownSubscriberError("the base does not hold this subscriber; only consent can be recorded, or erasure")
     problems: list[str] = []
-    writes = _labels(binding, change, problems) + _attributes(binding, change, problems) + _consent(binding, change, problems)
+    writes = (
+        _labels(binding, change, problems)
+        + _attributes(binding, change, problems)
+        + _consent(binding, change, problems)
+    )
     writes += _place(binding, change, problems)
     if problems:
         raise ChangeError(problems)
@@ -102,7 +106,9 @@ def _attribute(binding: Binding, slot: int, attribute: AttributeSpec, value: Val
     if attribute.type == ValueType.STRING:
         text = check_text(attribute, value)
         if text not in binding.strings[slot] and binding.on_new_string is None:
-            raise ValueError(f"attribute {attribute.id}: {text!r:.80} is not among the values of the base; load a base that has it")
+            raise ValueError(
+                f"attribute {attribute.id}: {text!r:.80} is not among the values of the base; load a base that has it"
+            )
         return Write(SET_NAME, ATTRIBUTE, attribute.id, value_family=TEXT + attribute.id, value_name=text)
     micros = attribute.type in (ValueType.TIMESTAMP, ValueType.DURATION)
     return Write(SET_MICROS if micros else SET_VALUE, ATTRIBUTE, attribute.id, encode_value(attribute, value))
@@ -110,7 +116,9 @@ def _attribute(binding: Binding, slot: int, attribute: AttributeSpec, value: Val
 
 def _consent(binding: Binding, change: Change, problems: list[str]) -> list[Write]:
     problems += [
-        f"consent {pair!r:.80} is not a purpose/channel of the catalogue" for pair in change.consent if pair not in binding.schema.pairs
+        f"consent {pair!r:.80} is not a purpose/channel of the catalogue"
+        for pair in change.consent
+        if pair not in binding.schema.pairs
     ]
     return [Write(_CONSENT_KINDS[said], PAIR, pair) for pair, said in change.consent.items()]
 

@@ -34,7 +34,9 @@ def read_secret(path: Path) -> bytes:
     except (ValueError, UnicodeDecodeError):
         secret = b""
     if len(secret) != SECRET_BYTES:
-        raise ValueError(f"{path}: expected {2 * SECRET_BYTES} hexadecimal digits, the secret of the subscriber hash; see TOUCHPOINT_KEY_SECRET_FILE")
+        raise ValueError(
+            f"{path}: expected {2 * SECRET_BYTES} hexadecimal digits, the secret of the subscriber hash; see TOUCHPOINT_KEY_SECRET_FILE"
+        )
     return secret
 
 
@@ -55,7 +57,11 @@ class SubscriberKeys:
     """
 
     def __init__(
-        self, secret: bytes, kind: KeyKind = "opaque", region: str = "", parse_number: Callable[[str, str], str] | None = None
+        self,
+        secret: bytes,
+        kind: KeyKind = "opaque",
+        region: str = "",
+        parse_number: Callable[[str, str], str] | None = None,
     ) -> None:
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"expected a secret of {SECRET_BYTES} bytes, was {len(secret)}")
@@ -73,7 +79,9 @@ class SubscriberKeys:
         stripped = text if text.isascii() else unicodedata.normalize("NFC", text)
         key = stripped.strip().encode()
         if not 0 < len(key) <= SUBSCRIBER_KEY_BYTES_MAX:
-            raise ValueError(f"a subscriber key must have 1 to {SUBSCRIBER_KEY_BYTES_MAX} bytes, this one has {len(key)}")
+            raise ValueError(
+                f"a subscriber key must have 1 to {SUBSCRIBER_KEY_BYTES_MAX} bytes, this one has {len(key)}"
+            )
         return key
 
     def _msisdn(self, text: str) -> bytes:

@@ -77,7 +77,9 @@ def _plan(attribute: AttributeSpec, bit: int, strings: int) -> Field:
 def layout_of(schema: BaseSchema, counts: Counts) -> Layout:
     """Return the layout: label words, fields widest first (so that each is aligned to its width), then bytes; padded to a multiple of 8."""
     words = (len(schema.labels) + 63) // 64
-    planned = [_plan(a, bit, strings) for bit, (a, strings) in enumerate(zip(schema.attributes, counts.strings, strict=True))]
+    planned = [
+        _plan(a, bit, strings) for bit, (a, strings) in enumerate(zip(schema.attributes, counts.strings, strict=True))
+    ]
     planned += [Field(0, unsigned_width(n) if n else 0, limit=n) for n in (counts.zones, counts.languages)]
     offset = 8 * words
     placed = list(planned)
@@ -118,4 +120,8 @@ def stored_dtype(attribute: AttributeSpec) -> np.dtype[np.generic]:
     """Return how a column of this attribute is kept between reading and packing: strings as provisional uint32 codes."""
     if attribute.type == ValueType.STRING:
         return np.dtype(np.uint32)
-    return np.dtype(f"u{_plan(attribute, 0, 0).width}") if attribute.type != ValueType.DOUBLE else np.dtype(np.float32 if attribute.float32 else np.float64)
+    return (
+        np.dtype(f"u{_plan(attribute, 0, 0).width}")
+        if attribute.type != ValueType.DOUBLE
+        else np.dtype(np.float32 if attribute.float32 else np.float64)
+    )

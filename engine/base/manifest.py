@@ -87,7 +87,9 @@ def read_manifest(folder: Path) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{path}: damaged ({error}); build the base again") from None
     if written != FORMAT:
-        raise SnapshotError(f"{path}: expected format {FORMAT}, was {written!r:.40}; build the base again with this version of touchpoint")
+        raise SnapshotError(
+            f"{path}: expected format {FORMAT}, was {written!r:.40}; build the base again with this version of touchpoint"
+        )
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.ValidationError as error:
@@ -110,10 +112,20 @@ def _check_consistency(path: Path, manifest: Manifest) -> None:
         DIRECTORY: 4 * ((1 << manifest.directory_bits) + 1) if 1 <= manifest.directory_bits <= 32 else -1,
         ROWS: layout.stride * manifest.rows,
     }
-    wrong = [name for name, size in expected.items() if name not in manifest.files or manifest.files[name].bytes != size]
-    if layout != manifest.layout or manifest.schema.digest() != manifest.schema_hash or not 0 <= manifest.rows <= ROWS_MAX:
+    wrong = [
+        name for name, size in expected.items() if name not in manifest.files or manifest.files[name].bytes != size
+    ]
+    if (
+        layout != manifest.layout
+        or manifest.schema.digest() != manifest.schema_hash
+        or not 0 <= manifest.rows <= ROWS_MAX
+    ):
         wrong.append("layout")
-    if (counts.zones, counts.languages) != (len(manifest.zones), len(manifest.languages)) or set(manifest.files) != set(DATA_FILES):
+    if (counts.zones, counts.languages) != (len(manifest.zones), len(manifest.languages)) or set(manifest.files) != set(
+        DATA_FILES
+    ):
         wrong.append("counts")
     if wrong:
-        raise SnapshotError(f"{path}: inconsistent ({', '.join(wrong)}); build the base again with this version of touchpoint")
+        raise SnapshotError(
+            f"{path}: inconsistent ({', '.join(wrong)}); build the base again with this version of touchpoint"
+        )

@@ -122,5 +122,7 @@ def _dictionaries(path: Path, data: npt.NDArray[np.uint8], manifest: Manifest) -
     for attribute, count in zip(manifest.schema.attributes, manifest.counts.strings, strict=True):
         texts = dictionaries.setdefault(attribute.id, []) if attribute.type == ValueType.STRING else []
         if len(texts) != count:
-            raise SnapshotError(f"{path}: expected {count} strings for {attribute.id}, was {len(texts)}; build the base again")
+            raise SnapshotError(
+                f"{path}: expected {count} strings for {attribute.id}, was {len(texts)}; build the base again"
+            )
     return dictionaries

@@ -28,14 +28,18 @@ def encode_value(attribute: AttributeSpec, value: Value) -> int:
         number = value if isinstance(value, int) and not isinstance(value, bool) else None
     low, high = value_limits(attribute)
     if number is None or not low <= number <= high:
-        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}")
+        raise ValueError(
+            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
+        )
     return int(number)
 
 
 def check_text(attribute: AttributeSpec, value: Value) -> str:
     """Return the value of a string attribute; raises ValueError."""
     if not isinstance(value, str) or len(value.encode()) > STRING_FIELD_BYTES_MAX:
-        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}")
+        raise ValueError(
+            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
+        )
     return value
 
 
@@ -87,7 +91,9 @@ def _scaled(attribute: AttributeSpec, value: Value) -> int | None:
 
 def _double_bits(attribute: AttributeSpec, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}")
+        raise ValueError(
+            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
+        )
     number = float(value)
     if attribute.float32:
         try:

@@ -126,7 +126,9 @@ def _write_files(work: Path, schema: BaseSchema, columns: Columns, keys: Subscri
 
 def _check_bounds(schema: BaseSchema, columns: Columns) -> None:
     if len(columns.hashes) > ROWS_MAX:
-        raise SnapshotError(f"expected at most {ROWS_MAX} subscribers in a base, was {len(columns.hashes)}; split it into shards")
+        raise SnapshotError(
+            f"expected at most {ROWS_MAX} subscribers in a base, was {len(columns.hashes)}; split it into shards"
+        )
     for attribute, texts in zip(schema.attributes, columns.texts, strict=True):
         if len(texts) > STRINGS_MAX:
             raise SnapshotError(
@@ -135,7 +137,9 @@ def _check_bounds(schema: BaseSchema, columns: Columns) -> None:
             )
     for what, names, most in (("zones", columns.zones, ZONES_MAX), ("languages", columns.languages, LANGUAGES_MAX)):
         if len(names) > most:
-            raise SnapshotError(f"expected at most {most} distinct {what}, was {len(names)}; check the mapping's column")
+            raise SnapshotError(
+                f"expected at most {most} distinct {what}, was {len(names)}; check the mapping's column"
+            )
 
 
 def directory_of(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint32]:

@@ -67,7 +67,9 @@ class Rows(NamedTuple):
     f32: npt.NDArray[np.float32]
 
 
-ROWS_TYPE: Any = bundle(Rows, *(read_only(t) for t in (np.uint64, np.uint32, np.uint8, np.uint16, np.uint32, np.int64, np.float32)))
+ROWS_TYPE: Any = bundle(
+    Rows, *(read_only(t) for t in (np.uint64, np.uint32, np.uint8, np.uint16, np.uint32, np.int64, np.float32))
+)
 
 
 class ReadPlan(NamedTuple):

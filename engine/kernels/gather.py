@@ -197,7 +197,10 @@ def _change_consent(live: Live, view: View, item: _Int, change: _Int) -> None:
             view.refused[item] |= bit
 
 
-@kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64), inner=True)
+@kernel(
+    types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64),
+    inner=True,
+)
 def _apply_changes(
     read: ReadPlan, live: Live, view: View, language: npt.NDArray[np.int16], item: _Int, person: _Int, now_us: _Int
 ) -> None:
@@ -238,7 +241,10 @@ def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: 
     language[item] = -1
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64), inner=True)
+@kernel(
+    types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64),
+    inner=True,
+)
 def _read_row(
     rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: _Int, row: _Int, now_us: _Int
 ) -> None:
@@ -254,9 +260,7 @@ def _read_row(
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64))
-def gather(
-    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int
-) -> None:
+def gather(rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
     """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
 
     An erased subscriber has every pair refused and nothing else; an unknown one has nothing but its live consent, zone and language.

@@ -66,7 +66,10 @@ def _one(data: npt.NDArray[np.uint8], start: int, stop: int, k0: np.uint64, k1: 
 
 @kernel(types.void(read_only(np.uint8), read_only(np.int64), read_only(np.uint64), writable(np.uint64)))
 def siphash24(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], key: npt.NDArray[np.uint64], out: npt.NDArray[np.uint64]
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    key: npt.NDArray[np.uint64],
+    out: npt.NDArray[np.uint64],
 ) -> None:
     """Set `out[i]` to the hash of `data[offsets[i]:offsets[i + 1]]` under the 128-bit `key` (two little-endian words)."""
     for i in range(out.shape[0]):

@@ -65,7 +65,9 @@ class BatchReader:
         self._as_of_us = as_of_us if as_of_us is not None else _constant_as_of(mapping)
         self._latest_us = 0
         if self._as_of_us is None and not self.has_as_of:
-            raise SourceError(f"{mapping.file}: says nothing of as_of, and none was given: say which instant the file describes")
+            raise SourceError(
+                f"{mapping.file}: says nothing of as_of, and none was given: say which instant the file describes"
+            )
 
     def snapshot_as_of_us(self) -> int:
         """Return the instant that the base describes: the given one, or the latest of the rows."""
@@ -104,7 +106,8 @@ class BatchReader:
     def _consent(self, rows: _Rows, chunk: Chunk, bit: int, rule: ConsentRule) -> None:
         typed = _texts(rows.batch.table.column(rule.column), self.mapping)
         granted, refused = (
-            np.array([text in words for text in typed.texts] + [False], np.bool_) for words in (rule.granted, rule.refused)
+            np.array([text in words for text in typed.texts] + [False], np.bool_)
+            for words in (rule.granted, rule.refused)
         )
         codes = typed.values
         expected = f"one of {', '.join(sorted(rule.granted | rule.refused))}"
@@ -178,7 +181,9 @@ def _codes(typed: Typed | None, rows: _Rows, names: Names) -> npt.NDArray[np.uin
     typed = _only(typed, rows.good)
     numbers = names.numbers(typed.texts)
     if len(names.texts) >= 1 << 16:
-        raise SourceError(f"expected at most a few hundred zones or languages, was {len(names.texts)}; check the mapping's columns")
+        raise SourceError(
+            f"expected at most a few hundred zones or languages, was {len(names.texts)}; check the mapping's columns"
+        )
     return np.where(typed.known, numbers[typed.values] + 1, 0).astype(np.uint16)
 
 

@@ -75,13 +75,17 @@ def build_base(
     size = sum(info.bytes for info in read_manifest(out / version).files.values())
     size += (out / version / "manifest.json").stat().st_size
     seconds = time.monotonic() - began
-    return BuildReport(version, read, int(keep.sum()), rejects.count, rejects.reasons(), rejects.tallies(), size, seconds)
+    return BuildReport(
+        version, read, int(keep.sum()), rejects.count, rejects.reasons(), rejects.tallies(), size, seconds
+    )
 
 
 def _check_columns(source: Path, mapping: Mapping, schema: BaseSchema, columns: list[str]) -> None:
     """Raise SourceError when the file lacks a column, or the mapping has not all that the schema asks for."""
     wanted = {mapping.key_column, *mapping.attributes.values(), *(rule.column for rule in mapping.consent.values())}
-    wanted |= {part.column for part in (mapping.as_of, mapping.zone, mapping.language) if part is not None and part.column}
+    wanted |= {
+        part.column for part in (mapping.as_of, mapping.zone, mapping.language) if part is not None and part.column
+    }
     missing = sorted(wanted - set(columns))
     problems = [f"{source}: has no column {', '.join(missing)}; it has {', '.join(columns)[:500]}"] if missing else []
     for what, names, mapped in (
@@ -90,7 +94,9 @@ def _check_columns(source: Path, mapping: Mapping, schema: BaseSchema, columns: 
     ):
         absent = [name for name in names if name not in mapped]
         if absent:
-            problems.append(f"{mapping.file}: says nothing of {what} {', '.join(absent)}; map it, or take it out of the catalogue")
+            problems.append(
+                f"{mapping.file}: says nothing of {what} {', '.join(absent)}; map it, or take it out of the catalogue"
+            )
     if problems:
         raise SourceError("; ".join(problems))
 
@@ -108,7 +114,9 @@ def _first_of_each_key(gathered: Accumulated, rejects: Rejects, column: str) -> 
         later, earlier = order[same], order[same - 1]
         if (twins[later] != twins[earlier]).any():
             row: Any = rows[later[twins[later] != twins[earlier]][0]]
-            raise SnapshotError(f"two different keys have the same hash (one is in row {row}); build the base with a new secret")
+            raise SnapshotError(
+                f"two different keys have the same hash (one is in row {row}); build the base with a new secret"
+            )
         keep[later] = False
         rejects.add_many(np.sort(rows[later]), column, DUPLICATE)
     return keep

@@ -25,7 +25,9 @@ from engine.kernels.base_text import parse_numbers
 from engine.limits import STRING_FIELD_BYTES_MAX
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-_SPAN: Final = re.compile(r"-?(?=\d)(?:(\d{1,6})d)?(?:(\d{1,7})h)?(?:(\d{1,8})m)?(?:(\d{1,10}(?:\.\d{1,6})?)s)?", re.ASCII)
+_SPAN: Final = re.compile(
+    r"-?(?=\d)(?:(\d{1,6})d)?(?:(\d{1,7})h)?(?:(\d{1,8})m)?(?:(\d{1,10}(?:\.\d{1,6})?)s)?", re.ASCII
+)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _TICKS: Final = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
@@ -78,7 +80,13 @@ def convert(column: Any, spec: AttributeSpec, words: Words) -> Typed:
 def is_text(kind: Any) -> bool:
     """Return whether cells of this Arrow type are texts."""
     t = pa.types
-    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind) or t.is_string_view(kind))
+    return bool(
+        t.is_string(kind)
+        or t.is_large_string(kind)
+        or t.is_binary(kind)
+        or t.is_large_binary(kind)
+        or t.is_string_view(kind)
+    )
 
 
 def bytes_of(column: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -86,7 +94,11 @@ def bytes_of(column: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
     column = column.cast(pa.large_binary())
     if column.null_count:
         column = column.fill_null(b"")
-    offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, 8 * column.offset) if len(column) else np.zeros(1, np.int64)
+    offsets = (
+        np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, 8 * column.offset)
+        if len(column)
+        else np.zeros(1, np.int64)
+    )
     data = column.buffers()[2] if len(column) else None
     return np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8), offsets
 
@@ -117,7 +129,9 @@ def _numpy(column: Any) -> npt.NDArray[Any]:
 
 
 def _from_texts(column: Any, spec: AttributeSpec, words: Words) -> Typed:
-    missing = pc.is_in(column.cast(pa.large_binary()), pa.array([w.encode() for w in sorted(words.missing)], pa.large_binary()))
+    missing = pc.is_in(
+        column.cast(pa.large_binary()), pa.array([w.encode() for w in sorted(words.missing)], pa.large_binary())
+    )
     known = ~(missing.to_numpy(zero_copy_only=False) | ~_known(column))
     if spec.type in (ValueType.INT, ValueType.DECIMAL):
         data, offsets = bytes_of(column)
@@ -169,7 +183,9 @@ def _strings(column: Any, known: npt.NDArray[np.bool_]) -> Typed:
 def _text_parser(spec: AttributeSpec, words: Words) -> Callable[[str], Any]:
     if spec.type == ValueType.BOOL:
         return lambda text: _word(text, words)
-    return {ValueType.DOUBLE: _parse_double, ValueType.TIMESTAMP: parse_instant, ValueType.DURATION: _parse_span}[spec.type]
+    return {ValueType.DOUBLE: _parse_double, ValueType.TIMESTAMP: parse_instant, ValueType.DURATION: _parse_span}[
+        spec.type
+    ]
 
 
 def _word(text: str, words: Words) -> int:
@@ -223,7 +239,9 @@ def _integers(column: Any, scale: int) -> Typed:
         _refuse(typed, (np.floor(typed.values) != typed.values) | ~(np.abs(typed.values) <= 2.0**53))
         typed.values = typed.values.astype(np.int64)
         return typed
-    raise ConversionError(f"{kind} cannot give an exact " + ("decimal; store it as decimal or text" if scale else "integer"))
+    raise ConversionError(
+        f"{kind} cannot give an exact " + ("decimal; store it as decimal or text" if scale else "integer")
+    )
 
 
 def _scaled(values: npt.NDArray[Any], known: npt.NDArray[np.bool_], factor: int) -> Typed:

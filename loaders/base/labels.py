@@ -100,7 +100,11 @@ def column_type(name: str, kind: Any, mapping: Mapping, schema: BaseSchema) -> A
     ):
         if matches(kind):
             return AttributeSpec(name, found)
-    return AttributeSpec(name, ValueType.DECIMAL, kind.scale) if t.is_decimal(kind) else AttributeSpec(name, ValueType.STRING)
+    return (
+        AttributeSpec(name, ValueType.DECIMAL, kind.scale)
+        if t.is_decimal(kind)
+        else AttributeSpec(name, ValueType.STRING)
+    )
 
 
 def _compile(expressions: list[tuple[str, Expression]], schema: Schema) -> dict[str, Condition]:

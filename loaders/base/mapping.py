@@ -1,16 +1,16 @@
 """The mapping file: which column of a file is which part of the base. Read strictly; every mistake is reported with its line and column.
 
-    key: {column: msisdn, kind: msisdn, region: US}    # kind: opaque (default) or msisdn
-    as_of: 2026-07-01T00:00:00Z                        # or {column: updated_at}; left out: given to the build
-    missing: ["", "NA"]                                # texts that mean that there is no value; default: the empty text
-    bool: {true: [Yes, "1"], false: [No, "0"]}
-    csv: {delimiter: ";", quote: '"'}
-    columns: {tenure: int, charges: {type: decimal, scale: 2}}   # types of columns that only label expressions use
-    attributes: {tenure_months: tenure, plan: {column: contract}}
-    labels: {long_tenure: tenure > 24, auto_pay: is_auto}        # CEL over columns; the name of a bool column is one
-    zone: {column: tz}                                 # or a constant: America/Chicago
-    language: {column: lang}                           # or a constant
-    consent: {marketing/sms: {column: sms_ok, granted: [Yes], refused: [No]}}
+key: {column: msisdn, kind: msisdn, region: US}    # kind: opaque (default) or msisdn
+as_of: 2026-07-01T00:00:00Z                        # or {column: updated_at}; left out: given to the build
+missing: ["", "NA"]                                # texts that mean that there is no value; default: the empty text
+bool: {true: [Yes, "1"], false: [No, "0"]}
+csv: {delimiter: ";", quote: '"'}
+columns: {tenure: int, charges: {type: decimal, scale: 2}}   # types of columns that only label expressions use
+attributes: {tenure_months: tenure, plan: {column: contract}}
+labels: {long_tenure: tenure > 24, auto_pay: is_auto}        # CEL over columns; the name of a bool column is one
+zone: {column: tz}                                 # or a constant: America/Chicago
+language: {column: lang}                           # or a constant
+consent: {marketing/sms: {column: sms_ok, granted: [Yes], refused: [No]}}
 """
 
 from collections.abc import Callable
@@ -29,7 +29,19 @@ from loaders.catalogue.document import Sequence as ListNode
 from loaders.catalogue.problems import Place, Problems, shown
 
 MAPPING_BYTES_MAX: Final = 1 << 20
-_KEYS: Final = ("key", "as_of", "missing", "bool", "csv", "columns", "attributes", "labels", "zone", "language", "consent")
+_KEYS: Final = (
+    "key",
+    "as_of",
+    "missing",
+    "bool",
+    "csv",
+    "columns",
+    "attributes",
+    "labels",
+    "zone",
+    "language",
+    "consent",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,9 @@ class _Reader:
     def read(self, root: Node | None, start: Place) -> Mapping:
         parts = self._entries(root, start, "the mapping", _KEYS)
         if "key" not in parts:
-            self.problems.add(start, "expected key: {column: ...}", "none", "say which column holds the subscriber's key")
+            self.problems.add(
+                start, "expected key: {column: ...}", "none", "say which column holds the subscriber's key"
+            )
         readers: dict[str, Callable[[Node], None]] = {
             "key": self._key, "as_of": self._as_of, "missing": self._missing, "bool": self._bool, "csv": self._csv,
             "columns": self._columns, "attributes": self._attributes, "labels": self._labels, "zone": self._zone,
@@ -119,9 +133,16 @@ class _Reader:
             readers[name](node)
         return self.mapping
 
-    def _entries(self, node: Node | None, place: Place, what: str, allowed: tuple[str, ...] | None = None) -> dict[str, Node]:
+    def _entries(
+        self, node: Node | None, place: Place, what: str, allowed: tuple[str, ...] | None = None
+    ) -> dict[str, Node]:
         if not isinstance(node, MapNode):
-            self.problems.add(node.place if node else place, f"expected {what} as `name: value` lines", "something else", "write it so")
+            self.problems.add(
+                node.place if node else place,
+                f"expected {what} as `name: value` lines",
+                "something else",
+                "write it so",
+            )
             return {}
         found = {}
         for name, value in node.items:
@@ -172,7 +193,9 @@ class _Reader:
             return ColumnOr(None, self._text(node, what), node.place)
         parts = self._entries(node, node.place, what, ("column",))
         if "column" not in parts:
-            self.problems.add(node.place, f"expected {what} as a text or {{column: name}}", "neither", "write one of them")
+            self.problems.add(
+                node.place, f"expected {what} as a text or {{column: name}}", "neither", "write one of them"
+            )
             return None
         return ColumnOr(self._text(parts["column"], what), None, node.place)
 
@@ -183,7 +206,9 @@ class _Reader:
         parts = self._entries(node, node.place, "bool", ("true", "false"))
         true, false = (self._texts(parts[name], name) if name in parts else frozenset() for name in ("true", "false"))
         if not true or not false or true & false:
-            self.problems.add(node.place, "expected words for true and others for false", "not so", "write {true: [Yes], false: [No]}")
+            self.problems.add(
+                node.place, "expected words for true and others for false", "not so", "write {true: [Yes], false: [No]}"
+            )
         self.mapping.words = Words(self.mapping.words.missing, true, false)
 
     def _csv(self, node: Node) -> None:
@@ -191,7 +216,9 @@ class _Reader:
         marks = {name: self._text(part, name) for name, part in parts.items()}
         for name, mark in marks.items():
             if len(mark) != 1 or not mark.isascii():
-                self.problems.add(parts[name].place, f"expected one ASCII character as {name}", shown(mark), "write one")
+                self.problems.add(
+                    parts[name].place, f"expected one ASCII character as {name}", shown(mark), "write one"
+                )
                 return
         self.mapping.csv = CsvFormat(**marks)
 
@@ -230,5 +257,7 @@ class _Reader:
             granted = self._texts(rule["granted"], "granted") if "granted" in rule else self.mapping.words.true
             refused = self._texts(rule["refused"], "refused") if "refused" in rule else self.mapping.words.false
             if granted & refused:
-                self.problems.add(part.place, "expected other words for granted than for refused", "the same", "take one out")
+                self.problems.add(
+                    part.place, "expected other words for granted than for refused", "the same", "take one out"
+                )
             self.mapping.consent[pair] = ConsentRule(self._text(rule["column"], pair), granted, refused)

@@ -20,7 +20,13 @@ def shown_progress(stream: TextIO = sys.stderr) -> Iterator[Callable[[BuildProgr
     if not stream.isatty():
         yield _lines(stream)
         return
-    columns = (TextColumn("loading"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("loading"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task("", total=1.0, rows="")
         yield lambda now: bar.update(task, completed=now.done, rows=_rows(now))

@@ -79,7 +79,9 @@ class Accumulated:
         self.rows: list[npt.NDArray[np.int64]] = []
         self._chunks: list[Chunk] = []
 
-    def add(self, chunk: Chunk, hashes: npt.NDArray[np.uint64], twins: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> None:
+    def add(
+        self, chunk: Chunk, hashes: npt.NDArray[np.uint64], twins: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
+    ) -> None:
         """Take the kept rows of a batch."""
         self._chunks.append(chunk)
         self.hashes.append(hashes)

@@ -60,7 +60,9 @@ def source_columns(path: Path, form: CsvFormat) -> dict[str, pa.DataType]:
         raise SourceError(f"{path}: cannot be read ({_first_line(error)})") from None
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SourceError(f"{path}: expected each column once, {', '.join(twice)} is there more than once; rename them in the file")
+        raise SourceError(
+            f"{path}: expected each column once, {', '.join(twice)} is there more than once; rename them in the file"
+        )
     return dict(zip(names, kinds, strict=True))
 
 

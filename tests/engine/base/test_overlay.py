@@ -32,7 +32,12 @@ NOW_US = AS_OF_US + 100
 
 
 def _one(tmp_path: Path, person: Person, overlay: Overlay | None = None, as_of_us: int = AS_OF_US) -> Any:
-    snapshot = build(tmp_path / str(as_of_us), SCHEMA, [person, Person("another", zone="Asia/Tokyo", language="es")], as_of_us=as_of_us)
+    snapshot = build(
+        tmp_path / str(as_of_us),
+        SCHEMA,
+        [person, Person("another", zone="Asia/Tokyo", language="es")],
+        as_of_us=as_of_us,
+    )
     return bound(snapshot, SCHEMA, overlay)
 
 
@@ -78,7 +83,12 @@ def test_gather_erased_and_unknown_subscribers(tmp_path: Path) -> None:
     apply_change(binding, stranger, Change(at_us=NOW_US, consent={PAIR: "refused"}))
     view = gathered(binding, [stranger])
     assert (view.found[0], view.refused[0], view.granted[0]) == (0, 1, 0)
-    for change in ({"labels": {"label_0000": True}}, {"attributes": {"b_int8": 1}}, {"language": "es"}, {"zone": "America/Chicago"}):
+    for change in (
+        {"labels": {"label_0000": True}},
+        {"attributes": {"b_int8": 1}},
+        {"language": "es"},
+        {"zone": "America/Chicago"},
+    ):
         with pytest.raises(UnknownSubscriberError):
             apply_change(binding, stranger, Change(at_us=NOW_US, **change))
     for subscriber in (person.hash, stranger):
@@ -123,7 +133,9 @@ def test_on_new_base_covers_what_is_not_later(tmp_path: Path) -> None:
         at_us=AS_OF_US + 10, labels={"label_0003": True}, attributes={"b_int8": 2},
         consent={SCHEMA.pairs[0]: "refused", SCHEMA.pairs[2]: "granted"}, language="es",
     ))  # fmt: skip
-    apply_change(binding, person.hash, Change(at_us=AS_OF_US + 11, labels={"label_0004": True}, attributes={"c_int16": 3}))
+    apply_change(
+        binding, person.hash, Change(at_us=AS_OF_US + 11, labels={"label_0004": True}, attributes={"c_int16": 3})
+    )
     erased = KEYS.hash_one("another")
     overlay.erase(erased)
     newer = _one(tmp_path, person, overlay, AS_OF_US + 10)
@@ -142,7 +154,9 @@ def test_on_new_base_rows_with_an_as_of_of_their_own(tmp_path: Path) -> None:
     overlay = Overlay(16, 64)
     binding = _one(tmp_path, person, overlay)
     apply_change(binding, person.hash, Change(at_us=AS_OF_US + 5, attributes={"b_int8": 2}))
-    later = bound(build(tmp_path / "rows", SCHEMA, [person], rows_as_of=True, as_of_us=AS_OF_US + DAY_US), SCHEMA, overlay)
+    later = bound(
+        build(tmp_path / "rows", SCHEMA, [person], rows_as_of=True, as_of_us=AS_OF_US + DAY_US), SCHEMA, overlay
+    )
     assert overlay.on_new_base(later.snapshot) == 0, "the row is older than the change"
     assert _read(later, person)["values"] == {"b_int8": 2}
 
@@ -215,7 +229,11 @@ def test_overlay_agrees_with_a_plain_model_under_random_changes(tmp_path: Path) 
         value: Any = rng.choice(["basic", "gold", None]) if attribute.id == "i_string" else random_value(rng, attribute)
         on, said = rng.random() < 0.5, rng.choice(words)
         raw = Decimal(value).scaleb(-2) if attribute.scale else bool(value) if attribute.id == "a_bool" else value
-        apply_change(binding, person.hash, Change(at_us=at_us, labels={label: on}, attributes={attribute.id: raw}, consent={pair: said}))
+        apply_change(
+            binding,
+            person.hash,
+            Change(at_us=at_us, labels={label: on}, attributes={attribute.id: raw}, consent={pair: said}),
+        )
         person.labels = person.labels | {label} if on else person.labels - {label}
         person.values.pop(attribute.id, None) if value is None else person.values.update({attribute.id: value})
         if said != "withdrawn":
@@ -231,7 +249,9 @@ def test_overlay_agrees_with_a_plain_model_under_random_changes(tmp_path: Path) 
 
 
 def test_describe_tells_values_exactly_and_where_they_come_from(tmp_path: Path) -> None:
-    person = Person("p", {"label_0001"}, {"f_decimal": 1234, "k_duration": -1, "h_float": 1.5}, {PAIR}, zone="Asia/Tokyo")
+    person = Person(
+        "p", {"label_0001"}, {"f_decimal": 1234, "k_duration": -1, "h_float": 1.5}, {PAIR}, zone="Asia/Tokyo"
+    )
     binding = _one(tmp_path, person)
     apply_change(binding, person.hash, Change(at_us=NOW_US, attributes={"b_int8": 4}, labels={"label_0002": True}))
     found = describe(binding, person.hash, AS_OF_US + 2 * DAY_US)

@@ -89,7 +89,9 @@ def test_open_files_of_another_snapshot(folder: Path, tmp_path: Path) -> None:
         (folder / name).write_bytes(kept)
 
 
-@pytest.mark.parametrize("keys", [SubscriberKeys(bytes(16)), SubscriberKeys(SECRET, "msisdn"), SubscriberKeys(SECRET, "opaque", "US")])
+@pytest.mark.parametrize(
+    "keys", [SubscriberKeys(bytes(16)), SubscriberKeys(SECRET, "msisdn"), SubscriberKeys(SECRET, "opaque", "US")]
+)
 def test_open_with_another_secret_or_kind_of_key(folder: Path, keys: SubscriberKeys) -> None:
     with pytest.raises(SnapshotError, match=r"another secret|configure"):
         open_snapshot(folder, keys)
@@ -108,7 +110,9 @@ def test_open_another_format_or_a_sealed_but_inconsistent_manifest(folder: Path)
         open_snapshot(folder, KEYS)
 
 
-@pytest.mark.parametrize(("name", "value"), [("rows", 21), ("directory_bits", 40), ("schema_hash", "0"), ("zones", ("x",))])
+@pytest.mark.parametrize(
+    ("name", "value"), [("rows", 21), ("directory_bits", 40), ("schema_hash", "0"), ("zones", ("x",))]
+)
 def test_open_a_resealed_manifest_that_lies(folder: Path, name: str, value: object) -> None:
     import msgspec
 
@@ -122,19 +126,31 @@ def test_open_a_resealed_manifest_that_lies(folder: Path, name: str, value: obje
 def test_binding_refuses_what_the_base_has_not_and_lists_it_all(folder: Path) -> None:
     wanted = BaseSchema(
         (LabelSpec("label_0000"), LabelSpec("nowhere")),
-        (AttributeSpec("a_bool", ValueType.INT), AttributeSpec("b_missing", ValueType.INT), AttributeSpec("f_decimal", ValueType.DECIMAL, 3)),
+        (
+            AttributeSpec("a_bool", ValueType.INT),
+            AttributeSpec("b_missing", ValueType.INT),
+            AttributeSpec("f_decimal", ValueType.DECIMAL, 3),
+        ),
         ("purpose_0/channel_0", "purpose_9/channel_0"),
     )
     with pytest.raises(SnapshotError) as caught:
         Binding(open_snapshot(folder, KEYS), wanted, Overlay(4, 8))
-    for part in ("label nowhere", "a_bool is bool", "b_missing is missing", "f_decimal is decimal of scale 2", "purpose_9/channel_0", "Build the base"):
+    for part in (
+        "label nowhere",
+        "a_bool is bool",
+        "b_missing is missing",
+        "f_decimal is decimal of scale 2",
+        "purpose_9/channel_0",
+        "Build the base",
+    ):
         assert part in str(caught.value)
 
 
 def test_folder_keeps_the_current_snapshot_and_goes_back(tmp_path: Path) -> None:
     schema = schema_with(2, ATTRIBUTES[:2])
     made = [
-        build(tmp_path, schema, random_people(random.Random(k), schema, 5), as_of_us=AS_OF_US + k * 1_000_000).version for k in range(4)
+        build(tmp_path, schema, random_people(random.Random(k), schema, 5), as_of_us=AS_OF_US + k * 1_000_000).version
+        for k in range(4)
     ]
     assert versions(tmp_path) == made
     assert current_version(tmp_path) == made[3]

@@ -186,10 +186,12 @@ def read_plainly(binding: Binding, view: View, row: int) -> dict[str, Any]:
             values[attribute.id] = raw
     bits = dict(zip([label.id for label in schema.labels], binding.label_bits.tolist(), strict=True))
     present, fresh = (
-        {name for name, bit in bits.items() if int(words[row, bit // 64]) >> (bit % 64) & 1} for words in (view.present, view.fresh)
+        {name for name, bit in bits.items() if int(words[row, bit // 64]) >> (bit % 64) & 1}
+        for words in (view.present, view.fresh)
     )
     granted, refused = (
-        {pair for bit, pair in enumerate(schema.pairs) if int(word[row]) >> bit & 1} for word in (view.granted, view.refused)
+        {pair for bit, pair in enumerate(schema.pairs) if int(word[row]) >> bit & 1}
+        for word in (view.granted, view.refused)
     )
     zone, language = int(view.zone[row]), int(binding.languages[row])
     return {

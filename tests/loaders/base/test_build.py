@@ -20,12 +20,12 @@ from engine.base.schema import AttributeSpec, BaseSchema, LabelSpec
 from engine.base.snapshot import open_current
 from engine.catalogue.terms import ValueType
 from loaders.base.build import Progress, build_base
-from loaders.msisdn import parse_number
 from loaders.base.mapping import read_mapping
 from loaders.base.progress import shown_progress
 from loaders.base.rejects import BuildReport
 from loaders.base.source import SourceError
 from loaders.catalogue.problems import CatalogueErrors
+from loaders.msisdn import parse_number
 
 SECRET = bytes(range(16))
 AS_OF_US = 1_780_000_000_000_000
@@ -63,7 +63,9 @@ def _build(tmp_path: Path, csv: bytes | str, mapping: str = MAPPING, **options: 
     source, file = tmp_path / "rows.csv", tmp_path / "mapping.yaml"
     source.write_bytes(csv if isinstance(csv, bytes) else csv.encode())
     file.write_text(mapping)
-    return build_base(source, read_mapping(file, SCHEMA), SCHEMA, SECRET, tmp_path / "base", as_of_us=AS_OF_US, **options)
+    return build_base(
+        source, read_mapping(file, SCHEMA), SCHEMA, SECRET, tmp_path / "base", as_of_us=AS_OF_US, **options
+    )
 
 
 def _described(folder: Path, key: str) -> dict[str, Any]:
@@ -78,14 +80,22 @@ def _described(folder: Path, key: str) -> dict[str, Any]:
 
 def test_build_csv_keeps_every_value_exactly(tmp_path: Path) -> None:
     empty = "B2,,,,,,,,,,,,\n"
-    report = _build(tmp_path, HEAD + GOOD + empty + '"C, 3",0,0.1,1e-3,"é ""x""",1969-12-31T23:59:59.999999Z,-1m,0,No,,en,No,\n')
+    report = _build(
+        tmp_path, HEAD + GOOD + empty + '"C, 3",0,0.1,1e-3,"é ""x""",1969-12-31T23:59:59.999999Z,-1m,0,No,,en,No,\n'
+    )
     assert (report.rows_read, report.rows_kept, report.rows_rejected) == (3, 3, 0)
     assert _described(tmp_path / "base", "A1") == {
         "found": "found", "labels": ["long_tenure", "pays_online", "rich", "two_year"], "zone": "America/Chicago", "language": "es",
         "sms": "granted", "charges": Decimal("90.50"), "joined": 1_746_439_200_000_000, "plan": "Two year", "ratio": 0.5,
         "span": 7_200_000_000, "tenure": 30, "vip": True,
     }  # fmt: skip
-    assert _described(tmp_path / "base", "B2") == {"found": "found", "labels": [], "zone": None, "language": None, "sms": "nothing"}
+    assert _described(tmp_path / "base", "B2") == {
+        "found": "found",
+        "labels": [],
+        "zone": None,
+        "language": None,
+        "sms": "nothing",
+    }
     assert _described(tmp_path / "base", "C, 3") == {
         "found": "found", "labels": [], "zone": None, "language": "en", "sms": "refused", "charges": Decimal("0.10"), "joined": -1,
         "plan": 'é "x"', "ratio": 0.001, "span": -60_000_000, "tenure": 0, "vip": False,
@@ -203,18 +213,31 @@ def test_build_parquet_column_of_a_type_that_cannot_serve(tmp_path: Path) -> Non
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     with pytest.raises(SourceError, match="column charges for charges: double cannot give an exact decimal"):
         build_base(
-            tmp_path / "rows.parquet", read_mapping(tmp_path / "mapping.yaml", SCHEMA), SCHEMA, SECRET, tmp_path / "base", as_of_us=AS_OF_US
+            tmp_path / "rows.parquet",
+            read_mapping(tmp_path / "mapping.yaml", SCHEMA),
+            SCHEMA,
+            SECRET,
+            tmp_path / "base",
+            as_of_us=AS_OF_US,
         )
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(SourceError, match="cannot be read"):
         build_base(
-            tmp_path / "rows.parquet", read_mapping(tmp_path / "mapping.yaml", SCHEMA), SCHEMA, SECRET, tmp_path / "base", as_of_us=AS_OF_US
+            tmp_path / "rows.parquet",
+            read_mapping(tmp_path / "mapping.yaml", SCHEMA),
+            SCHEMA,
+            SECRET,
+            tmp_path / "base",
+            as_of_us=AS_OF_US,
         )
 
 
 def test_build_rows_with_their_own_as_of(tmp_path: Path) -> None:
     mapping = MAPPING + "as_of: {column: unused}\n"
-    rows = [GOOD.replace(",x\n", f",{text}\n").replace("A1", f"A{k}") for k, text in enumerate(["2026-05-01T00:00:00.9Z", "", "2099-01-01"])]
+    rows = [
+        GOOD.replace(",x\n", f",{text}\n").replace("A1", f"A{k}")
+        for k, text in enumerate(["2026-05-01T00:00:00.9Z", "", "2099-01-01"])
+    ]
     report = _build(tmp_path, HEAD + "".join(rows), mapping)
     assert [(reason.row, reason.column) for reason in report.reasons] == [(3, "unused"), (4, "unused")]
     snapshot = open_current(tmp_path / "base", SubscriberKeys(SECRET))
