@@ -7,6 +7,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
 KERNELS: Final = ROOT / "engine/kernels"
+PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
     "answer_run": "tests/oracle/decide.py",
@@ -74,3 +75,23 @@ def test_every_kernel_has_a_twin() -> None:
 def test_twins_are_there_and_still_needed() -> None:
     assert [path for path in TWINS.values() if not (ROOT / path).is_file()] == []
     assert TWINS.keys() <= {name for _, name in kernels()}
+
+
+def test_inner_kernels_are_called_by_kernels_alone() -> None:
+    """An inner kernel has no entry for Python: calling it compiled would end the process."""
+    inner = {
+        (module, name)
+        for (module, name), node in kernels().items()
+        if any(keyword.arg == "inner" for call in node.decorator_list for keyword in getattr(call, "keywords", []))
+    }
+    assert inner
+    outside = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if KERNELS not in path.parents]
+    taken = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {alias.name} is inner; call a kernel that calls it, or take `inner` away"
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("engine.kernels.")
+        for alias in node.names
+        if ((node.module or "").split(".")[-1], alias.name) in inner
+    ]
+    assert not taken, "\n".join(taken)

@@ -74,7 +74,7 @@ def condition_of(rules: Rules, conditions: ConditionTables, view: View, item: in
     return int(work.condition_value[condition])
 
 
-@kernel(types.int64(RULES_TYPE, types.uint64, types.int64), inner=True)
+@kernel(types.int64(RULES_TYPE, types.uint64, types.int64))
 def control(rules: Rules, subscriber: int, candidate: int) -> int:
     """Return CONTROL_UNIVERSAL, CONTROL_CAMPAIGN or 0."""
     settings = rules.settings[0]
