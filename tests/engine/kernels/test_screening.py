@@ -1,17 +1,17 @@
-"""Validity, consent, eligibility and control of the kernels, each against plain Python; whole items against the oracle."""
+"""`validity` and `consent` against plain Python; conditions and `control` through whole answers, against the oracle."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from engine.kernels.screening import consent, control, validity
+from engine.kernels.screening import consent, validity
 from engine.reasons import Reason
 from tests.engine.kernels.pair import ANN, BOB, CAT, Pair, person
 from tests.oracle.numbers import in_control
 from tests.oracle.small import HOUR, NOON, campaign, offer
 from tests.worlds.commands import Decide
+from tests.worlds.world import hash_of
 
 NOON_TEXT, ONE_TEXT = "2026-03-02T18:00:00Z", "2026-03-02T19:00:00Z"
 
@@ -64,21 +64,21 @@ def test_consent_of_every_pair(tmp_path: Path, granted: list[str], refused: list
 
 @pytest.mark.parametrize(("universal", "share"), [(0.0, 0.0), (0.3, 0.2), (0.0, 0.5), (1.0, 0.0), (0.0, 1.0)])
 def test_control_groups_are_who_hashes_below_the_threshold(tmp_path: Path, universal: float, share: float) -> None:
+    keys = [f"person {number}" for number in range(200)]
     pair = Pair(
         tmp_path,
+        *map(person, keys),
         control={"salt": "s", "universal_share": universal},
         campaigns=[campaign("k", ["a"], control_share=share)],
     )
-    rules, met = pair.driver.engine.bound.rules, set()
-    for number in range(300):
-        subscriber = (number * 0x9E3779B97F4A7C15 + 5) % (1 << 64)
-        expected = "CONTROL_CAMPAIGN" if in_control(subscriber, "s", "k", share) else None
-        expected = "CONTROL_UNIVERSAL" if in_control(subscriber, "s", "*", universal) else expected
-        with np.errstate(over="ignore"):
-            said = int(control(rules, np.uint64(subscriber), 0))  # type: ignore[arg-type]
-        assert said == (int(Reason[expected]) if expected else 0)
-        met.add(expected)
-    assert len(met) == sum((universal > 0 or share > 0, 0 < universal < 1 and share > 0, universal < 1 and share < 1))
+    answers = pair.play(Decide(tuple(pair.request(key, NOON) for key in keys)))
+    expected = []
+    for key in keys:
+        reason = "CONTROL_CAMPAIGN" if in_control(hash_of(key), "s", "k", share) else "OFFERED"
+        expected.append("CONTROL_UNIVERSAL" if in_control(hash_of(key), "s", "*", universal) else reason)
+    assert [answer.reason for answer in answers] == expected
+    for reason, part in (("CONTROL_UNIVERSAL", universal), ("CONTROL_CAMPAIGN", (1 - universal) * share)):
+        assert abs(expected.count(reason) / 200 - part) < 0.12
 
 
 def test_a_condition_is_evaluated_for_each_item_of_a_batch(tmp_path: Path) -> None:
