@@ -67,7 +67,7 @@ class Bound:
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
         self._clocks: list[Clock] = []
-        self._since: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)
         self.rules: Rules = bind_rules(catalogue, names, self.binding.zone_names, rulebook.campaign_conditions)
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
