@@ -46,8 +46,8 @@ def build_base(
     """Load `source` into a new snapshot below `out`, make it current, and return what was read, kept and rejected.
 
     `as_of_us` is the instant that the file describes; it may be left out when the mapping has one. Memory: about 50 bytes a row
-    more than the row on disk. Raises SourceError (the file), CatalogueErrors (label expressions), SnapshotError (bounds, two keys
-    with one hash); then nothing is written and the current snapshot stays.
+    more than the row on disk. Raises SourceError (the file, or not one row of it can be kept), CatalogueErrors (label expressions),
+    SnapshotError (bounds, two keys with one hash); then nothing is written and the current snapshot stays.
     """
     began = time.monotonic()
     keys = SubscriberKeys(secret, mapping.key_kind, mapping.region, parse_number)
@@ -70,6 +70,10 @@ def build_base(
         if progress is not None:
             progress(Progress(read, rejects.count, batch.done))
     keep = _first_of_each_key(gathered, rejects, mapping.key_column)
+    if read and not keep.any():
+        raise SourceError(
+            f"{source}: none of its {read:,} rows can be kept, so nothing was built; the first reason is {rejects.reasons()[0]}; mend the file, or the mapping"
+        )
     columns = gathered.columns(keep, reader.has_as_of)
     version = write_snapshot(out, schema, columns, keys, reader.snapshot_as_of_us())
     size = sum(info.bytes for info in read_manifest(out / version).files.values())

@@ -165,26 +165,26 @@ def test_build_parquet_gives_what_the_csv_gives(tmp_path: Path) -> None:
 
 
 def test_build_parquet_values_beyond_their_type(tmp_path: Path) -> None:
-    count = 6
+    count = 7
     table = pa.table({
         "id": list(range(count)),
-        "months": pa.array([1, 2**63, 3, 4, 5, 6], pa.uint64()),
-        "charges": pa.array([Decimal("1.001"), Decimal(1), Decimal(10**20), Decimal("2.000"), Decimal(3), Decimal(4)], pa.decimal128(38, 3)),
-        "ratio": [0.0, 0.0, 0.0, 0.0, float("nan"), float("inf")],
+        "months": pa.array([1, 2**63, 3, 4, 5, 6, 7], pa.uint64()),
+        "charges": pa.array([Decimal("1.001"), Decimal(1), Decimal(10**20), Decimal("2.000"), Decimal(3), Decimal(4), Decimal(5)], pa.decimal128(38, 3)),
+        "ratio": [0.0, 0.0, 0.0, 0.0, float("nan"), float("inf"), 0.5],
         "contract": ["x"] * count,
-        "joined": pa.array([0, 0, 0, 1, 0, 0], pa.timestamp("ns")),
-        "span": pa.array([0] * count, pa.duration("ms")), "vip": pa.array([0, 1, 0, 1, 0, 1]), "online": [True] * count,
+        "joined": pa.array([0, 0, 0, 1, 0, 0, 0], pa.timestamp("ns")),
+        "span": pa.array([0] * count, pa.duration("ms")), "vip": pa.array([0, 1, 0, 1, 0, 1, 0]), "online": [True] * count,
         "tz": [""] * count, "lang": [""] * count, "sms": [""] * count,
     })  # fmt: skip
     pq.write_table(table, tmp_path / "rows.parquet")
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     mapping = read_mapping(tmp_path / "mapping.yaml", SCHEMA)
     report = build_base(tmp_path / "rows.parquet", mapping, SCHEMA, SECRET, tmp_path / "base", as_of_us=AS_OF_US)
-    assert report.rows_kept == 0
+    assert report.rows_kept == 1
     assert [(reason.row, reason.column) for reason in report.reasons] == [
         (1, "charges"), (2, "months"), (3, "charges"), (4, "joined"), (5, "ratio"), (6, "ratio"),
     ]  # fmt: skip
-    assert open_current(tmp_path / "base", SubscriberKeys(SECRET)).manifest.rows == 0
+    assert open_current(tmp_path / "base", SubscriberKeys(SECRET)).manifest.rows == 1
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,10 @@ def test_build_parquet_values_beyond_their_type(tmp_path: Path) -> None:
         (HEAD + "A1," + "x" * (13 << 20) + "\n", "longer than"),
         (HEAD + '"A1' + GOOD * 160_000, "longer than|quote"),
         (b"\xff\xfe\x00" + HEAD.encode(), "heading|has no column"),
+        (
+            HEAD + GOOD.replace("A1", "") * 3,
+            "none of its 3 rows can be kept.*row 2, column id: expected a subscriber key",
+        ),
     ],
 )
 def test_build_file_that_cannot_be_loaded_leaves_the_base_in_use(tmp_path: Path, csv: bytes | str, match: str) -> None:
