@@ -96,8 +96,12 @@ def stream_response(request_id: bytes, outcome: bytes | Failure) -> bytes:
 
 
 def explained_request(payload: bytes) -> bytes:
-    """Return the DecideRequest of an ExplainRequest; raises RefusedError when it is none."""
+    """Return the DecideRequest of an ExplainRequest; raises RefusedError when it is none.
+
+    It is parsed here, so that its last field ends where the bytes end: what is appended then stands for itself.
+    """
     request: bytes = _parsed("ExplainRequest", payload).request
+    _parsed("DecideRequest", request)
     return request
 
 

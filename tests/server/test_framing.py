@@ -47,6 +47,14 @@ def test_a_stream_carries_the_request_id() -> None:
     assert pb.DecideStreamResponse.FromString(framing.stream_response(b"x", answer)).answer.request_id == "é1"
 
 
+def test_an_explanation_that_would_swallow_what_is_appended_is_refused() -> None:
+    """Explain sets dry_run by appending bytes: a last field that is cut short would take them for its own, and hold offers."""
+    cut = pb.DecideRequest(request_id="x").SerializeToString() + b"\x42\x04"
+    payload = pb.ExplainRequest().SerializeToString() + b"\x0a" + bytes([len(cut)]) + cut
+    with pytest.raises(RefusedError, match="DecideRequest"):
+        framing.explained_request(payload)
+
+
 def test_an_explanation_wraps_a_decision() -> None:
     request = pb.DecideRequest(request_id="x")
     payload = pb.ExplainRequest(request=request).SerializeToString()
