@@ -47,5 +47,7 @@ class RefusedError(Exception):
 
 
 def invalid(path: str, description: str) -> RefusedError:
-    """Return the error for one wrong field: INVALID_ARGUMENT naming it."""
+    """Return the error for one wrong field: INVALID_ARGUMENT naming it; without a path, for a request that is wrong as a whole."""
+    if not path:
+        return RefusedError(Failure(Code.INVALID_ARGUMENT, description))
     return RefusedError(Failure(Code.INVALID_ARGUMENT, f"{path}: {description}", (Violation(path, description),)))

@@ -25,6 +25,12 @@ def test_details_name_the_field() -> None:
     assert item_error(failure).violations[0].field == "trigger.fields[used_mb]"
 
 
+def test_a_request_that_is_wrong_as_a_whole_names_no_field() -> None:
+    failure = invalid("", "expected the bytes of a request").failure
+    assert failure == Failure(Code.INVALID_ARGUMENT, "expected the bytes of a request")
+    assert trailing(failure) == ()
+
+
 def test_an_unforeseen_error_tells_the_caller_nothing_of_itself() -> None:
     failure = failure_of(KeyError("+15550100"))
     assert failure.code == Code.INTERNAL
