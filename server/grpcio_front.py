@@ -16,7 +16,7 @@ from server import framing
 from server.decision_thread import CallInfo, DecisionThread, Outcomes
 from server.failure import Code, Failure, RefusedError, Violation
 from server.gate import Gate
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.statuses import failure_of, grpc_code, trailing
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -114,8 +114,8 @@ class GrpcioFront:
         settings = self._settings
         if not settings.tls_certificate_file:
             return self._server.add_insecure_port(settings.listen)
-        pair = (Path(settings.tls_key_file).read_bytes(), Path(settings.tls_certificate_file).read_bytes())
-        authorities = Path(settings.tls_client_ca_file).read_bytes() if settings.tls_client_ca_file else None
+        pair = (_pem(settings, "tls_key_file"), _pem(settings, "tls_certificate_file"))
+        authorities = _pem(settings, "tls_client_ca_file") if settings.tls_client_ca_file else None
         credentials = grpc.ssl_server_credentials([pair], authorities, require_client_auth=authorities is not None)
         return self._server.add_secure_port(settings.listen, credentials)
 
@@ -221,6 +221,14 @@ class GrpcioFront:
             return await _answer(context, outcome)
 
         return handle
+
+
+def _pem(settings: Settings, name: str) -> bytes:
+    path = Path(getattr(settings, name))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{name}: {path} cannot be read: {error.strerror}") from None
 
 
 def _only(outcomes: Outcomes | Failure) -> bytes | Failure:

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from server.security import check_address
 from server.settings import SettingsError
 
 _HEAD_BYTES_MAX: Final = 8_192
@@ -26,11 +27,14 @@ class Management:
 
     async def start(self, listen: str) -> None:
         """Listen on host:port; raises SettingsError when that is not an address, OSError when it cannot be had."""
-        host, colon, port = listen.rpartition(":")
-        if not colon or not port.isdecimal():
-            raise SettingsError(f"management_listen: expected host:port, was {listen!r}")
+        check_address("management_listen", listen)
+        host, _, port = listen.rpartition(":")
         try:
             self._server = await asyncio.start_server(self._answer, host.strip("[]"), int(port), limit=_HEAD_BYTES_MAX)
+        except UnicodeError:
+            raise SettingsError(
+                f"management_listen: expected host:port, was {listen!r}, whose host is no name"
+            ) from None
         except OSError as error:
             raise OSError(f"management_listen: cannot listen on {listen}: {error.strerror or error}") from None
         self.port = self._server.sockets[0].getsockname()[1]

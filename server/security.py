@@ -27,6 +27,7 @@ SCOPE_OF_SERVICE: Final[dict[str, Scope]] = {
     "touchpoint.v1.SubscriberService": "subscriber",
     "touchpoint.v1.AdminService": "admin",
 }
+PORT_MAX: Final = 65_535
 ALL_SCOPES: Final[tuple[Scope, ...]] = ("decide", "subscriber", "admin")
 
 
@@ -104,8 +105,19 @@ def is_local(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
+def check_address(name: str, address: str) -> None:
+    """Raise SettingsError when `address` is no host:port; a port beyond 65,535 would be taken modulo 65,536."""
+    _, colon, port = address.rpartition(":")
+    if not (colon and port.isdecimal() and port.isascii() and int(port[:9]) <= PORT_MAX):
+        raise SettingsError(f"{name}: expected host:port with a port from 0 to {PORT_MAX}, was {address!r}")
+
+
 def check_exposure(settings: Settings) -> None:
-    """Raise SettingsError when the server would listen beyond loopback unprotected, or TLS is half set."""
+    """Raise SettingsError when an address is none, the server would listen beyond loopback unprotected, or TLS is half set."""
+    if not settings.listen.startswith("unix:"):
+        check_address("listen", settings.listen)
+    if settings.management_listen:
+        check_address("management_listen", settings.management_listen)
     if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
         raise SettingsError("tls_certificate_file and tls_key_file: expected both or neither")
     if settings.tls_client_ca_file and not settings.tls_certificate_file:

@@ -125,6 +125,11 @@ def test_a_damaged_rulebook_or_base_is_refused_and_changes_nothing(folder: Path)
         ({"listen": "10.0.0.1:1"}, SettingsError, "not loopback"),
         ({"tokens_file": "/nowhere"}, SettingsError, "/nowhere"),
         ({"management_listen": "x"}, SettingsError, "expected host:port"),
+        (
+            {"tls_certificate_file": "/nowhere", "tls_key_file": "/nowhere"},
+            SettingsError,
+            "tls_key_file: /nowhere cannot be read",
+        ),
     ],
 )
 def test_what_cannot_start_says_why(

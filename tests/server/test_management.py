@@ -79,6 +79,7 @@ def test_metrics_are_prometheus_text_with_the_counts() -> None:
     assert samples["touchpoint_memory_bytes",] == 5
 
 
-def test_a_wrong_address_is_reported() -> None:
+@pytest.mark.parametrize("address", ["here", "127.0.0.1:65536", "127.0.0.1:\u0661", "..:0", "x" * 64 + ":0"])
+def test_a_wrong_address_is_reported(address: str) -> None:
     with pytest.raises(SettingsError, match="expected host:port"):
-        asyncio.run(Management(CollectorRegistry(), str).start("here"))
+        asyncio.run(Management(CollectorRegistry(), str).start(address))
