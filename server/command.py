@@ -6,6 +6,7 @@ Packages add commands without importing one another. A command's module imports 
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Final
 
 import rich_click as click
@@ -65,3 +66,15 @@ def main() -> None:
         # Whoever read the output has gone: nothing is left to be said, not even by the interpreter as it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"Error: {_said(error)}", err=True)
+        sys.exit(1)
+
+
+def _said(error: OSError) -> str:
+    """Return an error of the operating system as one line; the folder of compiled kernels is met before any command can speak of it."""
+    if not error.filename:
+        return str(error)
+    kept = str(error.filename).startswith(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    hint = "; compiled kernels are kept there: name a folder that this user can write in XDG_CACHE_HOME" if kept else ""
+    return f"{error.filename}: {error.strerror}{hint}"

@@ -54,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     overlay_subscribers_max: Annotated[
         int, _about("subscribers with live changes between two snapshots", ge=1, le=100_000_000)
     ] = 65_536
-    answers_bytes_max: Annotated[int, _about("memory for remembered answers, bytes", ge=65_536)] = 268_435_456
+    answers_bytes_max: Annotated[int, _about("memory for remembered answers, bytes", ge=65_536, le=274_877_906_944)] = (
+        268_435_456
+    )
 
     drain_notice_ms: Annotated[
         int, _about("on SIGTERM: time between NOT_SERVING and refusing calls", ge=0, le=60_000)

@@ -9,6 +9,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import rich_click as click
+
+from engine.jit import COMPILED
+from server.commands.serve import readable
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(point.name for point in entry_points(group="touchpoint.commands"))
@@ -87,6 +91,54 @@ def test_failure_gets_code_1_and_one_message() -> None:
     assert done.returncode == 1
     assert "is a server running there" in " ".join(done.stderr.replace("│", "").split())
     assert "Traceback" not in done.stderr
+
+
+def test_text_that_is_no_utf8_gets_code_2_and_one_message() -> None:
+    done = run("decide", "--subscriber", "\udcff", "--trigger", "t", "--channel", "c", "--target", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert "expected text in UTF-8" in " ".join(done.stderr.replace("│", "").split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept")
+@pytest.mark.parametrize("words", [("eval", "1 + 1"), ("serve", "--demo", "--listen", "127.0.0.1:0")])
+@pytest.mark.parametrize("cache", ["open", "file"])
+def test_folder_of_compiled_kernels_that_cannot_be_used_gets_one_message(
+    tmp_path: Path, words: tuple[str, ...], cache: str
+) -> None:
+    if cache == "open":
+        (tmp_path / "touchpoint/kernels").mkdir(parents=True)
+        (tmp_path / "touchpoint/kernels").chmod(0o777)
+    else:
+        (tmp_path / "touchpoint").write_text("this is in the way")
+    done = run(*words, XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {tmp_path}/touchpoint")
+    assert "this user can write" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_serve_says_that_it_compiles_before_it_does(tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "server", "serve", "--demo", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as started:
+        assert started.stderr is not None
+        first = started.stderr.readline()
+        compiled = list(tmp_path.rglob("*.nbi"))
+        started.kill()
+    assert first.startswith(b"compiling the kernels")
+    assert not compiled
+
+
+def test_more_memory_than_there_is_gets_one_message() -> None:
+    said = readable(MemoryError("Unable to allocate 96.9 GiB"))
+    assert isinstance(said, click.ClickException)
+    assert "96.9 GiB; lower contacts_max" in said.message
+    assert readable(OSError("listen: cannot listen")).args == ("listen: cannot listen",)
+    assert isinstance(readable(mistake := KeyError("a mistake in the program")), KeyError), mistake
 
 
 def test_config_show_says_who_set_what(tmp_path: Path) -> None:

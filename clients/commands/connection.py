@@ -71,6 +71,8 @@ def readable_errors() -> Iterator[None]:
         yield
     except CallError as error:
         raise click.ClickException(str(error)) from None
+    except UnicodeEncodeError:
+        raise click.UsageError("expected text in UTF-8, was something else; look at the options' values") from None
 
 
 def fields_option(command: Callable[..., None]) -> Callable[..., None]:

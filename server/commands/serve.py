@@ -40,10 +40,11 @@ DEMO_SUBSCRIBER = "+14125550182"
 @settings_options
 def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) -> None:
     """Serve decisions over gRPC until SIGTERM or Ctrl-C; SIGHUP reloads."""
+    _warn_of_compiling()
+
     from server.lifecycle import serve as run
     from server.settings import SettingsError
 
-    _warn_of_compiling()
     if demo:
         flags |= _demo_flags(flags)
     found = resolved(flags, dict(os.environ), config)
@@ -54,11 +55,11 @@ def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) 
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
     except Exception as error:
-        raise _readable(error) from None
+        raise readable(error) from None
 
 
 def _warn_of_compiling() -> None:
-    """Say what takes so long when no compiled kernel is there yet."""
+    """Say what takes so long when no compiled kernel is there yet; call it before anything that imports kernels, which compiles them."""
     from engine.jit import COMPILED, cache_folder
 
     if COMPILED and not any(cache_folder().rglob("*.nbi")):
@@ -75,11 +76,15 @@ def _demo_flags(flags: dict[str, Any]) -> dict[str, str]:
     return {name: str(path) for name, path in prepared._asdict().items()}
 
 
-def _readable(error: Exception) -> Exception:
+def readable(error: Exception) -> Exception:
     """Return an operating error as one message; anything else as it is, since it is a mistake in the program."""
     from engine.base.manifest import SnapshotError
     from engine.rulebook import RulebookError
 
+    if isinstance(error, MemoryError):
+        return click.ClickException(
+            f"there is not enough memory for what is set: {error}; lower contacts_max, answers_bytes_max, outcomes_max or overlay_subscribers_max"
+        )
     if isinstance(error, SnapshotError | RulebookError | OSError):
         return click.ClickException(str(error))
     return error
