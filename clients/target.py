@@ -122,7 +122,8 @@ def call_error(error: grpc.RpcError, address: str) -> CallError:
         return CallError(
             f"DEADLINE_EXCEEDED: {address} did not answer in time: give a longer --deadline-ms, or look at the server's load"
         )
-    return CallError("\n".join([f"{code.name}: {said}", *_violations(error)]))
+    more = [line for line in _violations(error) if line.strip() != said]
+    return CallError("\n".join([f"{code.name}: {said}", *more]))
 
 
 def _violations(error: grpc.RpcError) -> Iterable[str]:

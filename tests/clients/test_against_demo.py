@@ -144,6 +144,14 @@ def test_client_in_python_decides_batches_and_explains(demo_address: str) -> Non
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node and npm")
+def test_a_field_at_fault_is_said_once(demo_address: str) -> None:
+    with DecisionClient(Target(demo_address)) as client, pytest.raises(CallError) as caught:
+        client.decide(Question(subscriber="x", trigger="desk_open", channel="desk"))
+    assert str(caught.value).splitlines() == [
+        "INVALID_ARGUMENT: subscriber: expected a telephone number, was something else"
+    ]
+
+
 def test_client_in_node_from_the_protos_alone_gets_the_same(demo_address: str, tmp_path: Path) -> None:
     for name in ("package.json", "package-lock.json", "decide.mjs"):
         shutil.copy(NODE / name, tmp_path)
