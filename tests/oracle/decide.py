@@ -60,6 +60,8 @@ class Answer:
     expires_us: int = 0
     not_before_us: int = 0
     deadline_us: int = 0
+    language: str | None = None
+    """The subscriber's, of an answer with an offer; None: not known."""
     next_allowed_us: int | None = None
     stages: list[int] = field(default_factory=lambda: [0] * STAGES)
     would_be: list[tuple[str, str]] = field(default_factory=list)
@@ -372,6 +374,7 @@ def summary(case: Case, verdicts: list[Verdict], chosen: list[Verdict], would_be
     if not chosen:
         result.next_allowed_us = min((v.until_us for v in verdicts if v.until_us is not None), default=None)
         return result
+    result.language = case.subscriber.language
     result.chosen = [verdict.key for verdict in chosen]
     result.scores = [score(case.catalogue, verdict) for verdict in chosen]
     if case.channel.push:

@@ -43,6 +43,8 @@ class Contact:
     live: bool = True
     expired: bool = False
     late: bool = False
+    dropped: bool = False
+    """It mattered no more when an edit came: no later rule brings it back."""
     events: dict[str, int] = field(default_factory=dict)
     """handed_off, seen, accepted, refused, not_now: when it happened"""
 
@@ -78,12 +80,21 @@ class Ledger:
                 if contact.live and contact.expires_us <= self.now_us:
                     expire(contact)
 
+    def keep(self, retention: Retention) -> None:
+        """From now on contacts are kept for so long; what mattered no more until now stays dropped."""
+        for contacts in self.of_subscriber.values():
+            for contact in contacts:
+                contact.dropped = not self.matters(contact)
+        self.retention = retention
+
     def contacts(self, subscriber: int) -> list[Contact]:
         """The subscriber's contacts that still matter."""
         return [contact for contact in self.of_subscriber.get(subscriber, []) if self.matters(contact)]
 
     def matters(self, contact: Contact) -> bool:
         """Whether some rule may still ask for the contact, or an outcome still come to it."""
+        if contact.dropped:
+            return False
         if contact.live or self.now_us < contact.expires_us + LATE_US:
             return True
         happened = contact.events | {"decided": contact.granted_us}

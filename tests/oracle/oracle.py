@@ -9,7 +9,7 @@ from tests.oracle.decide import Answer, Case, Request, Verdict, answer, consent_
 from tests.oracle.ledger import REMEMBERED_US, Contact, Ledger, Outcome
 from tests.oracle.quiet import QuietHours
 from tests.oracle.retention import retention_of
-from tests.oracle.subscribers import Subscriber
+from tests.oracle.subscribers import Live, Said, Subscriber
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,33 @@ class Oracle:
         self.ledger = Ledger(contacts_max)
         self.edit(catalogue)
         self.subscribers = {subscriber.hash: subscriber for subscriber in subscribers}
+        """The rows of the base."""
+        self.live: dict[int, Live] = {}
         self.erased: set[int] = set()
         self.clock_trusted = True
         self.remembered: dict[tuple[str, int], tuple[Request, Answer, int]] = {}
 
     def edit(self, catalogue: Catalogue) -> None:
-        """An edited catalogue binds the next decision; the ledger stays as it is."""
+        """An edited catalogue binds the next decision; the ledger stays as it is, but for what it no longer keeps."""
         self.catalogue = catalogue
         self.quiet = QuietHours(catalogue)
-        self.ledger.retention = retention_of(catalogue)
+        self.ledger.keep(retention_of(catalogue))
+
+    def new_base(self, rows: list[tuple[Subscriber, int]], as_of_us: int) -> None:
+        """Other rows, each as of an instant of its own: what was said live until then is dropped, but refusals and withdrawals.
+
+        Of those whom the base has not, what was said until the base's own as-of is dropped.
+        """
+        self.subscribers = {row.hash: row for row, _ in rows}
+        instants = {row.hash: instant_us for row, instant_us in rows}
+        for hash_, live in self.live.items():
+            live.cover(instants.get(hash_, as_of_us))
+
+    def person(self, hash_: int) -> Subscriber:
+        """What is known of the subscriber: the row, and what was said live over it."""
+        found = hash_ in self.subscribers
+        row = self.subscribers.get(hash_, Subscriber(hash_))
+        return self.live[hash_].over(row, found) if hash_ in self.live else row
 
     def decide_batch(self, requests: list[Request]) -> list[Answer]:
         """A batch behaves as its items one after the other."""
@@ -57,7 +75,7 @@ class Oracle:
         if refusal is not None:
             return Answer(refusal, now_us)
         found = request.subscriber in self.subscribers
-        subscriber = self.subscribers.get(request.subscriber, Subscriber(request.subscriber))
+        subscriber = self.person(request.subscriber)
         case = Case(request, self.catalogue, self.quiet, self.ledger, subscriber, found, now_us)
         result = answer(case)
         if result.chosen and not request.dry_run:
@@ -115,7 +133,7 @@ class Oracle:
         gone = self.no_longer_valid(contact)
         if gone is not None:
             return HandOff(NEVER, gone)
-        subscriber = self.subscribers.get(contact.subscriber, Subscriber(contact.subscriber))
+        subscriber = self.person(contact.subscriber)
         purpose = self.catalogue.campaigns[contact.campaign].purpose
         stopped = consent_stop(subscriber, self.catalogue, purpose, contact.channel)
         if stopped is not None:
@@ -132,6 +150,8 @@ class Oracle:
         """Why the campaign or the offer may not be used at ledger time, or None."""
         campaign, offer = self.catalogue.campaigns.get(contact.campaign), self.catalogue.offers.get(contact.offer)
         if campaign is None or offer is None or contact.offer not in campaign.offers:
+            return "OFFER_NOT_VALID"
+        if contact.channel not in self.catalogue.channels:
             return "OFFER_NOT_VALID"
         verdict = Verdict(campaign, offer)
         stop_invalid(verdict, self.ledger.now_us)
@@ -165,23 +185,15 @@ class Oracle:
                 ends.append(gives_way(cap, counted, now_us, zones, room=0))
         return ends
 
-    def set_label(self, subscriber: int, label: str, set_us: int) -> None:
-        self.subscribers[subscriber].labels[label] = set_us
-
-    def remove_label(self, subscriber: int, label: str) -> None:
-        self.subscribers[subscriber].labels.pop(label, None)
-
-    def set_attribute(self, subscriber: int, attribute: str, value: Any) -> None:
-        """None: the value is missing from now on."""
-        if value is None:
-            self.subscribers[subscriber].attributes.pop(attribute, None)
-        else:
-            self.subscribers[subscriber].attributes[attribute] = value
+    def say(self, subscriber: int, kind: str, name: Any, value: Any, at_us: int) -> None:
+        """A live change: see `Said`."""
+        self.live.setdefault(subscriber, Live()).say(kind, name, Said(value, at_us))
 
     def forget(self, subscriber: int) -> None:
         """Erasure: every answer is SUBSCRIBER_ERASED from now on; contacts and remembered answers are dropped."""
         self.erased.add(subscriber)
         self.subscribers.pop(subscriber, None)
+        self.live.pop(subscriber, None)
         self.ledger.forget(subscriber)
         for key in [key for key in self.remembered if key[1] == subscriber]:
             del self.remembered[key]

@@ -143,7 +143,7 @@ def test_dynamic_label_is_true_up_to_its_age_then_unknown() -> None:
     )
     assert ask(world, NOON + DAY, dry_run=True).reason == "OFFERED"
     assert ask(world, NOON + DAY + 1, dry_run=True).reason == "CONDITION_UNKNOWN"
-    world.remove_label(ANN, "x")
+    world.say(ANN, "label", "x", False, NOON)
     assert ask(world, NOON + DAY + 1, dry_run=True).reason == "NOT_ELIGIBLE"
 
 

@@ -14,7 +14,7 @@ from tests.worlds.script import written_world
 from tests.worlds.world import World
 
 ALWAYS = ("reason", "now_us", "decision", "chosen", "scores", "stages", "would_be", "next_allowed_us")
-WITH_AN_OFFER = ("expires_us", "not_before_us", "deadline_us")
+WITH_AN_OFFER = ("expires_us", "not_before_us", "deadline_us", "language")
 
 
 def answer_differences(expected: Answer, got: Answer) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from tests.oracle.decide import Request
 from tests.oracle.ledger import Outcome
 from tests.worlds.catalogues import Plain
+from tests.worlds.people import Row
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class CheckHandOff:
 
 @dataclass(frozen=True)
 class SetLabel:
-    """A label set, or taken away, at an instant."""
+    """A label set, or taken away, at an instant, which may lie in the past."""
 
     key: str
     label: str
     present: bool
-    now_us: int
+    at_us: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SetAttribute:
     key: str
     attribute: str
     value: Any
-    now_us: int
+    at_us: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,19 @@ class SetConsent:
     key: str
     purpose: str
     channel: str
-    granted: bool
-    now_us: int
+    said: str
+    """granted, refused or withdrawn"""
+    at_us: int
+
+
+@dataclass(frozen=True)
+class SetPlace:
+    """Another zone, another language, or both; None: as it was."""
+
+    key: str
+    zone: str | None
+    language: str | None
+    at_us: int
 
 
 @dataclass(frozen=True)
@@ -81,8 +93,19 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class NewBase:
+    """Another base from now on, with another catalogue or without."""
+
+    rows: tuple[Row, ...]
+    as_of_us: int
+    catalogue: Plain | None
+    now_us: int
+
+
+@dataclass(frozen=True)
 class TrustClock:
     trusted: bool
 
 
-Command = Decide | Explain | Record | CheckHandOff | SetLabel | SetAttribute | SetConsent | Forget | Edit | TrustClock
+Change = SetLabel | SetAttribute | SetConsent | SetPlace
+Command = Decide | Explain | Record | CheckHandOff | Change | Forget | Edit | NewBase | TrustClock

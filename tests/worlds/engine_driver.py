@@ -25,6 +25,7 @@ from tests.engine.base.world import KEYS
 from tests.oracle.cel import Timestamp
 from tests.oracle.decide import Answer, Request
 from tests.oracle.ledger import Outcome
+from tests.oracle.numbers import SECOND_US
 from tests.oracle.oracle import HandOff
 from tests.worlds.catalogues import Plain
 from tests.worlds.commands import (
@@ -34,10 +35,12 @@ from tests.worlds.commands import (
     Edit,
     Explain,
     Forget,
+    NewBase,
     Record,
     SetAttribute,
     SetConsent,
     SetLabel,
+    SetPlace,
     TrustClock,
 )
 from tests.worlds.files import write_base, write_catalogue
@@ -63,8 +66,9 @@ class EngineDriver:
         self.folder = folder
         self.edits = 0
         rulebook = self.rulebook(world.catalogue, world.shape.start_us)
-        schema = base_schema_of(rulebook.catalogue)
-        snapshot = write_base(folder / "base", schema, world.rows, KEYS, world.shape.start_us)
+        self.schema = base_schema_of(rulebook.catalogue)
+        """Of every base of the world: that of its first catalogue."""
+        snapshot = write_base(folder / "base", self.schema, world.rows, KEYS, world.shape.start_us)
         self.engine = fresh_engine(rulebook, snapshot, world.shape.start_us)
 
     def restart(self, now_us: int) -> None:
@@ -99,23 +103,26 @@ class EngineDriver:
 
     def change(self, command: Command) -> None:
         match command:
-            case SetLabel(key, label, present, now_us):
-                self.update(key, Change(at_us=now_us, labels={label: present}))
-            case SetAttribute(key, attribute, value, now_us):
-                self.update(key, Change(at_us=now_us, attributes={attribute: microseconds(value)}))
-            case SetConsent(key, purpose, channel, granted, now_us):
-                pair = f"{purpose}/{channel}"
-                self.update(key, Change(at_us=now_us, consent={pair: "granted" if granted else "refused"}))
+            case SetLabel() | SetAttribute() | SetConsent() | SetPlace():
+                self.engine.update(hash_of(command.key), change_of(command))
             case Forget(key, _):
                 self.engine.forget(hash_of(key))
             case Edit(catalogue, now_us):
                 self.edits += 1
                 self.engine.swap(self.rulebook(catalogue, now_us), self.engine.snapshot, now_us)
+            case NewBase():
+                self.new_base(command)
             case TrustClock(trusted):
                 self.engine.push_stopped = not trusted
 
-    def update(self, key: str, change: Change) -> None:
-        self.engine.update(hash_of(key), change)
+    def new_base(self, command: NewBase) -> None:
+        self.edits += 1
+        rulebook = self.engine.rulebook
+        if command.catalogue is not None:
+            rulebook = self.rulebook(command.catalogue, command.now_us)
+        rows = list(command.rows)
+        snapshot = write_base(self.folder / f"base_{self.edits}", self.schema, rows, KEYS, command.as_of_us)
+        self.engine.swap(rulebook, snapshot, command.now_us)
 
     def batch(self, requests: list[Request]) -> Batch:
         batch = self.engine.new_batch(len(requests))
@@ -131,6 +138,9 @@ class EngineDriver:
             batch.offers_max[row] = request.offers_max
             batch.flags[row] = DRY_RUN if request.dry_run else 0
             batch.now_us[row] = request.now_us
+            if request.trigger_us is not None:
+                batch.field_values[row, 0], nanos = divmod(request.trigger_us, SECOND_US)
+                batch.field_nanos[row, 0], batch.field_known[row, 0] = nanos * 1000, 1
             for name, value in request.fields:
                 self.fill(batch, row, name, value)
         return batch
@@ -157,7 +167,9 @@ class EngineDriver:
             self.pair(found.candidate): (found.reason.name, instant(found.until_us), found.cap)
             for found in explanation.candidates
         }
-        return self.answer(explanation.decisions, 0), verdicts
+        answer = self.answer(explanation.decisions, 0)
+        answer.language = self.language(int(self.engine.bound.binding.languages[0]))
+        return answer, verdicts
 
     def pair(self, candidate: int) -> tuple[str, str]:
         found = self.engine.bound.candidates[candidate]
@@ -180,10 +192,14 @@ class EngineDriver:
             expires_us=int(decisions.expires_us[row]),
             not_before_us=int(decisions.not_before_us[row]),
             deadline_us=int(decisions.deadline_us[row]),
+            language=self.language(int(decisions.language[row])),
             next_allowed_us=instant(int(decisions.next_allowed_us[row])),
             stages=[int(n) for n in decisions.stages[row]],
             would_be=[self.pair(int(c)) for c in decisions.would_be[row, :would]],
         )
+
+    def language(self, code: int) -> str | None:
+        return None if code < 0 else self.engine.bound.binding.language_names[code]
 
     def record(self, outcome: Outcome, subscriber: int, now_us: int) -> str:
         outcomes = Outcomes(
@@ -196,6 +212,19 @@ class EngineDriver:
             event_us=np.array([outcome.event_us], np.int64),
         )
         return OutcomeResult(int(self.engine.record(outcomes, now_us)[0])).name
+
+
+def change_of(command: SetLabel | SetAttribute | SetConsent | SetPlace) -> Change:
+    """The engine's words for it."""
+    match command:
+        case SetLabel(_, label, present, at_us):
+            return Change(at_us=at_us, labels={label: present})
+        case SetAttribute(_, attribute, value, at_us):
+            return Change(at_us=at_us, attributes={attribute: microseconds(value)})
+        case SetConsent(_, purpose, channel, said, at_us):
+            return Change(at_us=at_us, consent={f"{purpose}/{channel}": said})  # type: ignore[dict-item]
+        case SetPlace(_, zone, language, at_us):
+            return Change(at_us=at_us, zone=zone, language=language)
 
 
 def microseconds(value: Any) -> Any:

@@ -20,7 +20,7 @@ class Row:
 
     key: str
     zone: str | None
-    language: str
+    language: str | None
     as_of_us: int
     labels: list[str] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -84,4 +84,5 @@ def subscriber(row: Row, hash_: int) -> Subscriber:
         attributes=dict(row.attributes),
         granted=set(row.granted),
         refused=set(row.refused),
+        language=row.language,
     )

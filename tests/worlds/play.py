@@ -11,12 +11,15 @@ from tests.worlds.commands import (
     Edit,
     Explain,
     Forget,
+    NewBase,
     Record,
     SetAttribute,
     SetConsent,
     SetLabel,
+    SetPlace,
     TrustClock,
 )
+from tests.worlds.people import subscriber
 from tests.worlds.world import hash_of
 
 
@@ -37,18 +40,23 @@ def play(oracle: Oracle, command: Command) -> Any:
 
 def change(oracle: Oracle, command: Command) -> None:
     match command:
-        case SetLabel(key, label, True, now_us):
-            oracle.set_label(hash_of(key), label, now_us)
-        case SetLabel(key, label, False, _):
-            oracle.remove_label(hash_of(key), label)
-        case SetAttribute(key, attribute, value, _):
-            oracle.set_attribute(hash_of(key), attribute, value)
-        case SetConsent(key, purpose, channel, granted, _):
-            person = oracle.subscribers[hash_of(key)]
-            (person.grant if granted else person.refuse)((purpose, channel))
+        case SetLabel(key, label, present, at_us):
+            oracle.say(hash_of(key), "label", label, present, at_us)
+        case SetAttribute(key, attribute, value, at_us):
+            oracle.say(hash_of(key), "attribute", attribute, value, at_us)
+        case SetConsent(key, purpose, channel, said, at_us):
+            oracle.say(hash_of(key), "consent", (purpose, channel), said, at_us)
+        case SetPlace(key, zone, language, at_us):
+            for kind, name in (("zone", zone), ("language", language)):
+                if name is not None:
+                    oracle.say(hash_of(key), kind, "", name, at_us)
         case Forget(key, _):
             oracle.forget(hash_of(key))
         case Edit(catalogue, _):
             oracle.edit(read_catalogue(catalogue))
+        case NewBase(rows, as_of_us, catalogue, _):
+            if catalogue is not None:
+                oracle.edit(read_catalogue(catalogue))
+            oracle.new_base([(subscriber(row, hash_of(row.key)), row.as_of_us) for row in rows], as_of_us)
         case TrustClock(trusted):
             oracle.clock_trusted = trusted

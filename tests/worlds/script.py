@@ -294,7 +294,7 @@ class Writer:
         if key is None:
             return None
         channel, purpose = self.rng.choice(["desk", "sms", "ussd"]), self.rng.choice(["marketing", "service"])
-        return SetConsent(key, purpose, channel, self.rng.random() < 0.6, self.clock_us)
+        return SetConsent(key, purpose, channel, "granted" if self.rng.random() < 0.6 else "refused", self.clock_us)
 
     def rare(self) -> Command | None:
         """What happens seldom: erasure, an edited catalogue, a clock that jumped."""

@@ -75,7 +75,7 @@ def test_what_the_rulebook_no_longer_offers(tmp_path: Path, changes: dict[str, A
 def test_consent_taken_back(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     given = pair.ask(SENT, channel="sms")
-    pair.play(SetConsent(ANN, "service", "sms", False, SENT + 1))
+    pair.play(SetConsent(ANN, "service", "sms", "refused", SENT + 1))
     assert pair.check(given, NOON) == HandOff("never", "CONSENT_REFUSED", None)
 
 
