@@ -8,11 +8,13 @@ from touchpoint.v1 import decision_pb2
 
 from engine.bound import Bound
 from engine.bound_rules import Candidate
-from engine.catalogue.policy import Cap
-from engine.catalogue.terms import WindowKind
+from engine.catalogue.model import Channel
+from engine.catalogue.policy import FOREVER_US, Cap
+from engine.catalogue.terms import Scope, ValueType, WindowKind
 from engine.explaining import Explained, Explanation
 from engine.limits import MICROSECONDS_PER_SECOND, NEVER_US
 from engine.reasons import Reason
+from engine.templates import format_value
 from server.content import parts_of
 from server.values import timestamp
 
@@ -25,7 +27,7 @@ class _Case:
 
     explained: Explained
     candidate: Candidate
-    channel: str
+    channel: Channel
     winner: str
     """The offer that has the exclusive group's place."""
 
@@ -35,8 +37,9 @@ class Explanations:
 
     def __init__(self, bound: Bound) -> None:
         self._candidates = bound.candidates
-        self._channels = [channel.id for channel in bound.rulebook.catalogue.channels]
-        self._caps = {cap.id: cap for cap in bound.rulebook.catalogue.contact_policy.caps}
+        self._channels = bound.rulebook.catalogue.channels
+        self._policy = bound.rulebook.catalogue.contact_policy
+        self._caps = {cap.id: cap for cap in self._policy.caps}
         self._universal_share = bound.rulebook.catalogue.control.universal_share
 
     def of(self, explanation: Explanation, channel: int) -> list[decision_pb2.Candidate]:
@@ -75,7 +78,7 @@ class Explanations:
                 return f"offer {offer.id} is valid from {_said(offer.from_us)} until {_said(offer.until_us)}"
             case Reason.CONSENT_MISSING | Reason.CONSENT_REFUSED:
                 said = "refused" if explained.reason == Reason.CONSENT_REFUSED else "not given"
-                return f"consent for {campaign.purpose} on {case.channel} was {said}"
+                return f"consent for {campaign.purpose} on {case.channel.id} was {said}"
             case Reason.NOT_ELIGIBLE | Reason.CONDITION_UNKNOWN | Reason.CONDITION_ERROR:
                 said = {Reason.NOT_ELIGIBLE: "false", Reason.CONDITION_UNKNOWN: "unknown"}.get(
                     explained.reason, "an error"
@@ -92,6 +95,27 @@ class Explanations:
                 return f"{case.winner} has the place of {group}"
             case Reason.OFFERED:
                 return f"offered as number {explained.seat}"
+        return self._contact_detail(case)
+
+    def _contact_detail(self, case: _Case) -> str:
+        cool_down, reoffer = self._policy.cool_down, self._policy.reoffer
+        match case.explained.reason:
+            case Reason.UNKNOWN_SUBSCRIBER:
+                return f"offer {case.candidate.offer.id} is not for subscribers whom the base does not hold"
+            case Reason.QUIET_HOURS:
+                return f"quiet hours of {case.channel.channel_class} channels, where the subscriber is"
+            case Reason.COOL_DOWN_REFUSED:
+                scope, for_us = cool_down.refusal_scope, cool_down.after_refusal_us
+                return f"{_covered(scope, case.candidate)} was refused, which holds {_lasting(for_us)}"
+            case Reason.COOL_DOWN_NOT_NOW:
+                scope, for_us = cool_down.not_now_scope, cool_down.after_not_now_us
+                return f"{_covered(scope, case.candidate)} got a not now, which holds {_lasting(for_us)}"
+            case Reason.ALREADY_ACCEPTED:
+                return f"{_covered(reoffer.scope, case.candidate)} was accepted, which holds {_lasting(reoffer.after_acceptance_us)}"
+            case Reason.LEDGER_FULL:
+                return "the ledger has no room for one more contact"
+            case Reason.RANKED_OUT:
+                return "better ranked offers have every seat"
         return ""
 
     def _nearest_change(self, case: _Case) -> str:
@@ -102,7 +126,7 @@ class Explanations:
             Reason.CAMPAIGN_NOT_LIVE: f"set the state of {campaign.id} to live",
             Reason.CAMPAIGN_ENDED: f"extend {campaign.id}",
             Reason.OFFER_NOT_VALID: wait or f"extend the validity of {case.candidate.offer.id}",
-            Reason.CONSENT_MISSING: f"get consent for {campaign.purpose} on {case.channel}",
+            Reason.CONSENT_MISSING: f"get consent for {campaign.purpose} on {case.channel.id}",
             Reason.CONSENT_REFUSED: "none but the subscriber's own new consent",
             Reason.NOT_ELIGIBLE: f"make it true: {explained.term}",
             Reason.CONDITION_UNKNOWN: f"give the values that are missing or out of date in: {explained.term}",
@@ -127,12 +151,34 @@ def _said(us: int | None) -> str:
     return "no date"
 
 
+def _covered(scope: Scope, candidate: Candidate) -> str:
+    target = {
+        Scope.OFFER: candidate.offer.id,
+        Scope.CAMPAIGN: candidate.campaign.id,
+        Scope.CATEGORY: candidate.product.category,
+    }.get(scope, "")
+    return (
+        f"an offer of {scope} {target}"
+        if target and scope != Scope.OFFER
+        else f"offer {target}"
+        if target
+        else "an offer"
+    )
+
+
+def _lasting(us: int) -> str:
+    """Return how long something holds, as the catalogue writes it."""
+    if us == FOREVER_US:
+        return "for good"
+    return "for " + format_value(ValueType.DURATION, us // MICROSECONDS_PER_SECOND)
+
+
 def _cap_words(cap: Cap) -> str:
     whom = "of the subscriber" if cap.per == "subscriber" else "in total"
     of = f"{cap.scope} {cap.target}" if cap.target else f"each {cap.scope}" if cap.scope != "all" else "all"
     kind = cap.window.kind
     window = (
-        f"in {datetime.timedelta(microseconds=cap.window.duration_us)}"
+        f"in {format_value(ValueType.DURATION, cap.window.duration_us // MICROSECONDS_PER_SECOND)}"
         if kind == WindowKind.ROLLING
         else "ever"
         if kind == WindowKind.LIFETIME

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
+from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
 
 from engine.limits import BATCH_ITEMS_MAX
@@ -201,6 +202,20 @@ def test_explain_says_why_of_every_candidate(server: Running) -> None:
     assert explained.decision_id == ""
 
 
+def test_explain_tells_the_particulars_of_what_was_said_before(server: Running) -> None:
+    def told(number: int, kind: "outcomes.OutcomeKind.ValueType") -> str:
+        held = server.decisions.Decide(asking(number))
+        outcome = outcomes.Outcome(outcome_id="said", decision_id=held.decision_id, rank=1, kind=kind)
+        server.outcomes.RecordOutcomes(outcomes.RecordOutcomesRequest(outcomes=[outcome]))
+        explained = server.decisions.Explain(pb.ExplainRequest(request=asking(number, max_offers=1))).decision
+        assert all(candidate.detail for candidate in explained.candidates)
+        return next(c.detail for c in explained.candidates if c.offer == held.offers[0].offer)
+
+    assert told(51, outcomes.OUTCOME_KIND_REFUSED) == "offer a_half was refused, which holds for 30d"
+    assert told(52, outcomes.OUTCOME_KIND_NOT_NOW) == "offer a_half got a not now, which holds for 1d"
+    assert told(53, outcomes.OUTCOME_KIND_ACCEPTED) == "offer a_half was accepted, which holds for good"
+
+
 def test_explain_agrees_with_deciding_and_holds_nothing(server: Running) -> None:
     request = asking(28)
     before = server.server.decisions.engine.ledger.statistics()["contacts"]
@@ -212,8 +227,6 @@ def test_explain_agrees_with_deciding_and_holds_nothing(server: Running) -> None
 
 
 def test_explain_names_the_cap_and_when_it_ends(server: Running) -> None:
-    from touchpoint.v1 import outcome_service_pb2 as outcomes
-
     held = server.decisions.Decide(asking(50))
     rank = next(offer.rank for offer in held.offers if offer.offer == "film_month")
     outcome = outcomes.Outcome(
