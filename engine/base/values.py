@@ -28,18 +28,14 @@ def encode_value(attribute: AttributeSpec, value: Value) -> int:
         number = value if isinstance(value, int) and not isinstance(value, bool) else None
     low, high = value_limits(attribute)
     if number is None or not low <= number <= high:
-        raise ValueError(
-            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
-        )
+        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {_shown(value)}")
     return int(number)
 
 
 def check_text(attribute: AttributeSpec, value: Value) -> str:
     """Return the value of a string attribute; raises ValueError."""
     if not isinstance(value, str) or len(value.encode()) > STRING_FIELD_BYTES_MAX:
-        raise ValueError(
-            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
-        )
+        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {_shown(value)}")
     return value
 
 
@@ -70,7 +66,7 @@ def expected(attribute: AttributeSpec) -> str:
     return {
         ValueType.BOOL: "a bool",
         ValueType.DOUBLE: "a finite number" + (" that 32 bits can hold" if attribute.float32 else ""),
-        ValueType.STRING: f"a text of at most {STRING_FIELD_BYTES_MAX} bytes",
+        ValueType.STRING: f"a text of at most {STRING_FIELD_BYTES_MAX} bytes in UTF-8",
         ValueType.TIMESTAMP: "an instant in microseconds",
         ValueType.DURATION: "a duration in microseconds",
     }[attribute.type]
@@ -91,9 +87,7 @@ def _scaled(attribute: AttributeSpec, value: Value) -> int | None:
 
 def _double_bits(attribute: AttributeSpec, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(
-            f"attribute {attribute.id}: expected {expected(attribute)}, was {type(value).__name__} {value!r:.40}"
-        )
+        raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {_shown(value)}")
     number = float(value)
     if attribute.float32:
         try:
@@ -101,3 +95,8 @@ def _double_bits(attribute: AttributeSpec, value: Value) -> int:
         except OverflowError:
             raise ValueError(f"attribute {attribute.id}: expected {expected(attribute)}, was {value!r:.40}") from None
     return int(struct.unpack("<q", struct.pack("<d", number))[0])
+
+
+def _shown(value: Value) -> str:
+    """Return a wrong value as a person wrote it, cut short; texts in quotes."""
+    return f"{value!r:.40}" if isinstance(value, str) else f"{value!s:.40}"
