@@ -10,10 +10,14 @@ import numpy.typing as npt
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
+from server.decision_thread import Load
 
 LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
 """50 us to 1.6 s."""
+BATCH_BOUNDS_ITEMS: Final = tuple(1 << power for power in range((2 * BATCH_ITEMS_MAX).bit_length()))
+"""1 to twice BATCH_ITEMS_MAX: what waits is taken until there are that many, and the last call may bring as many again."""
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -56,12 +60,10 @@ def memory_bytes() -> int:
 class FiguresCollector(Collector):
     """Figures and gauges as Prometheus metrics, made when scraped."""
 
-    def __init__(
-        self, figures: Figures, gauges: Callable[[], dict[str, float]], batches: Callable[[], dict[int, int]]
-    ) -> None:
+    def __init__(self, figures: Figures, gauges: Callable[[], dict[str, float]], load: Callable[[], Load]) -> None:
         self._figures = figures
         self._gauges = gauges
-        self._batches = batches
+        self._load = load
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -85,13 +87,17 @@ class FiguresCollector(Collector):
         yield _histogram(
             "decision_seconds", "Time of a decision in the server", self._latency(), figures.latency_sum_us / 1e6
         )
-        batches = sorted(self._batches().items())
-        items = float(sum(figures.latency))
-        yield _histogram(
-            "batch_items", "Items decided at once", [(float(most), count) for most, count in batches], items
-        )
+        batches = dict(self._load().batch_items)
+        sizes = [(float(most), batches.get(most, 0)) for most in BATCH_BOUNDS_ITEMS]
+        yield _histogram("batch_items", "Items decided at once", sizes, float(sum(figures.latency)))
         for name, value in sorted(self._gauges().items()):
             yield GaugeMetricFamily(f"touchpoint_{name}", name.replace("_", " "), value=value)
+        load = self._load()
+        for name, about, items in (
+            ("items_shed", "Items refused because too many waited", load.shed_items),
+            ("items_dropped", "Items past their deadline or cancelled, never evaluated", load.dropped_items),
+        ):
+            yield CounterMetricFamily(f"touchpoint_{name}", about, value=float(items))
 
     def _latency(self) -> list[tuple[float, int]]:
         bounds = [*(bound / 1e6 for bound in LATENCY_BOUNDS_US), float("inf")]

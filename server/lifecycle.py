@@ -80,9 +80,7 @@ class Server:
             await self._management.start(self._settings.management_listen)
         stores = await open_stores(self._settings, self._secret)
         self._compose(stores)
-        registry.register(
-            FiguresCollector(self.decisions.figures, self._gauges, lambda: dict(self.thread.load.batch_items))
-        )
+        registry.register(FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load))
         self.thread.start()
         self._composed = True
         await self.grpc.start()
@@ -140,14 +138,16 @@ class Server:
         engine, load = self.decisions.engine, self.thread.load
         return {
             "queue_depth_items": load.waiting_items,
-            "shed_items": load.shed_items,
-            "dropped_items": load.dropped_items,
             "memory_bytes": memory_bytes(),
             "rulebook_generation": engine.generation.number,
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
             "base_subscribers": engine.snapshot.manifest.rows,
             "clock_confirmed": float(self.decisions.clock.trusted),
-            **{f"ledger_{name}": float(value) for name, value in engine.ledger.statistics().items()},
+            **{
+                f"ledger_{name}": float(value)
+                for name, value in engine.ledger.statistics().items()
+                if name != "decision_next"
+            },
         }
 
 

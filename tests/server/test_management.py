@@ -7,10 +7,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
+from server.decision_thread import Load
 from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
 from server.management import Management
 from server.settings import SettingsError
+
+LOAD = Load(waiting_items=1, shed_items=7, dropped_items=2, batch_items={1: 3, 4: 2})
 
 
 async def fetch(port: int, sent: bytes) -> bytes:
@@ -26,7 +30,7 @@ async def fetch(port: int, sent: bytes) -> bytes:
 def answers(*requests: bytes, unready: str = "", figures: Figures | None = None) -> list[bytes]:
     async def talk() -> list[bytes]:
         registry = CollectorRegistry()
-        registry.register(FiguresCollector(figures or Figures(), lambda: {"memory_bytes": 5.0}, lambda: {1: 3, 4: 2}))
+        registry.register(FiguresCollector(figures or Figures(), lambda: {"memory_bytes": 5.0}, lambda: LOAD))
         management = Management(registry, lambda: unready)
         await management.start("127.0.0.1:0")
         try:
@@ -75,7 +79,11 @@ def test_metrics_are_prometheus_text_with_the_counts() -> None:
     assert samples["touchpoint_decision_seconds_bucket", "5e-05"] == 1
     assert samples["touchpoint_decision_seconds_bucket", "+Inf"] == 3
     assert samples["touchpoint_batch_items_bucket", "4.0"] == 5
+    assert samples["touchpoint_batch_items_bucket", "2.0"] == 3, "bounds stay the same whatever was seen"
+    assert samples["touchpoint_batch_items_bucket", f"{2.0 * BATCH_ITEMS_MAX}"] == 5
     assert samples["touchpoint_batch_items_sum",] == 3
+    assert samples["touchpoint_items_shed_total",] == 7
+    assert samples["touchpoint_items_dropped_total",] == 2
     assert samples["touchpoint_memory_bytes",] == 5
 
 
