@@ -22,5 +22,5 @@ def test_wrong_value_is_said_as_it_was_written(value: Value, said: str) -> None:
 
 
 def test_text_that_is_too_long_is_said_cut_short() -> None:
-    with pytest.raises(ValueError, match="expected a text of at most 1024 bytes in UTF-8, was 'x+$"):
+    with pytest.raises(ValueError, match=r"expected a text of at most 1024 bytes in UTF-8, was 'x+$"):
         check_text(AttributeSpec("city", ValueType.STRING), "x" * 1025)
