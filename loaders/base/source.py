@@ -6,6 +6,7 @@ rejected for this step: its typed reading rounds decimals, and its reject tables
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,11 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Batch]:
 
 def _csv(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -> Iterator[Batch]:
     bad: list[int] = []
+    open_quotes: list[int] = []
 
     def skip(row: Any) -> str:
+        if "\n" in row.text and row.text.count(form.quote) % 2:
+            open_quotes.append(int(row.number))
         bad.append(int(row.number))
         on_bad_row(int(row.number), row.expected_columns, row.actual_columns)
         return "skip"
@@ -131,10 +135,20 @@ def _csv(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -
         )  # fmt: skip
         number = 1
         for table in reader:
+            _refuse(path, open_quotes)
             rows, number = _numbers(table.num_rows, number, bad)
             for start in range(0, table.num_rows, BATCH_ROWS):
                 part = table.slice(start, BATCH_ROWS)
                 yield Batch(part, rows[start : start + BATCH_ROWS], min(file.tell() / size, 1.0))
+        _refuse(path, open_quotes)
+
+
+def _refuse(path: Path, open_quotes: list[int]) -> None:
+    """Raise SourceError when a quote that is never closed has taken all lines after it for one cell."""
+    if open_quotes:
+        raise SourceError(
+            f"{path}: row {open_quotes[0]} opens a quote that is never closed, and the lines after it are lost in it; close it and load again"
+        )
 
 
 def _numbers(count: int, last: int, bad: list[int]) -> tuple[npt.NDArray[np.int64], int]:
@@ -147,4 +161,6 @@ def _numbers(count: int, last: int, bad: list[int]) -> tuple[npt.NDArray[np.int6
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).split("\n")[0][:200]
+    """Return an error's first line without the row that Arrow quotes where a line of another width is no UTF-8: it may hold a number."""
+    text = str(getattr(error, "strerror", None) or error).split("\n")[0][:200]
+    return re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1, and bytes that are not UTF-8", text)

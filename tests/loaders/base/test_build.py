@@ -195,6 +195,8 @@ def test_build_parquet_values_beyond_their_type(tmp_path: Path) -> None:
         (HEAD.replace("unused", "id"), "id is there more than once"),
         (HEAD + "A1," + "x" * (13 << 20) + "\n", "longer than"),
         (HEAD + '"A1' + GOOD * 160_000, "longer than|quote"),
+        (HEAD + GOOD + '"A2,' + GOOD * 20, "row 3 opens a quote that is never closed"),
+        (HEAD + GOOD + 'A2,"30' + GOOD * 20, "row 3 opens a quote that is never closed"),
         (b"\xff\xfe\x00" + HEAD.encode(), "heading|has no column"),
         (
             HEAD + GOOD.replace("A1", "") * 3,
@@ -208,6 +210,13 @@ def test_build_file_that_cannot_be_loaded_leaves_the_base_in_use(tmp_path: Path,
         _build(tmp_path, csv)
     assert current_version(tmp_path / "base") == first
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == sorted([first, "current"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_build_line_of_another_width_that_is_not_utf8_stops_the_load_and_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="Row #3: Expected 13 columns, got 2, and bytes that are not UTF-8") as caught:
+        _build(tmp_path, HEAD.encode() + GOOD.encode() + b"+14125550182,\xff\n")
+    assert "4125550182" not in str(caught.value)
 
 
 def test_build_parquet_column_of_a_type_that_cannot_serve(tmp_path: Path) -> None:
