@@ -32,6 +32,8 @@ TRIGGERS: dict[str, dict[str, str]] = {
     "app_open": {},
     "data_usage": {"used_mb": "double", "app": "string", "count": "int"},
 }
+MORE_TRIGGERS = TRIGGERS | {"top_up": {"amount": "double", "count": "int"}}
+"""Those of worlds that change: two triggers share a field."""
 PROFILES = (
     *("mixed", "caps", "quiet", "ties", "one_group", "stock", "control", "cool") * 3,
     *("full", "empty"),
@@ -48,6 +50,8 @@ class Shape:
     offers: int
     campaigns: int
     start_us: int
+    changing: bool = False
+    """Its catalogue and its base change while contacts are live, and conditions ask more of the trigger."""
 
 
 def random_shape(rng: Random, start_us: int) -> Shape:
@@ -60,6 +64,20 @@ def random_shape(rng: Random, start_us: int) -> Shape:
     return Shape(
         profile, rng.choice([0, 1, 3, 5, 63, 64, 65, 130]), products, rng.randint(1, 14), rng.randint(1, 8), start_us
     )
+
+
+def triggers_of(shape: Shape) -> dict[str, dict[str, str]]:
+    """The fields of each trigger."""
+    return MORE_TRIGGERS if shape.changing else TRIGGERS
+
+
+def targets_of(catalogue: Plain) -> dict[str, list[str]]:
+    """By scope: what a cap may name."""
+    return {
+        **{kind: [thing["id"] for thing in catalogue[f"{kind}s"]] for kind in ("offer", "campaign", "channel")},
+        "category": sorted({product["category"] for product in catalogue["products"]}),
+        "all": [],
+    }
 
 
 def random_catalogue(rng: Random, shape: Shape) -> Plain:
@@ -78,8 +96,8 @@ def random_catalogue(rng: Random, shape: Shape) -> Plain:
         "control": random_control(rng, shape),
         "ranking": random_ranking(rng, shape),
         "labels": labels,
-        "attributes": ATTRIBUTES,
-        "triggers": [random_trigger(name, fields) for name, fields in TRIGGERS.items()],
+        "attributes": list(ATTRIBUTES),
+        "triggers": [random_trigger(name, fields) for name, fields in triggers_of(shape).items()],
         "channels": channels,
         "products": products,
         "offers": offers,
@@ -175,7 +193,7 @@ def random_offer(rng: Random, shape: Shape, number: int, channels: list[Plain]) 
         "id": f"offer_{number:02}",
         "product": f"product_{number if full else rng.randrange(shape.products)}",
         "value": 1.5 if tied else rng.choice([0.0, 1.0, 4.5, 0.1]),
-        "propensity": 0.1 if tied else rng.choice([0.08, 0.5, 1.0, 0.1]),
+        "propensity": 0.1 if tied else rng.choice([0.08, 0.5, 1.0, 0.0 if shape.changing else 0.1]),
         "priority": 2 if tied else rng.choice([1, 1, 2, 5]),
         "anonymous": rng.random() < 0.5,
         "content": {channel["id"]: {"en": "Hello", "es": "Hola"} for channel in with_content},
@@ -187,30 +205,38 @@ def random_offer(rng: Random, shape: Shape, number: int, channels: list[Plain]) 
 
 
 def random_campaign(rng: Random, shape: Shape, number: int, labels: list[Plain], offers: list[Plain]) -> Plain:
-    full, tied = shape.profile == "full", shape.profile == "ties"
+    full, tied, triggers = shape.profile == "full", shape.profile == "ties", triggers_of(shape)
     chosen = rng.sample(offers, len(offers) if full else rng.randint(1, min(6, len(offers))))
     channels = random_channel_names(rng, shape)
     chosen = [offer for offer in chosen if set(channels) <= set(offer["content"])] or chosen[:1]
     plain: Plain = {
         "id": f"campaign_{number}",
         "state": "live" if full or rng.random() < 0.9 else rng.choice(["draft", "paused", "ended"]),
-        "triggers": sorted(TRIGGERS) if full else sorted(rng.sample(sorted(TRIGGERS), rng.randint(1, 3))),
+        "triggers": sorted(triggers) if full else sorted(rng.sample(sorted(triggers), rng.randint(1, 3))),
         "channels": [name for name in channels if all(name in offer["content"] for offer in chosen)]
         or sorted(chosen[0]["content"]),
         "purpose": "service" if full else rng.choice(["marketing", "service"]),
         "offers": [offer["id"] for offer in chosen],
         "lever": 1.0 if tied else rng.choice([1.0, 1.0, 0.5, 3.0]),
         "control_share": rng.choice([0.0, 0.3, 0.5, 1.0])
-        if shape.profile == "control"
+        if shape.profile == "control" or (shape.changing and rng.random() < 0.2)
         else rng.choice([0.0, 0.0, 0.1]),
         "exempt": {"obeys_caps": rng.random() < 0.85, "counts": rng.random() < 0.85},
     }
     if not full and rng.random() < 0.4:
         plain |= random_span(rng, shape.start_us)
     if not full and rng.random() < (0.5 if shape.profile == "mixed" else 0.25):
-        fields = TRIGGERS["data_usage"] if plain["triggers"] == ["data_usage"] else {}
+        fields = condition_fields(shape, plain["triggers"])
         plain["condition"] = random_condition(rng, [label["id"] for label in labels], fields, shape.start_us)
     return plain
+
+
+def condition_fields(shape: Shape, triggers: list[str]) -> dict[str, str]:
+    """What a condition may ask of the trigger: in worlds that change, fields that not all of the campaign's triggers have, and the time."""
+    if not shape.changing:
+        return TRIGGERS["data_usage"] if triggers == ["data_usage"] else {}
+    fields = {name: type_ for trigger in triggers for name, type_ in triggers_of(shape)[trigger].items()}
+    return fields | {"time": "timestamp"}
 
 
 def random_channel_names(rng: Random, shape: Shape) -> list[str]:
@@ -223,24 +249,21 @@ def random_channel_names(rng: Random, shape: Shape) -> list[str]:
 
 def random_control(rng: Random, shape: Shape) -> Plain:
     share = rng.choice([0.02, 0.2, 0.5, 1.0]) if shape.profile == "control" else 0.02
+    if shape.changing and rng.random() < 0.3:
+        share = rng.choice([0.0, 0.5, 1.0])
     return {"salt": str(rng.randint(2020, 2030)), "universal_share": 0.0 if shape.profile == "full" else share}
 
 
 def random_ranking(rng: Random, shape: Shape) -> Plain:
-    factors = [f for f in ("propensity", "value", "lever", "priority") if rng.random() < 0.7]
+    often = 0.5 if shape.changing else 0.7
+    factors = [f for f in ("propensity", "value", "lever", "priority") if rng.random() < often]
     return {"priority_first": rng.random() < 0.5, "factors": factors or ["propensity"]}
 
 
 def random_policy(
     rng: Random, shape: Shape, offers: list[Plain], campaigns: list[Plain], products: list[Plain], channels: list[Plain]
 ) -> Plain:
-    targets = {
-        "offer": [offer["id"] for offer in offers],
-        "campaign": [campaign["id"] for campaign in campaigns],
-        "category": sorted({product["category"] for product in products}),
-        "channel": [channel["id"] for channel in channels],
-        "all": [],
-    }
+    targets = targets_of({"offers": offers, "campaigns": campaigns, "products": products, "channels": channels})
     counts = {"full": 0, "caps": 5, "stock": 4, "quiet": 1, "cool": 0, "ties": 0}
     plain = {
         "purposes": [{"id": "marketing", "basis": "opt_in"}, {"id": "service", "basis": "opt_out"}],

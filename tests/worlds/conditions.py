@@ -8,7 +8,7 @@ from tests.oracle.clock import utc
 from tests.oracle.numbers import DAY_US
 
 Tree = list[Any]
-"""[kind, part, ...]: "label", "attribute", "field", "value", "instant", "now", "hour", "has", "and", "or", "not", "if", "in", or an operator"""
+"""[kind, part, ...]: "label", "attribute", "field", "value", "instant", "now", "hour", "duration", "has", "and", "or", "not", "if", "in", or an operator"""
 
 COMPARISONS = ("<", "<=", "==", "!=", ">=", ">")
 PLANS = ("basic", "family", "unlimited", "prepaid")
@@ -55,7 +55,25 @@ def random_comparison(rng: Random, fields: dict[str, str], now_us: int) -> Tree:
             ["in", ["field", "app"], rng.sample(APPS, 2)],
             ["and", ["has", "field", "count"], [comparison, ["field", "count"], ["value", 3]]],
         ]
-    return rng.choice(terms)
+    return rng.choice(terms + 3 * trigger_terms(rng, comparison, fields, now_us))
+
+
+def trigger_terms(rng: Random, comparison: str, fields: dict[str, str], now_us: int) -> list[Tree]:
+    """Of triggers that share a field, and of the trigger's time."""
+    terms: list[Tree] = []
+    if "amount" in fields:
+        terms += [
+            [comparison, ["field", "amount"], ["value", 20.0]],
+            ["has", "field", rng.choice(["amount", "count"])],
+            [comparison, ["field", "count"], ["value", 3]],
+        ]
+    if "time" in fields:
+        terms += [
+            [comparison, ["field", "time"], ["now"]],
+            [comparison, ["field", "time"], ["instant", now_us // DAY_US * DAY_US + rng.randrange(3) * DAY_US]],
+            [comparison, ["-", ["now"], ["field", "time"]], ["duration", rng.choice([0, 60, 3600])]],
+        ]
+    return terms
 
 
 def cel_text(tree: Tree) -> str:
@@ -69,7 +87,7 @@ def cel_text(tree: Tree) -> str:
         return f"({cel_text(parts[0])} ? {cel_text(parts[1])} : {cel_text(parts[2])})"
     if kind == "in":
         return f"{cel_text(parts[0])} in [{', '.join(literal(value) for value in parts[1])}]"
-    if kind in COMPARISONS or kind in ("/", "+"):
+    if kind in COMPARISONS or kind in ("/", "+", "-"):
         return f"({cel_text(parts[0])} {kind} {cel_text(parts[1])})"
     return cel_leaf(kind, parts)
 
@@ -79,6 +97,8 @@ def cel_leaf(kind: str, parts: list[Any]) -> str:
         return f"has({'subscriber' if parts[0] == 'attribute' else 'trigger'}.{parts[1]})"
     if kind == "instant":
         return f'timestamp("{utc(parts[0]).strftime("%Y-%m-%dT%H:%M:%SZ")}")'
+    if kind == "duration":
+        return f'duration("{parts[0]}s")'
     if kind == "value":
         return literal(parts[0])
     name = parts[0] if parts else ""

@@ -1,6 +1,6 @@
 """A world from a seed: catalogue, subscribers, and a script written while the oracle plays it, so that it can aim at the edges."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -74,7 +74,7 @@ def random_start(rng: Random) -> int:
 def bare_world(seed: int) -> World:
     """The world before its script is written."""
     rng = Random(f"world {seed}")
-    shape = random_shape(rng, random_start(rng))
+    shape = replace(random_shape(rng, random_start(rng)), changing=seed % 3 == 2)
     catalogue = random_catalogue(rng, shape)
     return World(seed, shape, catalogue, random_rows(rng, catalogue, shape.start_us))
 
