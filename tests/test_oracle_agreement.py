@@ -19,7 +19,8 @@ LONG = (range(1_000, 1_520), 400, 200_000)
 OTHER_ANSWERS = (
     *("conflict", "replayed", "would be", "deferred"),
     *(f"outcome {r}" for r in ("RECORDED", "RECORDED_LATE", "DUPLICATE", "CONFLICT", "UNKNOWN_DECISION", "INVALID")),
-    *("hand-off yes OFFERED", "hand-off never HOLD_ENDED", "hand-off not_before QUIET_HOURS"),
+    *("hand-off yes OFFERED", "hand-off not_before QUIET_HOURS", "hand-off never HOLD_ENDED"),
+    *("hand-off never OFFER_NOT_VALID", "hand-off never CONSENT_MISSING", "hand-off never CAP_REACHED"),
 )
 
 

@@ -19,6 +19,7 @@ TWINS: Final = {
     "hand_off_caps_us": "tests/oracle/oracle.py",
     "read_contacts": "tests/engine/ledger/model.py",
     "grant_items": "tests/engine/ledger/model.py",
+    "prune_blocks": "tests/oracle/ledger.py",
     "advance_time": "tests/engine/ledger/model.py",
     "find_contact": "tests/engine/ledger/model.py",
     "record_outcomes": "tests/engine/ledger/model.py",

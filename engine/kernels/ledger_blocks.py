@@ -271,3 +271,11 @@ def sweep_blocks(store: Store, slots: Integer) -> None:
         store.state[SWEEP_NEXT] = (slot + 1) & mask
         if store.table[slot]["size"] > 0 and prune_block(store, slot) == 0:
             drop_block(store, slot)
+
+
+@kernel(types.void(STORE_TYPE))
+def prune_blocks(store: Store) -> None:
+    """Prune every subscriber's block at once; the sweep frees those that this empties."""
+    for slot in range(len(store.table)):
+        if store.table[slot]["size"] > 0:
+            prune_block(store, slot)

@@ -41,7 +41,7 @@ from engine.dtypes.ledger import (
     Store,
 )
 from engine.jit import frozen
-from engine.kernels.ledger_blocks import rehash_subscribers
+from engine.kernels.ledger_blocks import prune_blocks, rehash_subscribers
 from engine.kernels.ledger_digests import forget_digests, reclaim_entries
 from engine.kernels.ledger_grants import grant_items, read_contacts
 from engine.kernels.ledger_holds import advance_time
@@ -200,7 +200,10 @@ class MemoryLedger:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""
         assert len(day_starts_us) > 0
         assert np.all(np.diff(day_starts_us) > 0)
-        self._store = self._store._replace(retention=_retention_words(retention))
+        words = _retention_words(retention)
+        if np.any(words > self._store.retention):
+            prune_blocks(self._store)  # what mattered no more until now must not come back by a longer retention
+        self._store = self._store._replace(retention=words)
         self._counters = self._counters._replace(day_starts_us=frozen(day_starts_us.astype(np.int64)))
         self._store.state[FIRST_DAY] = first_day
         self.advance(self.now_us)
