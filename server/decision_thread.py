@@ -23,6 +23,9 @@ Outcomes = list[bytes | Failure]
 TICK_S: Final = 1.0
 """How often housekeeping runs when nobody calls."""
 
+CALL_ITEMS_MAX: Final = 256
+"""A larger batch call is decided in pieces of this, one after the other, and whoever waits meanwhile comes in between."""
+
 EXPIRED: Final = Failure(
     Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at; nothing was decided"
 )
@@ -103,18 +106,31 @@ class DecisionThread:
             await asyncio.sleep(0)
 
     async def decide(self, payloads: list[bytes], info: CallInfo, timeout_s: float | None = None) -> Outcomes | Failure:
-        """Return the outcome of each DecideRequest; one failure when none was looked at: too many wait, or `timeout_s` passed before."""
+        """Return the outcome of each DecideRequest; one failure for the call: too many wait, `timeout_s` passed, the server stops.
+
+        What a failed call had decided by then is remembered, so sending it again is safe.
+        """
         items = len(payloads)
-        if self._stopping:
-            return STOPPED
         if self.load.waiting_items + items > self._items_max and self.load.waiting_items:
             self.load.shed_items += items
             return self._too_many()
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self.load.waiting_items += items
-        self._queue.put(_Call(payloads, info, _deadline(timeout_s), future))
-        outcomes: Outcomes | Failure = await future
+        deadline_s = _deadline(timeout_s)
+        outcomes: Outcomes = []
+        while len(outcomes) < items:
+            if self._stopping:
+                return STOPPED
+            piece = payloads[len(outcomes) : len(outcomes) + CALL_ITEMS_MAX]
+            answered = await self._decide_piece(_Call(piece, info, deadline_s, self._loop.create_future()))
+            if isinstance(answered, Failure):
+                return answered
+            outcomes += answered
         return outcomes
+
+    async def _decide_piece(self, call: _Call) -> Outcomes | Failure:
+        self.load.waiting_items += len(call.payloads)
+        self._queue.put(call)
+        answered: Outcomes | Failure = await call.future
+        return answered
 
     async def run(self, command: Callable[[], R], timeout_s: float | None = None) -> R | Failure:
         """Return what `command` returns when called on the thread, in its place in the queue; a failure for what it raises."""

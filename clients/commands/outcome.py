@@ -24,7 +24,7 @@ KINDS = ("handed_off", "seen", "clicked", "accepted", "fulfilled", "refused", "n
 @click.option("--decision", required=True, help="The decision's id, from its answer.")
 @click.option("--rank", type=click.IntRange(1, 12), required=True, help="The offer's place in the answer.")
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="What happened.")
-@click.option("--why", default="", help="With refused: why, as a short code. Recorded only.")
+@click.option("--why", default="", help="With refused: why, as a short code; checked, not stored yet.")
 @click.option(
     "--outcome-id", default="", help="The outcome's own id: sending it again counts once. A new one when not given."
 )

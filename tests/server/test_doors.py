@@ -155,6 +155,17 @@ def test_the_largest_batch_is_answered_and_a_larger_one_is_refused(server: Runni
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_lone_call_comes_in_between_the_pieces_of_a_large_batch(server: Running) -> None:
+    request = asking(25, dry_run=True, explain=True)
+    large = server.decisions.DecideBatch.future(pb.DecideBatchRequest(items=[request] * BATCH_ITEMS_MAX))
+    answered_while_it_ran = 0
+    while not large.done():
+        server.decisions.Decide(asking(26, dry_run=True))
+        answered_while_it_ran += 1
+    assert len(large.result().results) == BATCH_ITEMS_MAX
+    assert answered_while_it_ran >= 4, "16 pieces leave 15 gaps"
+
+
 def test_a_stream_goes_on_after_a_failure(server: Running) -> None:
     requests = [asking(26, channel="x"), asking(26)]
     failed, answered = server.decisions.DecideStream(iter([pb.DecideStreamRequest(request=r) for r in requests]))

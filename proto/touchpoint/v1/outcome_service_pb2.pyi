@@ -131,11 +131,11 @@ class Outcome(_message.Message):
     kind: Global___OutcomeKind.ValueType
     """What happened. Required."""
     refusal_reason: _builtins.str
-    """With OUTCOME_KIND_REFUSED: why, a short code of the operator's own; up to 128 bytes. Recorded only."""
+    """With OUTCOME_KIND_REFUSED: why, a short code of the operator's own; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
     tool: _builtins.str
-    """The tool that reports, such as "crm-desk"; up to 128 bytes. Recorded only."""
+    """The tool that reports, such as "crm-desk"; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
     agent: _builtins.str
-    """The agent at work, as an opaque id; up to 128 bytes. Recorded only."""
+    """The agent at work, as an opaque id; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened; absent: now. At most 5 minutes ahead of the server's clock or before the decision."""
