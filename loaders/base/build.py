@@ -70,10 +70,9 @@ def build_base(
         if progress is not None:
             progress(Progress(read, rejects.count, batch.done))
     keep = _first_of_each_key(gathered, rejects, mapping.key_column)
-    if read and not keep.any():
-        raise SourceError(
-            f"{source}: none of its {read:,} rows can be kept, so nothing was built; the first reason is {rejects.reasons()[0]}; mend the file, or the mapping"
-        )
+    if not keep.any():
+        why = f"the first reason is {rejects.reasons()[0]}; mend the file, or the mapping" if read else "it has none"
+        raise SourceError(f"{source}: none of its {read:,} rows can be kept, so nothing was built; {why}")
     columns = gathered.columns(keep, reader.has_as_of)
     version = write_snapshot(out, schema, columns, keys, reader.snapshot_as_of_us())
     size = sum(info.bytes for info in read_manifest(out / version).files.values())

@@ -198,6 +198,7 @@ def test_build_parquet_values_beyond_their_type(tmp_path: Path) -> None:
         (HEAD + GOOD + '"A2,' + GOOD * 20, "row 3 opens a quote that is never closed"),
         (HEAD + GOOD + 'A2,"30' + GOOD * 20, "row 3 opens a quote that is never closed"),
         (b"\xff\xfe\x00" + HEAD.encode(), "heading|has no column"),
+        (HEAD, "none of its 0 rows can be kept.*it has none"),
         (
             HEAD + GOOD.replace("A1", "") * 3,
             "none of its 3 rows can be kept.*row 2, column id: expected a subscriber key",
