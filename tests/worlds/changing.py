@@ -10,7 +10,18 @@ from typing import Any
 from tests.oracle.decide import Request
 from tests.oracle.numbers import DAY_US, HOUR_US, MINUTE_US
 from tests.worlds.catalogues import Plain, triggers_of
-from tests.worlds.commands import Command, Edit, Forget, NewBase, SetAttribute, SetConsent, SetPlace, TrustClock
+from tests.worlds.commands import (
+    Command,
+    Decide,
+    Edit,
+    Forget,
+    NewBase,
+    SetAttribute,
+    SetConsent,
+    SetLabel,
+    SetPlace,
+    TrustClock,
+)
 from tests.worlds.conditions import APPS, PLANS
 from tests.worlds.edits import edited_deeply
 from tests.worlds.people import Row, random_row, random_value
@@ -38,6 +49,7 @@ class ChangingWriter(Writer):
         self.keys = list(KEYS)
         self.said: list[int] = [world.shape.start_us // MINUTE_US * MINUTE_US]
         """Whole minutes at which something was said live: a base may be as of one of them."""
+        self.consents: list[SetConsent] = []
         self.noticing: list[Callable[[], Command]] = []
         """What comes next, last first."""
 
@@ -45,8 +57,14 @@ class ChangingWriter(Writer):
         return self.noticing.pop()() if self.noticing else super().next_command()
 
     def notice(self, command: Command, answer: Any) -> None:
-        """After a change mostly ask again, and whether what is held may go out."""
+        """After a change mostly ask again, and whether what is held may go out; now and then say something else of the same thing."""
         super().notice(command, answer)
+        if isinstance(command, SetLabel | SetAttribute | SetConsent) and self.rng.random() < 0.5:
+            self.noticing.append(partial(self.otherwise, command))
+        if isinstance(command, SetConsent):
+            self.consents.append(command)
+        if isinstance(command, NewBase):
+            self.noticing += [partial(self.ask, said.key, said.channel) for said in self.consents[-5:]]
         if isinstance(command, Edit | NewBase | SetConsent | SetPlace) and self.rng.random() < 0.7:
             now_us = self.oracle.ledger.now_us
             waiting = [held for held in self.held[-30:] if now_us < held[0].deadline_us]
@@ -90,6 +108,25 @@ class ChangingWriter(Writer):
         channel, purpose = self.rng.choice(self.channels()), self.rng.choice(["marketing", "service"])
         said = self.rng.choice(["granted", "granted", "refused", "withdrawn"])
         return SetConsent(self.rng.choice(free), purpose, channel, said, self.said_at())
+
+    def otherwise(self, earlier: SetLabel | SetAttribute | SetConsent) -> Command:
+        """The same thing said otherwise, then asked about."""
+        self.noticing.append(partial(self.ask, earlier.key))
+        at_us = self.said_at()
+        match earlier:
+            case SetLabel():
+                return replace(earlier, present=not earlier.present, at_us=at_us)
+            case SetAttribute():
+                value = random_value(self.rng, earlier.attribute, self.world.shape.start_us)
+                return replace(earlier, value=value, at_us=at_us)
+            case SetConsent():
+                return replace(earlier, said=self.rng.choice(["granted", "refused", "withdrawn"]), at_us=at_us)
+
+    def ask(self, key: str, channel: str | None = None) -> Decide:
+        """A request of this subscriber, on this channel if a few draws find it."""
+        drawn = [self.request() for _ in range(1 if channel is None else 6)]
+        request = next((request for request in drawn if request.channel == channel), drawn[0])
+        return Decide((replace(request, subscriber=hash_of(key), now_us=self.clock_us),))
 
     def place(self) -> Command | None:
         """A zone of the country, because a later base may have nobody elsewhere."""
