@@ -12,6 +12,7 @@ from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
+from engine.reasons import Reason
 from tests.worlds.commands import Decide
 from tests.worlds.engine_driver import EngineDriver
 from tests.worlds.script import written_world
@@ -98,3 +99,12 @@ def test_the_same_request_twice_in_a_batch_holds_once(offered: tuple[EngineDrive
     decisions = engine.decide(batch, lambda _, __, item: b"answer %d" % item)
     assert [decisions.rendered[0], *decisions.replay[1:]] == [b"answer 0"] * 3
     assert engine.ledger.statistics()["contacts"] == decisions.chosen_count[0]
+
+
+def test_an_erasure_drops_the_remembered_answer(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, batch = offered
+    engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
+    engine.decide(batch, lambda *_: b"first")
+    engine.forget(int(batch.subscriber[0]))
+    decisions = engine.decide(batch, lambda *_: b"second")
+    assert (decisions.replay[0], Reason(int(decisions.reason[0]))) == (None, Reason.SUBSCRIBER_ERASED)
