@@ -12,7 +12,7 @@ from engine.reasons import Reason
 from tests.oracle.reasons import REASONS
 from tests.worlds.agreement import check_seed
 
-DEFAULT = (range(64), 80, 5_000)
+DEFAULT = (range(100), 80, 5_000)
 LONG = (range(1_000, 1_520), 400, 200_000)
 """Seeds, decisions in each world, decisions in all."""
 

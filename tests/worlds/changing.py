@@ -63,6 +63,9 @@ class ChangingWriter(Writer):
             self.noticing.append(partial(self.otherwise, command))
         if isinstance(command, SetConsent):
             self.consents.append(command)
+        if isinstance(command, Forget):
+            asked = [request for request in self.requests[-20:] if request.subscriber == hash_of(command.key)]
+            self.noticing += [partial(self.again, request) for request in asked[-2:]]
         if isinstance(command, NewBase):
             self.noticing += [partial(self.ask, said.key, said.channel) for said in self.consents[-5:]]
         if isinstance(command, Edit | NewBase | SetConsent | SetPlace) and self.rng.random() < 0.7:
@@ -140,7 +143,8 @@ class ChangingWriter(Writer):
     def rare(self) -> Command | None:
         drawn = self.rng.random()
         if drawn < 0.06:
-            return Forget(self.rng.choice([*self.keys[3:], STRANGER]), self.clock_us)
+            asked = [key for key in self.keys[1:] if hash_of(key) in {request.subscriber for request in self.requests}]
+            return Forget(self.rng.choice([*(asked or self.keys[3:]), STRANGER]), self.clock_us)
         if drawn < 0.12:
             return TrustClock(not self.oracle.clock_trusted)
         if drawn < 0.7:
