@@ -6,7 +6,7 @@ table, so they outlive rulebooks and snapshots, whose bits and codes a binding m
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -169,9 +169,16 @@ class Overlay:
             link_changes(self._persons, self._changes, change, change + 1)
             self.change_count += 1
             present[name] = change
-        elif write.kind != WITHDRAW or self._changes[change]["kind"] == GRANT:
+        elif self._ends(self._changes[change], write, at_us):
             record = self._changes[change]
             record["at_us"], record["value"], record["kind"] = at_us, value, write.kind
+
+    @staticmethod
+    def _ends(before: Any, write: Write, at_us: int) -> bool:
+        """Return whether what is said now replaces `before`: a withdrawal takes back a grant alone, and no grant ends a refusal that is later than it."""
+        if write.kind == WITHDRAW:
+            return bool(before["kind"] == GRANT)
+        return not (write.kind == GRANT and before["kind"] == REFUSE and at_us < before["at_us"])
 
     def _rebuild(self, keep: npt.NDArray[np.bool_]) -> None:
         """Keep these changes, and the persons who have one or were erased; their numbers change, names stay."""

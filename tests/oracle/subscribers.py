@@ -63,10 +63,13 @@ class Live:
         self.said: dict[tuple[str, Any], Said] = {}
 
     def say(self, kind: str, name: Any, said: Said) -> None:
-        """What is said last holds, whatever its instant; a withdrawal takes a grant back and leaves a refusal as it is."""
+        """What is said last holds; but a refusal ends only with a grant that is not older: neither a withdrawal nor an older grant ends it."""
         before = self.said.get((kind, name))
-        if kind == "consent" and said.value == "withdrawn" and before is not None and before.value == "refused":
-            return
+        refused = kind == "consent" and before is not None and before.value == "refused"
+        if before is not None and refused:
+            older = said.at_us < before.at_us
+            if said.value == "withdrawn" or (said.value == "granted" and older):
+                return
         self.said[kind, name] = said
 
     def cover(self, as_of_us: int) -> None:

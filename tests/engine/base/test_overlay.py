@@ -125,6 +125,16 @@ def test_consent_last_word_but_a_refusal_ends_only_with_a_grant(
     assert (PAIR in read["granted"], PAIR in read["refused"]) == (granted, refused)
 
 
+@pytest.mark.parametrize(("granted_us", "ends"), [(NOW_US - 1, False), (NOW_US, True), (NOW_US + 1, True)])
+def test_a_grant_dated_before_the_refusal_that_it_meets_is_ignored(tmp_path: Path, granted_us: int, ends: bool) -> None:
+    person = Person("p")
+    binding = _one(tmp_path, person)
+    apply_change(binding, person.hash, Change(at_us=NOW_US, consent={PAIR: "refused"}))
+    apply_change(binding, person.hash, Change(at_us=granted_us, consent={PAIR: "granted"}))
+    read = _read(binding, person)
+    assert (PAIR in read["granted"], PAIR in read["refused"]) == (ends, not ends)
+
+
 def test_on_new_base_covers_what_is_not_later(tmp_path: Path) -> None:
     person = Person("p", {"label_0000"}, {"b_int8": 1}, refused={SCHEMA.pairs[2]})
     overlay = Overlay(16, 64)
