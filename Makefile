@@ -65,7 +65,7 @@ demo: .venv/run.stamp ## play one demo customer through every channel, then exit
 	@exec $(BIN)/touchpoint demo
 
 lock: ## pin every dependency anew, with hashes (needs uv)
-	$(UV) pip compile pyproject.toml --extra build --extra install --no-annotate --generate-hashes --no-emit-index-url --no-header \
+	$(UV) pip compile pyproject.toml --extra build --extra fast --extra install --no-annotate --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 -o requirements.lock
 	$(UV) pip compile pyproject.toml --all-extras -c requirements.lock --no-annotate --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 -o requirements-dev.lock
