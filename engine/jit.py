@@ -31,22 +31,37 @@ compiled_kernels: list[Any] = []
 """Every dispatcher made by `kernel`, so that a test can show that nothing is compiled after ready."""
 
 
-_IMPORT = re.compile(r"^(?:from|import) (engine[.\w]*)", re.MULTILINE)
-_FOLDER = Path(__file__).parent
+_ROOT = Path(__file__).parent.parent
+_IMPORT = re.compile(r"^(?:from|import) ((?:engine|loaders|server)\b[.\w]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
+_NAME = re.compile(r"\w+")
+
+
+def _path_of(module: str) -> Path | None:
+    """Return the file of one of our modules; None for a name that is no module."""
+    path = _ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path if path.is_file() else None
+
+
+@cache
+def _imported(path: Path) -> frozenset[str]:
+    """Return what of ours a file imports: modules, and the names taken from them, which may be modules too."""
+    found = _IMPORT.findall(path.read_text(encoding="utf-8"))
+    return frozenset(
+        name for module, names in found for name in (module, *(f"{module}.{n}" for n in _NAME.findall(names)))
+    )
 
 
 @cache
 def _sources(module: str) -> frozenset[Path]:
-    """Return the files of an engine module and of everything of the engine that it imports, directly or not."""
+    """Return the files of one of our modules and of everything of ours that it imports, directly or not."""
     found: set[Path] = set()
-    wanted = [module]
+    wanted = {module}
     while wanted:
-        name = wanted.pop()
-        path = _FOLDER.joinpath(*name.split(".")[1:])
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if path not in found:
+        path = _path_of(wanted.pop())
+        if path and path not in found:
             found.add(path)
-            wanted += _IMPORT.findall(path.read_text(encoding="utf-8"))
+            wanted |= _imported(path)
     return frozenset(found)
 
 

@@ -1,0 +1,1 @@
+"""Requests become batch arrays, and decisions bytes, without Python for each item."""
