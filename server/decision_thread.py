@@ -7,12 +7,13 @@ cancelled by its caller is dropped before anything is evaluated.
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
+from server.codec.items import Items
 from server.failure import Code, Failure
 from server.logs import frames, log
 from server.statuses import failure_of
@@ -48,13 +49,24 @@ class Front(Protocol):
     def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> Outcomes:
         """Return for each DecideRequest its DecideResponse or its failure, in order."""
 
+    def decide_message(self, items: Items, call: CallInfo) -> bytes:
+        """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
+
     def tick(self) -> None:
         """Do what time alone brings."""
 
 
 @dataclass(slots=True)
 class _Call:
-    payloads: list[bytes]
+    payloads: Sequence[bytes]
+    info: CallInfo
+    deadline_s: float
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(slots=True)
+class _Message:
+    items: Items
     info: CallInfo
     deadline_s: float
     future: "asyncio.Future[Any]"
@@ -65,6 +77,9 @@ class _Command:
     run: Callable[[], Any]
     deadline_s: float
     future: "asyncio.Future[Any]"
+
+
+_Work = _Call | _Message | _Command
 
 
 @dataclass(slots=True)
@@ -89,7 +104,7 @@ class DecisionThread:
         self._front = front
         self._items_max = items_max
         self._loop = loop
-        self._queue: SimpleQueue[_Call | _Command | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
         self._stopping = False
 
@@ -105,32 +120,48 @@ class DecisionThread:
         while self.load.waiting_items:
             await asyncio.sleep(0)
 
-    async def decide(self, payloads: list[bytes], info: CallInfo, timeout_s: float | None = None) -> Outcomes | Failure:
-        """Return the outcome of each DecideRequest; one failure for the call: too many wait, `timeout_s` passed, the server stops.
+    async def decide(
+        self, payloads: Sequence[bytes], info: CallInfo, timeout_s: float | None = None
+    ) -> Outcomes | Failure:
+        """Return the outcome of each DecideRequest; one failure for the call: too many wait, `timeout_s` passed, the server stops."""
+        if refused := self._refused(len(payloads)):
+            return refused
+        call = _Call(payloads, info, _deadline(timeout_s), self._loop.create_future())
+        outcomes: Outcomes | Failure = await self._submit(call, len(payloads))
+        return outcomes
+
+    async def decide_message(self, items: Items, info: CallInfo, timeout_s: float | None = None) -> bytes | Failure:
+        """Return the DecideBatchResponse of the items; one failure for the call, as `decide` has it.
 
         What a failed call had decided by then is remembered, so sending it again is safe.
         """
-        items = len(payloads)
+        if refused := self._refused(len(items)):
+            return refused
+        deadline_s = _deadline(timeout_s)
+        answers: list[bytes] = []
+        for piece in items.pieces(CALL_ITEMS_MAX):
+            if self._stopping:
+                return STOPPED
+            message = _Message(piece, info, deadline_s, self._loop.create_future())
+            answer: bytes | Failure = await self._submit(message, len(piece))
+            if isinstance(answer, Failure):
+                return answer
+            answers.append(answer)
+        return b"".join(answers)
+
+    def _refused(self, items: int) -> Failure | None:
+        """Return why a call with so many items is not taken; one that is alone is taken whatever its size."""
+        if self._stopping:
+            return STOPPED
         if self.load.waiting_items + items > self._items_max and self.load.waiting_items:
             self.load.shed_items += items
             return self._too_many()
-        deadline_s = _deadline(timeout_s)
-        outcomes: Outcomes = []
-        while len(outcomes) < items:
-            if self._stopping:
-                return STOPPED
-            piece = payloads[len(outcomes) : len(outcomes) + CALL_ITEMS_MAX]
-            answered = await self._decide_piece(_Call(piece, info, deadline_s, self._loop.create_future()))
-            if isinstance(answered, Failure):
-                return answered
-            outcomes += answered
-        return outcomes
+        return None
 
-    async def _decide_piece(self, call: _Call) -> Outcomes | Failure:
-        self.load.waiting_items += len(call.payloads)
-        self._queue.put(call)
-        answered: Outcomes | Failure = await call.future
-        return answered
+    async def _submit(self, work: _Work, items: int) -> Any:
+        self.load.waiting_items += items
+        self._queue.put(work)
+        return await work.future
 
     async def run(self, command: Callable[[], R], timeout_s: float | None = None) -> R | Failure:
         """Return what `command` returns when called on the thread, in its place in the queue; a failure for what it raises."""
@@ -139,10 +170,8 @@ class DecisionThread:
         if self.load.waiting_items + 1 > self._items_max:
             self.load.shed_items += 1
             return self._too_many()
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self.load.waiting_items += 1
-        self._queue.put(_Command(command, _deadline(timeout_s), future))
-        result: R | Failure = await future
+        work = _Command(command, _deadline(timeout_s), self._loop.create_future())
+        result: R | Failure = await self._submit(work, 1)
         return result
 
     def _too_many(self) -> Failure:
@@ -158,7 +187,7 @@ class DecisionThread:
                 continue
             items = 0
             while items < BATCH_ITEMS_MAX:
-                items += len(work[-1].payloads) if isinstance(work[-1], _Call) else 1
+                items += _items_of(work[-1])
                 try:
                     work.append(self._queue.get_nowait())
                 except Empty:
@@ -168,7 +197,7 @@ class DecisionThread:
             if last:
                 return
 
-    def _perform(self, work: list[_Call | _Command]) -> None:
+    def _perform(self, work: list[_Work]) -> None:
         done: list[tuple[asyncio.Future[Any], Any, int]] = []
         calls: list[_Call] = []
         for each in work:
@@ -177,7 +206,8 @@ class DecisionThread:
                 continue
             self._decide(calls, done)
             calls = []
-            done.append((each.future, self._command(each), 1))
+            outcome = self._message(each) if isinstance(each, _Message) else self._command(each)
+            done.append((each.future, outcome, _items_of(each)))
         self._decide(calls, done)
         self._loop.call_soon_threadsafe(self._deliver, done)
 
@@ -185,6 +215,13 @@ class DecisionThread:
         if dropped := _dropped(command, time.monotonic()):
             return dropped
         return self._guarded(command.run)
+
+    def _message(self, message: _Message) -> bytes | Failure:
+        if dropped := _dropped(message, time.monotonic()):
+            self.load.dropped_items += len(message.items)
+            return dropped
+        self._count(len(message.items))
+        return self._guarded(lambda: self._front.decide_message(message.items, message.info))
 
     def _decide(self, calls: list[_Call], done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
         now_s = time.monotonic()
@@ -199,14 +236,17 @@ class DecisionThread:
             return
         payloads = [payload for call in live for payload in call.payloads]
         infos = [call.info for call in live for _ in call.payloads]
-        bucket = 1 << (len(payloads) - 1).bit_length()
-        self.load.batch_items[bucket] = self.load.batch_items.get(bucket, 0) + 1
+        self._count(len(payloads))
         outcomes = self._guarded(lambda: self._front.decide_batch(payloads, infos))
         start = 0
         for call in live:
             end = start + len(call.payloads)
             done.append((call.future, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], end - start))
             start = end
+
+    def _count(self, items: int) -> None:
+        bucket = 1 << (items - 1).bit_length()
+        self.load.batch_items[bucket] = self.load.batch_items.get(bucket, 0) + 1
 
     def _guarded(self, run: Callable[[], R]) -> R | Failure:
         try:
@@ -228,7 +268,13 @@ def _deadline(timeout_s: float | None) -> float:
     return float("inf") if timeout_s is None else time.monotonic() + timeout_s
 
 
-def _dropped(work: _Call | _Command, now_s: float) -> Failure | None:
+def _items_of(work: _Work | None) -> int:
+    if isinstance(work, _Call):
+        return len(work.payloads)
+    return len(work.items) if isinstance(work, _Message) else 1
+
+
+def _dropped(work: _Work, now_s: float) -> Failure | None:
     if work.future.cancelled():
         return DROPPED
     return EXPIRED if work.deadline_s <= now_s else None

@@ -10,6 +10,7 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from server.codec.items import Items, items_in, items_of
 from server.failure import Code, Failure, RefusedError
 from server.statuses import item_error
 
@@ -57,9 +58,10 @@ def _parsed(name: str, payload: bytes) -> Any:
         raise RefusedError(Failure(Code.INVALID_ARGUMENT, message)) from None
 
 
-def batch_items(payload: bytes) -> list[bytes]:
+def batch_items(payload: bytes) -> Items:
     """Return the items of a DecideBatchRequest; raises RefusedError when it is none."""
-    return list(_parsed("DecideBatchRequest", payload).items)
+    items = items_in(payload)
+    return items_of(_parsed("DecideBatchRequest", payload).items) if items is None else items
 
 
 def batch_response(outcomes: Sequence[bytes | Failure]) -> bytes:

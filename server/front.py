@@ -13,11 +13,13 @@ from engine.engine import Engine
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
 from server.answers import Answers, with_time
 from server.clock import Clock
+from server.codec.items import Items
 from server.decision_id import DecisionIds
 from server.decision_thread import CallInfo, Outcomes
 from server.explanations import Explanations
 from server.failure import Code, Failure, RefusedError, Violation
 from server.figures import Figures
+from server.framing import batch_response
 from server.requests import Asked, Requests
 from server.subscriber_hashes import SubscriberHashes
 
@@ -75,6 +77,11 @@ class DecisionFront:
             outcome if isinstance(outcome, Failure) else with_time(outcome, us)
             for outcome, us in zip(outcomes, taken_us, strict=True)
         ]
+
+    def decide_message(self, items: Items, call: CallInfo) -> bytes:
+        """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
+        payloads = [items.payload(item) for item in range(len(items))]
+        return batch_response(self.decide_batch(payloads, [call] * len(payloads)))
 
     def _decide_some(self, payloads: list[bytes]) -> Outcomes:
         now_us = self.now_us()

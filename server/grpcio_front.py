@@ -153,10 +153,7 @@ class GrpcioFront:
             return await _answer(context, error.failure)
         if not 1 <= len(items) <= BATCH_ITEMS_MAX:
             return await _answer(context, _wrong_size(len(items)))
-        outcomes = await self._thread.decide(items, info, context.time_remaining())
-        if isinstance(outcomes, Failure):
-            return await _answer(context, outcomes)
-        return framing.batch_response(outcomes)
+        return await _answer(context, await self._thread.decide_message(items, info, context.time_remaining()))
 
     async def _explain(self, payload: bytes, context: Context) -> bytes:
         info = await self._admit(DECISIONS, context)

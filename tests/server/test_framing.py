@@ -9,17 +9,22 @@ from server.failure import Code, Failure, RefusedError, Violation
 FAILED = Failure(Code.INVALID_ARGUMENT, "channel: unknown", (Violation("channel", "expected one of desk"),))
 
 
+def payloads(message: bytes) -> list[bytes]:
+    items = framing.batch_items(message)
+    return [items.payload(item) for item in range(len(items))]
+
+
 def test_a_batch_keeps_its_items_as_sent() -> None:
     items = [pb.DecideRequest(request_id=f"r{n}", subscriber="ünïcode", max_offers=n) for n in range(1, 4)]
     payload = pb.DecideBatchRequest(items=items).SerializeToString()
-    assert framing.batch_items(payload) == [item.SerializeToString() for item in items]
-    assert framing.batch_items(b"") == []
+    assert payloads(payload) == [item.SerializeToString() for item in items]
+    assert payloads(b"") == []
 
 
 def test_one_malformed_item_spoils_no_other() -> None:
     good = pb.DecideRequest(request_id="a").SerializeToString()
     payload = b"\x0a\x02\xff\xff" + b"\x0a" + bytes([len(good)]) + good
-    assert framing.batch_items(payload) == [b"\xff\xff", good]
+    assert payloads(payload) == [b"\xff\xff", good]
 
 
 def test_what_is_no_batch_is_refused() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from server.codec.items import Items
 from server.decision_thread import CallInfo, DecisionThread
 from server.failure import Code, Failure
 from server.logs import frames, log, set_up
@@ -35,6 +36,10 @@ class FailingFront:
     def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> list[bytes | Failure]:
         failing()
         return []
+
+    def decide_message(self, items: Items, call: CallInfo) -> bytes:
+        failing()
+        return b""
 
     def tick(self) -> None:
         failing()
