@@ -1,12 +1,16 @@
-"""The one thread that owns engine, ledger and overlay: decisions and commands reach it through one queue, in order.
+"""The one queue of decisions and commands, and whose turn it is to serve it: engine, ledger and overlay belong to the turn's holder.
 
-Whatever waits when it comes round is taken as one batch; there is no timer, so a lone call waits for nobody. A call past its deadline or
-cancelled by its caller is dropped before anything is evaluated.
+Whatever waits when a turn begins is taken as one batch, in order, whichever front brought it; there is no timer, so a lone call waits for
+nobody. A call past its deadline or given up by its caller is dropped before anything is evaluated.
+
+Turns are taken by the decision thread, or by a front's own thread right after it submitted (`take_turn`), which saves the way from one
+thread to another. A lock makes turns exclusive; the queue is one, so that no thread's work waits for that thread.
 """
 
 import asyncio
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -56,55 +60,128 @@ class Front(Protocol):
         """Do what time alone brings."""
 
 
+class Delivery(Protocol):
+    """How a front's calls get their outcomes; `ticket` is whatever the front submitted a call with."""
+
+    def given_up(self, ticket: Any) -> bool:
+        """Tell whether nobody waits for this call any more; asked within a turn, before the call is looked at."""
+
+    def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
+        """Take (ticket, outcomes or failure, items) of calls that are done; called once a turn, within it."""
+
+
 @dataclass(slots=True)
-class _Call:
+class Call:
+    """Some DecideRequests that are answered together."""
+
     payloads: Sequence[bytes]
     info: CallInfo
     deadline_s: float
-    future: "asyncio.Future[Any]"
+    delivery: Delivery
+    ticket: Any
 
 
 @dataclass(slots=True)
-class _Message:
+class Message:
+    """The items of one DecideBatchRequest, or some of them, answered by one DecideBatchResponse."""
+
     items: Items
     info: CallInfo
     deadline_s: float
-    future: "asyncio.Future[Any]"
+    delivery: Delivery
+    ticket: Any
 
 
 @dataclass(slots=True)
-class _Command:
+class Command:
+    """Something else that is done in its place among decisions."""
+
     run: Callable[[], Any]
     deadline_s: float
-    future: "asyncio.Future[Any]"
+    delivery: Delivery
+    ticket: Any
 
 
-_Work = _Call | _Message | _Command
+Work = Call | Message | Command
+
+
+@dataclass(slots=True)
+class Source:
+    """Items of calls that came from one side; each field has one thread that writes it."""
+
+    submitted_items: int = 0
+    """Ever (the submitting thread)."""
+    answered_items: int = 0
+    """Of those (whoever delivers)."""
+    shed_items: int = 0
+    """Refused because too many waited (the submitting thread)."""
+
+    @property
+    def waiting_items(self) -> int:
+        """Submitted and not answered."""
+        return self.submitted_items - self.answered_items
 
 
 @dataclass(slots=True)
 class Load:
-    """Figures of the queue and the batches; written by the thread that each comment names."""
+    """Figures of the queue and the batches."""
 
-    waiting_items: int = 0
-    """Items submitted and not answered (event loop)."""
-    shed_items: int = 0
-    """Items refused because too many waited (event loop)."""
+    loop: Source = field(default_factory=Source)
+    """From the event loop."""
+    native: Source = field(default_factory=Source)
+    """From the native front's thread."""
     dropped_items: int = 0
-    """Items past their deadline or cancelled, never evaluated (decision thread)."""
+    """Items past their deadline or given up, never evaluated (within a turn)."""
     batch_items: dict[int, int] = field(default_factory=dict)
-    """How many batches had up to 1, 2, 4, ... items (decision thread)."""
+    """How many batches had up to 1, 2, 4, ... items (within a turn)."""
+
+    @property
+    def waiting_items(self) -> int:
+        """Items submitted and not answered."""
+        return self.loop.waiting_items + self.native.waiting_items
+
+    @property
+    def shed_items(self) -> int:
+        """Items refused because too many waited."""
+        return self.loop.shed_items + self.native.shed_items
+
+
+_Done = defaultdict[Delivery, list[tuple[Any, Any, int]]]
+
+
+class _LoopDelivery:
+    """Sets futures of one event loop, with one call into the loop a turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, source: Source) -> None:
+        self._loop = loop
+        self._source = source
+
+    def given_up(self, ticket: "asyncio.Future[Any]") -> bool:
+        return ticket.cancelled()
+
+    def deliver(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
+        self._loop.call_soon_threadsafe(self._set, done)
+
+    def _set(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
+        for future, outcome, items in done:
+            self._source.answered_items += items
+            if not future.done():
+                future.set_result(outcome)
 
 
 class DecisionThread:
-    """Runs batches through a front and commands between them; submit only from the event loop given."""
+    """Runs batches through a front and commands between them; `decide` and `run` only from the event loop given."""
 
     def __init__(self, front: Front, items_max: int, loop: asyncio.AbstractEventLoop) -> None:
         self.load = Load()
         self._front = front
         self._items_max = items_max
         self._loop = loop
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._to_loop = _LoopDelivery(loop, self.load.loop)
+        self._work: deque[Work] = deque()
+        self._turn = threading.Lock()
+        # True for work that has been queued, False to end: the thread waits for it, and finds the work done if a front took the turn.
+        self._wake: SimpleQueue[bool] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
         self._stopping = False
 
@@ -115,9 +192,9 @@ class DecisionThread:
     async def stop(self) -> None:
         """Do what was submitted, then end the thread; what comes later fails as STOPPED."""
         self._stopping = True
-        self._queue.put(None)
+        self._wake.put(False)
         await asyncio.to_thread(self._thread.join)
-        while self.load.waiting_items:
+        while self.load.loop.waiting_items:
             await asyncio.sleep(0)
 
     async def decide(
@@ -126,8 +203,8 @@ class DecisionThread:
         """Return the outcome of each DecideRequest; one failure for the call: too many wait, `timeout_s` passed, the server stops."""
         if refused := self._refused(len(payloads)):
             return refused
-        call = _Call(payloads, info, _deadline(timeout_s), self._loop.create_future())
-        outcomes: Outcomes | Failure = await self._submit(call, len(payloads))
+        call = Call(payloads, info, deadline(timeout_s), self._to_loop, self._loop.create_future())
+        outcomes: Outcomes | Failure = await self._submit(call)
         return outcomes
 
     async def decide_message(self, items: Items, info: CallInfo, timeout_s: float | None = None) -> bytes | Failure:
@@ -137,99 +214,126 @@ class DecisionThread:
         """
         if refused := self._refused(len(items)):
             return refused
-        deadline_s = _deadline(timeout_s)
+        deadline_s = deadline(timeout_s)
         answers: list[bytes] = []
         for piece in items.pieces(CALL_ITEMS_MAX):
             if self._stopping:
                 return STOPPED
-            message = _Message(piece, info, deadline_s, self._loop.create_future())
-            answer: bytes | Failure = await self._submit(message, len(piece))
+            message = Message(piece, info, deadline_s, self._to_loop, self._loop.create_future())
+            answer: bytes | Failure = await self._submit(message)
             if isinstance(answer, Failure):
                 return answer
             answers.append(answer)
         return b"".join(answers)
 
-    def _refused(self, items: int) -> Failure | None:
-        """Return why a call with so many items is not taken; one that is alone is taken whatever its size."""
-        if self._stopping:
-            return STOPPED
-        if self.load.waiting_items + items > self._items_max and self.load.waiting_items:
-            self.load.shed_items += items
-            return self._too_many()
-        return None
-
-    async def _submit(self, work: _Work, items: int) -> Any:
-        self.load.waiting_items += items
-        self._queue.put(work)
-        return await work.future
-
     async def run(self, command: Callable[[], R], timeout_s: float | None = None) -> R | Failure:
-        """Return what `command` returns when called on the thread, in its place in the queue; a failure for what it raises."""
-        if self._stopping:
-            return STOPPED
-        if self.load.waiting_items + 1 > self._items_max:
-            self.load.shed_items += 1
-            return self._too_many()
-        work = _Command(command, _deadline(timeout_s), self._loop.create_future())
-        result: R | Failure = await self._submit(work, 1)
+        """Return what `command` returns when called within a turn, in its place in the queue; a failure for what it raises."""
+        if refused := self._refused(1):
+            return refused
+        work = Command(command, deadline(timeout_s), self._to_loop, self._loop.create_future())
+        result: R | Failure = await self._submit(work)
         return result
 
-    def _too_many(self) -> Failure:
-        message = f"{self.load.waiting_items} decisions wait already, of {self._items_max} at most; send again later"
+    def _refused(self, items: int) -> Failure | None:
+        """Return why work of so many items is not taken; what is alone is taken whatever its size."""
+        if self._stopping:
+            return STOPPED
+        if refused := self.too_many(items):
+            self.load.loop.shed_items += items
+            return refused
+        return None
+
+    def too_many(self, items: int) -> Failure | None:
+        """Return what a call with so many items gets when too many wait already; what is alone is taken whatever its size."""
+        waiting = self.load.waiting_items
+        if not waiting or waiting + items <= self._items_max:
+            return None
+        message = f"{waiting} decisions wait already, of {self._items_max} at most; send again later"
         return Failure(Code.RESOURCE_EXHAUSTED, message)
+
+    async def _submit(self, work: Work) -> Any:
+        self.load.loop.submitted_items += items_of(work)
+        self._work.append(work)
+        self._wake.put(True)
+        return await work.ticket
+
+    def submit(self, work: Sequence[Work]) -> None:
+        """Queue a front's work from its own thread, which goes on to `take_turn` until that says True."""
+        self._work.extend(work)
+
+    @property
+    def work_waits(self) -> bool:
+        """Whether something is queued that no turn has taken."""
+        return bool(self._work)
+
+    def take_turn(self, wait_s: float) -> bool:
+        """Do on this thread what waits, at most BATCH_ITEMS_MAX items; False when somebody else's turn was not over within `wait_s`."""
+        if not self._turn.acquire(timeout=wait_s):
+            return False
+        try:
+            self._perform(self._taken())
+        finally:
+            self._turn.release()
+        return True
 
     def _run(self) -> None:
         while True:
             try:
-                work = [self._queue.get(timeout=TICK_S)]
+                more = self._wake.get(timeout=TICK_S)
             except Empty:
-                self._guarded(self._front.tick)
+                with self._turn:
+                    self._guarded(self._front.tick)
                 continue
-            items = 0
-            while items < BATCH_ITEMS_MAX:
-                items += _items_of(work[-1])
-                try:
-                    work.append(self._queue.get_nowait())
-                except Empty:
-                    break
-            last = work[-1] is None
-            self._perform([each for each in work if each is not None])
-            if last:
+            with self._turn:
+                while work := self._taken():
+                    self._perform(work)
+            if not more:
                 return
 
-    def _perform(self, work: list[_Work]) -> None:
-        done: list[tuple[asyncio.Future[Any], Any, int]] = []
-        calls: list[_Call] = []
+    def _taken(self) -> list[Work]:
+        """Take what waits off the queue, until it makes BATCH_ITEMS_MAX items."""
+        work: list[Work] = []
+        items = 0
+        while self._work and items < BATCH_ITEMS_MAX:
+            each = self._work.popleft()
+            items += items_of(each)
+            work.append(each)
+        return work
+
+    def _perform(self, work: list[Work]) -> None:
+        done: _Done = defaultdict(list)
+        calls: list[Call] = []
         for each in work:
-            if isinstance(each, _Call):
+            if isinstance(each, Call):
                 calls.append(each)
                 continue
             self._decide(calls, done)
             calls = []
-            outcome = self._message(each) if isinstance(each, _Message) else self._command(each)
-            done.append((each.future, outcome, _items_of(each)))
+            outcome = self._message(each) if isinstance(each, Message) else self._command(each)
+            done[each.delivery].append((each.ticket, outcome, items_of(each)))
         self._decide(calls, done)
-        self._loop.call_soon_threadsafe(self._deliver, done)
+        for delivery, its_done in done.items():
+            delivery.deliver(its_done)
 
-    def _command(self, command: _Command) -> Any:
+    def _command(self, command: Command) -> Any:
         if dropped := _dropped(command, time.monotonic()):
             return dropped
         return self._guarded(command.run)
 
-    def _message(self, message: _Message) -> bytes | Failure:
+    def _message(self, message: Message) -> bytes | Failure:
         if dropped := _dropped(message, time.monotonic()):
             self.load.dropped_items += len(message.items)
             return dropped
         self._count(len(message.items))
         return self._guarded(lambda: self._front.decide_message(message.items, message.info))
 
-    def _decide(self, calls: list[_Call], done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
+    def _decide(self, calls: list[Call], done: _Done) -> None:
         now_s = time.monotonic()
-        live: list[_Call] = []
+        live: list[Call] = []
         for call in calls:
             if dropped := _dropped(call, now_s):
                 self.load.dropped_items += len(call.payloads)
-                done.append((call.future, dropped, len(call.payloads)))
+                done[call.delivery].append((call.ticket, dropped, len(call.payloads)))
             else:
                 live.append(call)
         if not live:
@@ -241,7 +345,8 @@ class DecisionThread:
         start = 0
         for call in live:
             end = start + len(call.payloads)
-            done.append((call.future, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], end - start))
+            its = outcomes if isinstance(outcomes, Failure) else outcomes[start:end]
+            done[call.delivery].append((call.ticket, its, end - start))
             start = end
 
     def _count(self, items: int) -> None:
@@ -257,24 +362,20 @@ class DecisionThread:
                 log().error("a decision or command failed", error=type(error).__name__, where=frames(error))
             return failure
 
-    def _deliver(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
-        for future, outcome, items in done:
-            self.load.waiting_items -= items
-            if not future.done():
-                future.set_result(outcome)
 
-
-def _deadline(timeout_s: float | None) -> float:
+def deadline(timeout_s: float | None) -> float:
+    """Return the instant, of time.monotonic(), that lies `timeout_s` ahead; infinity for None."""
     return float("inf") if timeout_s is None else time.monotonic() + timeout_s
 
 
-def _items_of(work: _Work | None) -> int:
-    if isinstance(work, _Call):
+def items_of(work: Work) -> int:
+    """Return how many decisions some work is worth."""
+    if isinstance(work, Call):
         return len(work.payloads)
-    return len(work.items) if isinstance(work, _Message) else 1
+    return len(work.items) if isinstance(work, Message) else 1
 
 
-def _dropped(work: _Work, now_s: float) -> Failure | None:
-    if work.future.cancelled():
+def _dropped(work: Work, now_s: float) -> Failure | None:
+    if work.delivery.given_up(work.ticket):
         return DROPPED
     return EXPIRED if work.deadline_s <= now_s else None

@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
-from server.decision_thread import Load
+from server.decision_thread import Load, Source
 from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
 from server.management import Management
 from server.settings import SettingsError
 
-LOAD = Load(waiting_items=1, shed_items=7, dropped_items=2, batch_items={1: 3, 4: 2})
+LOAD = Load(Source(9, 8, 3), Source(0, 0, 4), dropped_items=2, batch_items={1: 3, 4: 2})
 
 
 async def fetch(port: int, sent: bytes) -> bytes:
