@@ -13,6 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -243,9 +244,9 @@ class DecisionThread:
             return refused
         return None
 
-    def too_many(self, items: int) -> Failure | None:
-        """Return what a call with so many items gets when too many wait already; what is alone is taken whatever its size."""
-        waiting = self.load.waiting_items
+    def too_many(self, items: int, more: int = 0) -> Failure | None:
+        """Return what a call with so many items gets when too many wait already, `more` beside those known; what is alone is taken."""
+        waiting = self.load.waiting_items + more
         if not waiting or waiting + items <= self._items_max:
             return None
         message = f"{waiting} decisions wait already, of {self._items_max} at most; send again later"
@@ -285,9 +286,10 @@ class DecisionThread:
                     self._guarded(self._front.tick)
                 continue
             with self._turn:
-                while work := self._taken():
-                    self._perform(work)
-            if not more:
+                self._perform(self._taken())
+            if self._work:
+                self._wake.put(more)
+            elif not more:
                 return
 
     def _taken(self) -> list[Work]:
@@ -313,7 +315,7 @@ class DecisionThread:
             done[each.delivery].append((each.ticket, outcome, items_of(each)))
         self._decide(calls, done)
         for delivery, its_done in done.items():
-            delivery.deliver(its_done)
+            self._guarded(partial(delivery.deliver, its_done))
 
     def _command(self, command: Command) -> Any:
         if dropped := _dropped(command, time.monotonic()):

@@ -1,13 +1,19 @@
 """What the server counts about itself, kept as plain arrays by the decision thread, and read as Prometheus metrics when someone scrapes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from engine.limits import BATCH_ITEMS_MAX
@@ -60,8 +66,15 @@ def memory_bytes() -> int:
 class FiguresCollector(Collector):
     """Figures and gauges as Prometheus metrics, made when scraped."""
 
-    def __init__(self, figures: Figures, gauges: Callable[[], dict[str, float]], load: Callable[[], Load]) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        gauges: Callable[[], dict[str, float]],
+        load: Callable[[], Load],
+        front: Mapping[str, str],
+    ) -> None:
         self._figures = figures
+        self._front = front
         self._gauges = gauges
         self._load = load
 
@@ -92,6 +105,7 @@ class FiguresCollector(Collector):
         yield _histogram("batch_items", "Items decided at once", sizes, float(sum(figures.latency)))
         for name, value in sorted(self._gauges().items()):
             yield GaugeMetricFamily(f"touchpoint_{name}", name.replace("_", " "), value=value)
+        yield InfoMetricFamily("touchpoint_front", "Which front serves, and why", value=dict(self._front))
         load = self._load()
         for name, about, items in (
             ("items_shed", "Items refused because too many waited", load.shed_items),

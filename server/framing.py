@@ -10,8 +10,9 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items, items_in, items_of
-from server.failure import Code, Failure, RefusedError
+from server.failure import Code, Failure, RefusedError, Violation
 from server.statuses import item_error
 
 _PACKAGE: Final = "touchpoint.framing"
@@ -59,9 +60,15 @@ def _parsed(name: str, payload: bytes) -> Any:
 
 
 def batch_items(payload: bytes) -> Items:
-    """Return the items of a DecideBatchRequest; raises RefusedError when it is none."""
+    """Return the items of a DecideBatchRequest; raises RefusedError when it is none, or has no items, or too many."""
     items = items_in(payload)
-    return items_of(_parsed("DecideBatchRequest", payload).items) if items is None else items
+    if items is None:
+        items = items_of(_parsed("DecideBatchRequest", payload).items)
+    if not 1 <= len(items) <= BATCH_ITEMS_MAX:
+        text = f"expected 1 to {BATCH_ITEMS_MAX:,} items, were {len(items):,}; send several batches"
+        code = Code.RESOURCE_EXHAUSTED if len(items) else Code.INVALID_ARGUMENT
+        raise RefusedError(Failure(code, f"items: {text}", (Violation("items", text),)))
+    return items
 
 
 def batch_response(outcomes: Sequence[bytes | Failure]) -> bytes:
@@ -98,13 +105,14 @@ def stream_response(request_id: bytes, outcome: bytes | Failure) -> bytes:
 
 
 def explained_request(payload: bytes) -> bytes:
-    """Return the DecideRequest of an ExplainRequest; raises RefusedError when it is none.
+    """Return the DecideRequest of an ExplainRequest as a dry run that explains; raises RefusedError when it is none.
 
     It is parsed here, so that its last field ends where the bytes end: what is appended then stands for itself.
     """
     request: bytes = _parsed("ExplainRequest", payload).request
     _parsed("DecideRequest", request)
-    return request
+    # Appended fields win over earlier ones: dry_run (11) and explain (12) set.
+    return request + b"\x58\x01\x60\x01"
 
 
 def explain_response(decision: bytes) -> bytes:

@@ -11,10 +11,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # it ships none
 from touchpoint.v1 import admin_service_pb2, decision_service_pb2, outcome_service_pb2, subscriber_service_pb2
 
-from engine.limits import BATCH_ITEMS_MAX
 from server import framing
 from server.decision_thread import CallInfo, DecisionThread, Outcomes
-from server.failure import Code, Failure, RefusedError, Violation
+from server.failure import Failure, RefusedError
 from server.gate import Gate
 from server.settings import Settings, SettingsError
 from server.statuses import failure_of, grpc_code, trailing
@@ -35,7 +34,15 @@ _SERVICES: Final = {
     )
 }
 SERVICE_NAMES: Final = tuple(_SERVICES)
+UNARY_METHODS: Final = tuple(
+    (service, method.name)
+    for service, descriptor in _SERVICES.items()
+    for method in descriptor.methods
+    if not (method.client_streaming or method.server_streaming)
+)
+"""Every unary method as (service, method)."""
 DECISIONS: Final = "touchpoint.v1.DecisionService"
+_GLANCE_S: Final = 0.01
 
 
 def options(settings: Settings) -> list[tuple[str, Any]]:
@@ -73,6 +80,7 @@ class GrpcioFront:
         self._rpcs = rpcs
         self._slow_rpcs = slow_rpcs
         self._draining = asyncio.Event()
+        self._streams = 0
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=options(settings))
         self.port = 0
@@ -97,10 +105,20 @@ class GrpcioFront:
 
     async def drain(self) -> None:
         """Say NOT_SERVING, go on answering for the notice time, then refuse new calls and let those under way end."""
-        await self._health.enter_graceful_shutdown()
-        await asyncio.sleep(self._settings.drain_notice_ms / 1_000)
+        await self.give_notice()
         self._draining.set()
         await self._server.stop(self._settings.drain_grace_ms / 1_000)
+
+    async def give_notice(self) -> None:
+        """Say NOT_SERVING and go on answering for the notice time, in which callers go elsewhere."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._settings.drain_notice_ms / 1_000)
+
+    async def end_streams(self, end_s: float) -> None:
+        """Read no more from any stream, answer what was read; return when all have ended, or at `end_s` of time.monotonic()."""
+        self._draining.set()
+        while self._streams and time.monotonic() < end_s:
+            await asyncio.sleep(_GLANCE_S)
 
     async def abandon(self) -> None:
         """Stop at once, as a start that failed must."""
@@ -151,8 +169,6 @@ class GrpcioFront:
             items = framing.batch_items(payload)
         except RefusedError as error:
             return await _answer(context, error.failure)
-        if not 1 <= len(items) <= BATCH_ITEMS_MAX:
-            return await _answer(context, _wrong_size(len(items)))
         return await _answer(context, await self._thread.decide_message(items, info, context.time_remaining()))
 
     async def _explain(self, payload: bytes, context: Context) -> bytes:
@@ -161,8 +177,7 @@ class GrpcioFront:
             request = framing.explained_request(payload)
         except RefusedError as error:
             return await _answer(context, error.failure)
-        # Appended fields win over earlier ones: dry_run (11) and explain (12) set.
-        outcomes = await self._thread.decide([request + b"\x58\x01\x60\x01"], info, context.time_remaining())
+        outcomes = await self._thread.decide([request], info, context.time_remaining())
         return framing.explain_response(await _answer(context, _only(outcomes)))
 
     async def _decide_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
@@ -189,12 +204,14 @@ class GrpcioFront:
                 waiting.put_nowait(None)
 
         reader = asyncio.create_task(read_until_end_or_drain())
+        self._streams += 1
         try:
             while (entry := await waiting.get()) is not None:
                 outcomes = await entry[1]
                 room.release()
                 yield framing.stream_response(entry[0], _only(outcomes))
         finally:
+            self._streams -= 1
             reader.cancel()
             while not waiting.empty():
                 if (left := waiting.get_nowait()) is not None:
@@ -241,9 +258,3 @@ async def _answer(context: Context, outcome: bytes | Failure) -> bytes:
 
 async def _abort(context: Context, failure: Failure) -> None:
     await context.abort(grpc_code(failure), failure.message, trailing(failure))
-
-
-def _wrong_size(items: int) -> Failure:
-    text = f"expected 1 to {BATCH_ITEMS_MAX:,} items, were {items:,}; send several batches"
-    code = Code.RESOURCE_EXHAUSTED if items else Code.INVALID_ARGUMENT
-    return Failure(code, f"items: {text}", (Violation("items", text),))

@@ -18,10 +18,12 @@ from server.decision_thread import CallInfo, DecisionThread
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
+from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
 from server.logs import log, set_up
 from server.management import Management
+from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
@@ -54,6 +56,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         """Check what can be checked before anything is opened; raises SettingsError."""
         check_exposure(settings)
+        self.choice = choose_front(settings)
         self._settings = settings
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
@@ -80,9 +83,12 @@ class Server:
             await self._management.start(self._settings.management_listen)
         stores = await open_stores(self._settings, self._secret)
         self._compose(stores)
-        registry.register(FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load))
+        registry.register(
+            FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load, self.choice._asdict())
+        )
         self.thread.start()
         self._composed = True
+        log().info("front chosen", front=self.choice.front, reason=self.choice.reason)
         await self.grpc.start()
         await self.grpc.ready()
         self._unready = ""
@@ -127,7 +133,8 @@ class Server:
         self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
-        self.grpc = GrpcioFront(self.thread, Gate(self._tokens), settings, rpcs.table(), slow)
+        serving = NativeFront if self.choice.front == "native" else GrpcioFront
+        self.grpc: GrpcioFront | NativeFront = serving(self.thread, Gate(self._tokens), settings, rpcs.table(), slow)
 
     async def _reload_rpc(self, payload: bytes, _info: CallInfo) -> bytes:
         reload_rpc(payload)

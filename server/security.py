@@ -60,6 +60,11 @@ class Tokens:
     def __init__(self, entries: tuple[_Token, ...]) -> None:
         self._entries = tuple((bytes.fromhex(entry.sha256), Principal(entry.name, entry.scopes)) for entry in entries)
 
+    @property
+    def digests(self) -> list[bytes]:
+        """The SHA-256 of every token."""
+        return [digest for digest, _ in self._entries]
+
     @classmethod
     def read(cls, path: Path) -> "Tokens":
         """Return the tokens of a file; raises SettingsError naming it."""

@@ -46,6 +46,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     insecure: Annotated[bool, _about("serve beyond loopback with neither TLS nor tokens")] = False
 
+    front: Annotated[
+        Literal["auto", "grpcio", "native"],
+        _about(
+            "which server of gRPC: grpcio; native, the faster one; auto, native where server/README.md says it is safe"
+        ),
+    ] = "auto"
+    native_io_threads: Annotated[int, _about("threads of the native front that do HTTP/2", ge=1, le=64)] = 1
+    network_trusted: Annotated[
+        bool,
+        _about(
+            "nobody who can reach the listener would abuse it: the native front may serve beyond loopback without tokens"
+        ),
+    ] = False
+
     receive_bytes_max: Annotated[int, _about("largest message received, bytes", ge=4_096, le=67_108_864)] = 1_048_576
     queue_items_max: Annotated[int, _about("decisions that may wait; more are shed", ge=1, le=1_000_000)] = 16_384
     stream_in_flight_max: Annotated[int, _about("unanswered requests of one stream", ge=1, le=4_096)] = 256

@@ -1,4 +1,4 @@
-"""One operator and one server for the tests that only ask."""
+"""One operator, and one server of each front for the tests that only ask."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +15,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     return write_operator(tmp_path_factory.mktemp("operator"))
 
 
-@pytest.fixture(scope="session")
-def server(operator: Operator) -> Iterator[Running]:
-    with running(settings_for(operator)) as started:
+@pytest.fixture(scope="session", params=["grpcio", "native"])
+def server(operator: Operator, request: pytest.FixtureRequest) -> Iterator[Running]:
+    """Each front in its turn."""
+    with running(settings_for(operator, front=request.param)) as started:
         yield started
 
 

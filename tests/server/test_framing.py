@@ -3,6 +3,7 @@
 import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
 
+from engine.limits import BATCH_ITEMS_MAX
 from server import framing
 from server.failure import Code, Failure, RefusedError, Violation
 
@@ -18,7 +19,6 @@ def test_a_batch_keeps_its_items_as_sent() -> None:
     items = [pb.DecideRequest(request_id=f"r{n}", subscriber="ünïcode", max_offers=n) for n in range(1, 4)]
     payload = pb.DecideBatchRequest(items=items).SerializeToString()
     assert payloads(payload) == [item.SerializeToString() for item in items]
-    assert payloads(b"") == []
 
 
 def test_one_malformed_item_spoils_no_other() -> None:
@@ -30,6 +30,15 @@ def test_one_malformed_item_spoils_no_other() -> None:
 def test_what_is_no_batch_is_refused() -> None:
     with pytest.raises(RefusedError, match="DecideBatchRequest"):
         framing.batch_items(b"\x0a\x7f")
+
+
+@pytest.mark.parametrize(
+    ("items", "code"), [(0, Code.INVALID_ARGUMENT), (BATCH_ITEMS_MAX + 1, Code.RESOURCE_EXHAUSTED)]
+)
+def test_a_batch_of_no_items_or_too_many_is_refused(items: int, code: Code) -> None:
+    with pytest.raises(RefusedError, match=f"expected 1 to 4,096 items, were {items:,}") as caught:
+        framing.batch_items(b"\x0a\x00" * items)
+    assert caught.value.failure.code == code
 
 
 def test_a_batch_response_is_the_contracts() -> None:
@@ -61,8 +70,9 @@ def test_an_explanation_that_would_swallow_what_is_appended_is_refused() -> None
 
 
 def test_an_explanation_wraps_a_decision() -> None:
-    request = pb.DecideRequest(request_id="x")
+    request = pb.DecideRequest(request_id="x", dry_run=False)
     payload = pb.ExplainRequest(request=request).SerializeToString()
-    assert pb.DecideRequest.FromString(framing.explained_request(payload)) == request
+    asked = pb.DecideRequest(request_id="x", dry_run=True, explain=True)
+    assert pb.DecideRequest.FromString(framing.explained_request(payload)) == asked
     decision = pb.DecideResponse(request_id="x")
     assert pb.ExplainResponse.FromString(framing.explain_response(decision.SerializeToString())).decision == decision

@@ -14,6 +14,7 @@ from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
 from server.management import Management
 from server.settings import SettingsError
 
+FRONT = {"front": "native", "reason": "because"}
 LOAD = Load(Source(9, 8, 3), Source(0, 0, 4), dropped_items=2, batch_items={1: 3, 4: 2})
 
 
@@ -30,7 +31,7 @@ async def fetch(port: int, sent: bytes) -> bytes:
 def answers(*requests: bytes, unready: str = "", figures: Figures | None = None) -> list[bytes]:
     async def talk() -> list[bytes]:
         registry = CollectorRegistry()
-        registry.register(FiguresCollector(figures or Figures(), lambda: {"memory_bytes": 5.0}, lambda: LOAD))
+        registry.register(FiguresCollector(figures or Figures(), lambda: {"memory_bytes": 5.0}, lambda: LOAD, FRONT))
         management = Management(registry, lambda: unready)
         await management.start("127.0.0.1:0")
         try:

@@ -1,0 +1,57 @@
+"""How the native front makes an answer of a call's outcomes, where it is not just that of one decision."""
+
+from collections.abc import Callable
+from typing import Any
+
+from server import framing
+from server.codec.items import Items
+from server.decision_thread import Message, Outcomes
+from server.failure import Failure
+
+
+class Ticket:
+    """A call whose answer is not just that of one decision."""
+
+    def __init__(self, call_id: int, items: int = 1) -> None:
+        self.call_id = call_id
+        self.items_left = items
+        """Submitted and not answered."""
+
+    def take(self, outcome: Any) -> bytes | Failure | None:
+        """Return the answer to an outcome, None when more outcomes are to come."""
+        raise NotImplementedError
+
+
+class PlainTicket(Ticket):
+    """A rare method's, whose outcome is the answer."""
+
+    def take(self, outcome: bytes | Failure) -> bytes | Failure:
+        return outcome
+
+
+class ExplainingTicket(Ticket):
+    def take(self, outcome: Outcomes | Failure) -> bytes | Failure:
+        answer = outcome if isinstance(outcome, Failure) else outcome[0]
+        return answer if isinstance(answer, Failure) else framing.explain_response(answer)
+
+
+class BatchTicket(Ticket):
+    """A DecideBatch's: its pieces are decided one after the other, so that others come in between."""
+
+    def __init__(self, call_id: int, items: Items) -> None:
+        super().__init__(call_id, len(items))
+        self._answers: list[bytes] = []
+
+    def expect(self, rest: list[Message], submit: Callable[[Message], None]) -> None:
+        """Go on with `rest`, one after the other, when the first piece is answered."""
+        self._rest = iter(rest)
+        self._submit = submit
+
+    def take(self, outcome: bytes | Failure) -> bytes | Failure | None:
+        if isinstance(outcome, Failure):
+            return outcome
+        self._answers.append(outcome)
+        if (piece := next(self._rest, None)) is None:
+            return b"".join(self._answers)
+        self._submit(piece)
+        return None
