@@ -32,7 +32,9 @@ compiled_kernels: list[Any] = []
 
 
 _ROOT = Path(__file__).parent.parent
-_IMPORT = re.compile(r"^(?:from|import) ((?:engine|loaders|server)\b[.\w]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^(?:from|import) ((?:engine|loaders|server|bench)\b[.\w]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE
+)
 _NAME = re.compile(r"\w+")
 
 

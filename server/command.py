@@ -25,6 +25,7 @@ ORDER: Final = (
     "status",
     "reload",
     "config",
+    "bench",
 )
 
 

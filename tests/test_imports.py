@@ -54,6 +54,7 @@ ALLOWED: Final = {
         "server.codec.dtypes",
         "server.codec.kernels",
     ),
+    "bench/kernels": ("numpy", "numba.types", "engine.jit", "engine.kernels", "bench.wire", "bench.kernels"),
     "engine": ("numpy", "numba", "llvmlite.binding", "msgspec", "cel_expr_python", "google.protobuf", "engine"),
     "loaders": (
         "numpy",
@@ -83,7 +84,7 @@ def test_kernels_import_nothing_else_of_the_standard_library() -> None:
     allowed = {"typing", "collections"}
     found = {
         f"{path.name}: {name}"
-        for folder in ("engine/kernels", "server/codec/kernels")
+        for folder in ("engine/kernels", "server/codec/kernels", "bench/kernels")
         for path in (ROOT / folder).rglob("*.py")
         for name in imported(path)
         if name.split(".")[0] in sys.stdlib_module_names and name.split(".")[0] not in allowed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-KERNELS: Final = (ROOT / "engine/kernels", ROOT / "server/codec/kernels")
+KERNELS: Final = (ROOT / "engine/kernels", ROOT / "server/codec/kernels", ROOT / "bench/kernels")
 PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
@@ -30,6 +30,8 @@ TWINS: Final = {
     "condition_holds": "tests/oracle/cel.py",
     "parse_numbers": "tests/loaders/base/test_build.py",
     "normalise_keys": "tests/loaders/base/test_build.py",
+    "write_calls": "tests/bench/test_generator.py",
+    "read_frames": "tests/bench/test_generator.py",
 }
 """Kernels that only the engine's and loaders' own functions call, which the tests compare as a whole with this plain Python."""
 
@@ -93,7 +95,7 @@ def test_inner_kernels_are_called_by_kernels_alone() -> None:
         for path in outside
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom)
-        and (node.module or "").startswith(("engine.kernels.", "server.codec.kernels."))
+        and (node.module or "").startswith(("engine.kernels.", "server.codec.kernels.", "bench.kernels."))
         for alias in node.names
         if ((node.module or "").split(".")[-1], alias.name) in inner
     ]

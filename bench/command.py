@@ -1,0 +1,113 @@
+"""`touchpoint bench`: measures this machine, ours beside the rivals'."""
+
+import importlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from bench.sizes import Sizes
+
+NAMES: Final = {
+    "rpc": "bench.rpc",
+}
+"""Each bench's module: `run(sizes)` returns its figures, FIGURES says which of them count."""
+
+
+@click.command(
+    epilog="""Examples:
+
+    touchpoint bench rpc
+
+    touchpoint bench rpc --json --seconds 5 --repeats 9
+
+    touchpoint bench rpc --smallest
+    """
+)
+@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON with every run.")
+@click.option(
+    "--world",
+    type=click.Choice(["tiny", "city", "country"]),
+    default=None,
+    show_default="the bench's own",
+    help="Ten thousand, a million, a hundred million subscribers.",
+)
+@click.option(
+    "--rows", type=click.IntRange(1, 100_000_000), default=None, show_default="as the world has", help="Subscribers."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 65_535),
+    default=1,
+    show_default=True,
+    help="Draws worlds, rules, requests and arrivals.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1_000),
+    default=None,
+    show_default="5",
+    help="Interleaved runs of each subject; the median counts.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.05, 3_600),
+    default=None,
+    show_default="the bench's own",
+    help="Length of one run.",
+)
+@click.option("--smallest", is_flag=True, help="As small as it gets: shows that it works, measures nothing.")
+def bench(name: str, as_json: bool, **sizes: Any) -> None:
+    """Measure, ours beside the rivals' that are installed, and say what each figure means.
+
+    The server has one core, the load the others. A run whose answers are not what was asked for fails.
+    """
+    try:
+        from bench.sizes import Sizes
+
+        found = {each: _measured(each, Sizes(**sizes)) for each in (NAMES if name == "all" else [name])}
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error}; benches need more than serving does: pip install .[bench,build,fast]"
+        ) from None
+    if as_json:
+        for figures in found.values():
+            click.echo(json.dumps(figures))
+    else:
+        _print(found, Sizes(**sizes))
+
+
+def _measured(name: str, sizes: "Sizes") -> dict[str, Any]:
+    from bench.connection import LoadError
+    from bench.machine import machine
+    from bench.measured import RunError
+    from bench.subjects import StartError
+
+    begun = machine()
+    try:
+        figures = importlib.import_module(NAMES[name]).run(sizes)
+    except (RunError, LoadError, StartError) as error:
+        raise click.ClickException(f"{name}: {error}") from None
+    return {"bench": name, "seed": sizes.seed, "machine": begun, **figures}
+
+
+def _print(found: dict[str, dict[str, Any]], sizes: "Sizes") -> None:
+    from bench.report import console, figures_table, machine_lines, percentiles_table
+
+    out = console()
+    first = next(iter(found.values()))
+    out.print(machine_lines(first["machine"], sizes.seed), highlight=False)
+    out.print(
+        figures_table(
+            [(name, figures, importlib.import_module(NAMES[name]).FIGURES) for name, figures in found.items()]
+        )
+    )
+    for figures in found.values():
+        if "percentiles" in figures:
+            out.print(percentiles_table(figures["percentiles"]))
+        for name, why in figures.get("missing", {}).items():
+            out.print(f"{name} was not measured: {why}", highlight=False)
+        for path in figures.get("charts", []):
+            out.print(f"chart: {path}", highlight=False)

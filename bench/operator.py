@@ -1,0 +1,60 @@
+"""A world made ready to be served: base and rulebook in files, and how its subscribers' keys are made."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.catalogues import question, write_rulebook
+from bench.generator import Target
+from bench.requests import DECIDE, DECIDE_BATCH, Keys
+from bench.subjects import Subject, touchpoint
+from bench.wire import Answer
+from bench.worlds import World, built, keys
+
+
+class Operator(NamedTuple):
+    """What a server of ours serves in a bench."""
+
+    folder: Path
+    rulebook: Path
+    world: World
+    keys: Keys
+    offers: int
+
+    def target(self, address: str, kind: Answer, offers_max: int = 1, items: int = 0) -> Target:
+        """Return what is asked of a server at an address: single decisions, or batches of `items`; an empty handler is asked the same."""
+        path = DECIDE_BATCH if items else DECIDE
+        room = max(16_384, 8_192 * items)
+        return Target(address, path, question(offers_max), self.keys, kind, items, 1 << (room - 1).bit_length())
+
+    @contextmanager
+    def served(self, decisions_max: int) -> Iterator[Subject]:
+        """Run our server over it, with room for so many decisions."""
+        with touchpoint(
+            self.folder, self.rulebook, self.world.base, self.world.key_secret_file, decisions_max
+        ) as subject:
+            yield subject
+
+
+def keys_of(rows: int, seed: int) -> Keys:
+    """Return how the world's keys are made."""
+    texts = keys(np.arange(3), seed)
+    prefix = texts[0][:4]
+    first, second, third = (int(text[4:]) for text in texts)
+    digits = len(texts[0]) - len(prefix)
+    found = Keys(prefix, digits, first, (second - first) % 10**digits, rows)
+    assert (third - second) % 10**digits == found.step
+    return found
+
+
+@contextmanager
+def operator(rows: int, offers: int, seed: int) -> Iterator[Operator]:
+    """Build an operator with so many subscribers and offers; the base is kept for later runs, the rest goes at the end."""
+    world = built(rows, seed)
+    with tempfile.TemporaryDirectory(prefix="touchpoint-bench-") as name:
+        folder = Path(name)
+        yield Operator(folder, write_rulebook(folder, offers, seed), world, keys_of(rows, seed), offers)

@@ -1,0 +1,1 @@
+"""What is measured beside us, each in its best configuration."""

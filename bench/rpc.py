@@ -1,0 +1,155 @@
+"""Unary decisions over gRPC beside empty handlers: the same generator, the same requests, in turn within one run.
+
+Ours decides: 100 candidates with conditions of five terms, consent, quiet hours, caps, a hold, content in two languages, an answer remembered.
+The rivals decide nothing and answer an empty message. So the ratio says how much of an empty server's rate is left once the work is done.
+"""
+
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+from bench.figure import Figure
+from bench.generator import Load
+from bench.measured import OFFERED_MIN, Decisions, Measured, check_empty
+from bench.operator import Operator, operator
+from bench.requests import Salts
+from bench.sizes import Sizes
+from bench.subjects import Subject, rivals
+from bench.wire import Answer
+
+OURS: Final = "touchpoint"
+CALLS_PER_S_MAX: Final = 60_000
+"""More than one core of ours answers: the ledger gets room for so many decisions."""
+
+
+FIGURES: Final = (
+    Figure(
+        "ratio_vs_grpc_aio_empty", "our calls a second over those of an empty handler on grpc.aio with uvloop", least=6
+    ),
+    Figure("ratio_vs_native_empty", "the same over an empty handler on pygrpc-native's batch interface", least=0.45),
+    Figure("ratio_vs_cpp_empty", "the same over an empty handler on gRPC C++'s callback API", least=0.40),
+    Figure(
+        "p99_ms_at_half_load",
+        "99 % of the calls of an open loop at half our rate end within this, from the intended start",
+        most=3,
+        unit="ms",
+    ),
+    Figure("calls_per_s.touchpoint", "full decisions a second on one core, 64 in flight"),
+    Figure("server_us_per_call.touchpoint", "our processor time a call", unit="us"),
+    Figure("processor_ratio_vs_grpc_aio_empty", "ratio of processor time a call: what a busy machine disturbs least"),
+    Figure("processor_ratio_vs_native_empty", "the same beside pygrpc-native"),
+    Figure("processor_ratio_vs_cpp_empty", "the same beside gRPC C++"),
+    Figure("offered_share", "least share of a run's answers that held an offer; none was a repeat", least=OFFERED_MIN),
+    Figure("generator_us_per_call", "the load generator's own processor time a call", unit="us"),
+)
+
+
+class Shape(NamedTuple):
+    """What is asked, and how hard."""
+
+    rows: int
+    offers: int
+    offers_max: int
+    seconds: float
+    repeats: int
+    seed: int
+    in_flight: int
+    connections: int
+
+
+def shape_of(sizes: Sizes) -> Shape:
+    """Return the bench's own size, or the smallest one."""
+    small = sizes.smallest
+    return Shape(
+        rows=sizes.subscribers(1_000_000),
+        offers=10 if small else 100,
+        offers_max=1,
+        seconds=sizes.seconds_of(2.0),
+        repeats=sizes.runs(),
+        seed=sizes.seed,
+        in_flight=16 if small else 64,
+        connections=2 if small else 4,
+    )
+
+
+def run(sizes: Sizes) -> dict[str, Any]:
+    """Measure and return the figures; raises RunError when answers are not what was asked for."""
+    shape = shape_of(sizes)
+    with (
+        operator(shape.rows, shape.offers, shape.seed) as made,
+        made.served(_decisions_max(shape)) as ours,
+        rivals() as others,
+    ):
+        runner = _Runner(made, shape)
+        found = runner.closed([ours, *others.subjects])
+        half = runner.half_load(ours, median(one.calls_per_s for one in found[OURS]) / 2)
+        return _told(shape, found, half, others.missing)
+
+
+def _decisions_max(shape: Shape) -> int:
+    return int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
+
+
+class _Runner:
+    def __init__(self, made: Operator, shape: Shape) -> None:
+        self._made = made
+        self._shape = shape
+        self._salts = Salts(shape.seed)
+        self._decisions = Decisions()
+
+    def closed(self, subjects: list[Subject]) -> dict[str, list[Measured]]:
+        """Return each subject's runs: one after the other, and all of them again, after a first round that does not count."""
+        found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
+        for number in range(self._shape.repeats + 1):
+            seconds = self._shape.seconds if number else min(self._shape.seconds, 0.5)
+            for subject in subjects:
+                one = self._drive(subject, self._load(number, seconds, 0.0))
+                if number:
+                    found[subject.name].append(one)
+        return found
+
+    def half_load(self, ours: Subject, rate_per_s: float) -> list[Measured]:
+        """Return our runs in an open loop at a rate."""
+        first = self._shape.repeats + 1
+        loads = [self._load(first + n, self._shape.seconds, rate_per_s) for n in range(self._shape.repeats)]
+        return [self._drive(ours, load) for load in loads]
+
+    def _load(self, number: int, seconds: float, rate_per_s: float) -> Load:
+        shape = self._shape
+        return Load(seconds, shape.seed * 1_000 + number, shape.connections, shape.in_flight, rate_per_s)
+
+    def _drive(self, subject: Subject, load: Load) -> Measured:
+        kind = Answer.DECISION if subject.name == OURS else Answer.ANY
+        driven, one = subject.drive(self._made.target(subject.address, kind, self._shape.offers_max), load, self._salts)
+        if kind is Answer.DECISION:
+            self._decisions.check(driven)
+        else:
+            check_empty(driven)
+        return one
+
+
+def _told(
+    shape: Shape, found: dict[str, list[Measured]], half: list[Measured], missing: dict[str, str]
+) -> dict[str, Any]:
+    rates = {name: median(one.calls_per_s for one in runs) for name, runs in found.items()}
+    costs = {name: median(one.server_us_per_call for one in runs) for name, runs in found.items()}
+    ratios: dict[str, Any] = {}
+    for name in ("grpc_aio_empty", "native_empty", "cpp_empty"):
+        there = name in rates
+        ratios[f"ratio_vs_{name}"] = round(rates[OURS] / rates[name], 3) if there else None
+        ratios[f"processor_ratio_vs_{name}"] = round(costs[name] / costs[OURS], 3) if there and costs[OURS] else None
+    every = [one for runs in found.values() for one in runs]
+    return {
+        **ratios,
+        "p99_ms_at_half_load": round(median(one.latency_ms["p99"] for one in half), 3),
+        "calls_per_s": {name: round(rate) for name, rate in rates.items()},
+        "server_us_per_call": {name: round(cost, 1) for name, cost in costs.items()},
+        "offered_share": round(min(one.offered_share for one in found[OURS] + half), 4),
+        "half_load_per_s": round(rates[OURS] / 2),
+        "generator_us_per_call": round(median(one.generator_us_per_call for one in every), 2),
+        "limited_by": {name: [one.limited_by for one in runs] for name, runs in found.items()},
+        "percentiles": {
+            name: [one.told() for one in runs] for name, runs in (*found.items(), ("touchpoint at half load", half))
+        },
+        "missing": missing,
+        "shape": shape._asdict(),
+    }

@@ -1,0 +1,140 @@
+"""Servers under test: ours and the rivals', each a process of its own on the server's core."""
+
+import contextlib
+import importlib.util
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.cores import cores, pinned, processor_s
+from bench.generator import Driven, Load, Target, drive
+from bench.measured import Measured, measured
+from bench.requests import Salts
+from bench.rivals import building
+
+PATIENCE_S: Final = 300.0
+"""Long enough to compile every kernel on a machine that never did."""
+_END_S: Final = 10.0
+
+
+class StartError(Exception):
+    """A server did not start; the message is what it printed."""
+
+
+class Subject(NamedTuple):
+    """A running server."""
+
+    name: str
+    address: str
+    pid: int
+
+    def drive(self, target: Target, load: Load, salts: Salts) -> tuple[Driven, Measured]:
+        """Drive one load from this process and return what came of it."""
+        before_s = processor_s(self.pid)
+        with pinned(cores().load):
+            driven = drive(target, load, salts)
+        return driven, measured(driven, processor_s(self.pid) - before_s)
+
+
+@contextlib.contextmanager
+def started(name: str, command: Sequence[str], announced: Path | None = None) -> Iterator[Subject]:
+    """Run a server on the server's core until the block ends; it says its address on standard output, or in the file `announced`."""
+    with tempfile.TemporaryFile() as said:
+        with pinned(frozenset({cores().server})):
+            process = subprocess.Popen(
+                command, stdout=said if announced else subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL
+            )
+        try:
+            yield Subject(name, _address(process, announced, said), process.pid)
+        finally:
+            _end(process)
+
+
+def _address(process: "subprocess.Popen[bytes]", announced: Path | None, said: Any) -> str:
+    end = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < end:
+        if announced is None:
+            assert process.stdout is not None
+            if select.select([process.stdout], [], [], 0.1)[0] and (line := process.stdout.readline()):
+                return line.decode().strip()
+        elif announced.exists():
+            return announced.read_text(encoding="utf-8").strip()
+        else:
+            time.sleep(0.02)
+    said.seek(0)
+    raise StartError(f"{' '.join(process.args)}: {said.read().decode(errors='replace').strip() or 'it did not start'}")  # type: ignore[arg-type]  # a list of words
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def touchpoint(
+    folder: Path, rulebook: Path, base: Path, key_secret_file: Path, decisions_max: int
+) -> Iterator[Subject]:
+    """Run our server with room for so many decisions."""
+    announced = folder / "address"
+    announced.unlink(missing_ok=True)
+    flags = {
+        "listen": "127.0.0.1:0",
+        "management_listen": "",
+        "rulebook": rulebook,
+        "base": base,
+        "key_secret_file": key_secret_file,
+        "contacts_max": max(100_000, 8 * decisions_max),
+        "outcomes_max": 1_000,
+        "answers_bytes_max": max(1 << 26, 1_024 * decisions_max),
+        "drain_notice_ms": 0,
+        "log_level": "warning",
+        "announce": announced,
+    }
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    with started("touchpoint", [sys.executable, "-m", "server", "serve", *words], announced) as subject:
+        yield subject
+
+
+class Rivals(NamedTuple):
+    """The empty handlers that are there, and why others are not."""
+
+    subjects: list[Subject]
+    missing: dict[str, str]
+
+
+@contextlib.contextmanager
+def rivals(stack_names: Sequence[str] = ("grpc_aio_empty", "native_empty", "cpp_empty")) -> Iterator[Rivals]:
+    """Run the rivals that this machine has."""
+    found, missing = Rivals([], {}), {}
+    with contextlib.ExitStack() as stack:
+        for name in stack_names:
+            command, why = _command_of(name)
+            if command is None:
+                missing[name] = why
+            else:
+                found.subjects.append(stack.enter_context(started(name, command)))
+        yield found._replace(missing=missing)
+
+
+def _command_of(name: str) -> tuple[list[str] | None, str]:
+    """Return a rival's command, or None and why it cannot run."""
+    if name == "cpp_empty":
+        built = building.callback_server()
+        return ([str(built.path)] if built.path else None), built.why
+    if name == "grpc_aio_empty":
+        return [sys.executable, "-m", "bench.rivals.empty_grpc_aio"], ""
+    if importlib.util.find_spec("pygrpc_native") is None:
+        return None, "pygrpc-native is not installed; pip install .[fast]"
+    return [sys.executable, "-m", "bench.rivals.empty_native"], ""
