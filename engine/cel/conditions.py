@@ -1,4 +1,4 @@
-"""Compiled conditions as rulebooks store them, and the two steps that make them: `compile_condition` and `assemble`."""
+"""Compiled conditions as rulebooks store them, and the steps that make them: `compile_condition`, or a `Compiler` for many, and `assemble`."""
 
 from collections.abc import Sequence
 
@@ -62,6 +62,21 @@ def compile_condition(source: str, schema: Schema, known: frozenset[str] | None 
     from engine.cel.lower import lower_condition
 
     return lower_condition(source, schema, known)
+
+
+class Compiler:
+    """Compiles conditions against one schema, each text with the same known names once."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._compiled: dict[tuple[str, frozenset[str]], Condition] = {}
+
+    def compile(self, source: str, known: frozenset[str]) -> Condition:
+        """Return what compile_condition returns; raises CelError likewise."""
+        key = (source, known)
+        if key not in self._compiled:
+            self._compiled[key] = compile_condition(source, self.schema, known)
+        return self._compiled[key]
 
 
 def assemble(conditions: Sequence[Condition], schema: Schema) -> ConditionSet:

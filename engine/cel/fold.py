@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.cel.emit import Emitter
+from engine.cel.program import Vocabulary
 from engine.cel.schema import Schema
 from engine.cel.syntax import Call, Constant, Node
 from engine.dtypes.condition import CELL, CONSTANT, INSTRUCTION, MASK, STACK_MAX, TERM, TRUE, ConditionTables
@@ -12,7 +13,7 @@ from engine.kernels.cel_number import double_of_bits
 from engine.kernels.condition import run_program
 from engine.zones import bind_zones
 
-_NOTHING = Schema(())
+_NOTHING = Vocabulary(Schema(()))
 
 
 def _is_constant(node: Node) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.cel.errors import CelError, error_at
 from engine.cel.schema import LABELS_NAME, ZONE_NAME, Schema, SlotType
+from engine.cel.shapes import SHAPES_MAX, Fit, learned, spelled
 from engine.cel.syntax import Call, Constant, Foreign, Has, ListOf, Name, Node
 from engine.cel.wire import by_id, bytes_of, double, fields, integer, message, text
 
@@ -93,9 +94,8 @@ def _add_message(file: Any, path: str, tree: Tree, messages: dict[str, str]) -> 
     return name
 
 
-@lru_cache(maxsize=64)
-def _environment(schema: Schema) -> tuple[Any, dict[str, str]]:
-    """Return the checker's environment for a schema, and the dotted names that its messages stand for."""
+def _environment(kinds: dict[str, str]) -> tuple[Any, dict[str, str]]:
+    """Return the checker's environment for names and their types, and the dotted names that its messages stand for."""
     from cel_expr_python import cel  # type: ignore[import-untyped]
     from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, timestamp_pb2
 
@@ -111,7 +111,7 @@ def _environment(schema: Schema) -> tuple[Any, dict[str, str]]:
     file.dependency.extend([timestamp_pb2.DESCRIPTOR.name, duration_pb2.DESCRIPTOR.name])
     variables = {}
     messages: dict[str, str] = {}
-    for name, kind in _name_tree(_declared(schema)).items():
+    for name, kind in _name_tree(kinds).items():
         if isinstance(kind, dict):
             variables[name] = cel.Type(_add_message(file, name, kind, messages))
         else:
@@ -204,7 +204,7 @@ class _Decoder:
         if path is None or name not in self.names:
             return Foreign(offset, kind, f"a selection of field {text(parts.get(2))!r}")
         first = self.first_offset(bytes_of(parts.get(1)))
-        return Has(offset, kind, name) if parts.get(3) else Name(first, kind, name)
+        return Has(offset, kind, name, first) if parts.get(3) else Name(first, kind, name)
 
     def path(self, data: bytes) -> str | None:
         """Return the dotted name that an operand spells, or None."""
@@ -243,16 +243,39 @@ def _constant(data: bytes, offset: int, kind: str) -> Node:
     return Foreign(offset, kind, f"a literal of type {kind}")
 
 
-def parse(source: str, schema: Schema) -> Node:
-    """Return the typed tree of `source`; raises CelError with the compiler's first complaint."""
-    names = _declared(schema)
-    environment, messages = _environment(schema)
-    foreign = _FOREIGN.search(source)
-    if foreign:
-        raise error_at(f"character {foreign[0]!a} is no Unicode text; remove it", foreign.start(), source)
-    try:
-        serialized = environment.compile(source).serialize()
-    except RuntimeError as error:
-        raise _complaint(str(error), source, sorted(names), messages) from None
-    decoder = _Decoder(bytes_of(message(serialized).get(2)), frozenset(names))
-    return decoder.node(decoder.root)
+@lru_cache(maxsize=64)
+def frontend_of(schema: Schema) -> "Frontend":
+    """Return the one front end of a schema; raises CelError when names of the schema clash."""
+    return Frontend(schema)
+
+
+class Frontend:
+    """Parses and checks conditions against one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._kinds = _declared(schema)
+        self._names = frozenset(self._kinds)
+        self._environment, self._messages = _environment(self._kinds)
+        self._fits: dict[str, Fit | None] = {}
+
+    def parse(self, source: str) -> Node:
+        """Return the typed tree of `source`; raises CelError with the compiler's first complaint."""
+        plain = spelled(source, self._kinds)
+        fit = self._fits.get(plain.shape) if plain is not None else None
+        if plain is not None and fit is not None:
+            return fit(plain.tokens)
+        tree = self._checked(source)
+        if plain is not None and len(self._fits) < SHAPES_MAX and plain.shape not in self._fits:
+            self._fits[plain.shape] = learned(tree, plain.tokens)
+        return tree
+
+    def _checked(self, source: str) -> Node:
+        foreign = _FOREIGN.search(source)
+        if foreign:
+            raise error_at(f"character {foreign[0]!a} is no Unicode text; remove it", foreign.start(), source)
+        try:
+            serialized = self._environment.compile(source).serialize()
+        except RuntimeError as error:
+            raise _complaint(str(error), source, sorted(self._kinds), self._messages) from None
+        decoder = _Decoder(bytes_of(message(serialized).get(2)), self._names)
+        return decoder.node(decoder.root)

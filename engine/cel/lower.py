@@ -3,7 +3,8 @@
 from engine.cel.conditions import Condition, Term
 from engine.cel.emit import Emitter
 from engine.cel.fold import constant_value
-from engine.cel.frontend import parse
+from engine.cel.frontend import frontend_of
+from engine.cel.program import vocabulary_of
 from engine.cel.ranges import FLIPPED, Range, decimal_range, double_range, whole_range
 from engine.cel.schema import LABELS_NAME, Schema, SlotType
 from engine.cel.syntax import Call, Constant, Has, Name, Node
@@ -25,8 +26,8 @@ _COST = {LABELS_ALL: 0, LABELS_NONE: 0, FIXED: 1, KNOWN: 1, RANGE: 1, RANGE_DOUB
 
 def lower_condition(source: str, schema: Schema, known: frozenset[str] | None = None) -> Condition:
     """Return the lowered condition; raises CelError."""
-    tree = parse(source, schema)
-    emitter = Emitter(source, schema, known, strict=True)
+    tree = frontend_of(schema).parse(source)
+    emitter = Emitter(source, vocabulary_of(schema), known, strict=True)
     if tree.type != "bool":
         emitter.refuse(tree, f"expected a condition, true or false, but it was {tree.type}; compare it with something")
     return _finished(emitter, _terms(emitter, tree), "bool")
@@ -34,8 +35,8 @@ def lower_condition(source: str, schema: Schema, known: frozenset[str] | None = 
 
 def lower_expression(source: str, schema: Schema) -> Condition:
     """Return a lowered expression of any scalar type: a bool as a condition, another as one program; constant errors are kept."""
-    tree = parse(source, schema)
-    emitter = Emitter(source, schema, None, strict=False)
+    tree = frontend_of(schema).parse(source)
+    emitter = Emitter(source, vocabulary_of(schema), None, strict=False)
     if tree.type == "bool":
         return _finished(emitter, _terms(emitter, tree), "bool")
     emitter.emit(tree)
@@ -81,6 +82,8 @@ def _slices(source: str, cuts: list[int]) -> list[str]:
 
 def _balanced(text: str) -> str:
     """Return a conjunct's text without the parentheses that belong to a group around it."""
+    if "(" not in text and ")" not in text:
+        return text
     depth = lowest = 0
     quote = ""
     for at, character in enumerate(text):

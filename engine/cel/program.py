@@ -1,5 +1,6 @@
 """What a condition's program is built from: its instructions, and the constants, strings, zones and names that they refer to by number."""
 
+from functools import lru_cache
 from typing import NoReturn
 
 from engine.cel.errors import error_at
@@ -15,17 +16,32 @@ Pair = tuple[int, int]
 INSTRUCTIONS_MAX = 20_000
 
 
+class Vocabulary:
+    """A schema with its names by number."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.slot_index = {slot.name: index for index, slot in enumerate(schema.slots)}
+        self.label_index = {label: index for index, label in enumerate(schema.labels)}
+
+
+@lru_cache(maxsize=64)
+def vocabulary_of(schema: Schema) -> Vocabulary:
+    """Return the one vocabulary of a schema."""
+    return Vocabulary(schema)
+
+
 class Program:
     """Collects the program and the lists of one condition."""
 
-    def __init__(self, source: str, schema: Schema, known: frozenset[str] | None, *, strict: bool) -> None:
+    def __init__(self, source: str, vocabulary: Vocabulary, known: frozenset[str] | None, *, strict: bool) -> None:
         self.source = source
-        self.schema = schema
+        self.schema = vocabulary.schema
         self.known = known
         self.strict = strict
         """Refuse constants that are always an error, instead of making that error."""
-        self.slot_index = {slot.name: index for index, slot in enumerate(schema.slots)}
-        self.label_index = {label: index for index, label in enumerate(schema.labels)}
+        self.slot_index = vocabulary.slot_index
+        self.label_index = vocabulary.label_index
         self.code: list[tuple[int, int, int, int]] = []
         self.constants: dict[Pair, int] = {}
         self.functions: dict[TextFunction, int] = {}
