@@ -9,8 +9,8 @@ import msgspec
 
 from engine.bound_rules import Candidate, candidates_of
 from engine.catalogue.model import Catalogue
-from engine.catalogue.slots import known_slots, schema_of
-from engine.cel.conditions import Condition, ConditionSet, assemble, compile_condition
+from engine.catalogue.slots import KnownSlots, schema_of
+from engine.cel.conditions import Compiler, Condition, ConditionSet, assemble
 from engine.cel.schema import Schema
 
 FORMAT: Final = 1
@@ -44,25 +44,29 @@ class Rulebook(msgspec.Struct, frozen=True, kw_only=True):
         return candidates_of(self.catalogue)
 
 
-def compile_rulebook(catalogue: Catalogue) -> Rulebook:
-    """Return the compiled rulebook; raises engine.cel.errors.CelError for a condition that the catalogue's loader did not check."""
-    schema = schema_of(catalogue)
-    compiled: dict[tuple[str, frozenset[str]], int] = {}
+def compile_rulebook(catalogue: Catalogue, compiler: Compiler | None = None) -> Rulebook:
+    """Return the compiled rulebook; raises engine.cel.errors.CelError for a condition that the catalogue's loader did not check.
+
+    `compiler`: the loader's, of the same schema, which has most conditions already.
+    """
+    compiler = compiler or Compiler(schema_of(catalogue))
+    known_slots = KnownSlots(catalogue)
+    found: dict[int, int] = {}
     conditions: list[Condition] = []
     numbers = []
     for campaign in sorted(catalogue.campaigns, key=lambda c: c.id):
         if campaign.condition is None:
             numbers.append(-1)
             continue
-        key = (campaign.condition, known_slots(catalogue, campaign))
-        if key not in compiled:
-            compiled[key] = len(conditions)
-            conditions.append(compile_condition(campaign.condition, schema, key[1]))
-        numbers.append(compiled[key])
+        condition = compiler.compile(campaign.condition, known_slots.of(campaign))
+        number = found.setdefault(id(condition), len(conditions))
+        if number == len(conditions):
+            conditions.append(condition)
+        numbers.append(number)
     return Rulebook(
         format=FORMAT,
         catalogue=catalogue,
-        conditions=assemble(conditions, schema),
+        conditions=assemble(conditions, compiler.schema),
         terms=_sources(conditions),
         campaign_conditions=tuple(numbers),
     )

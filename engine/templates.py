@@ -98,9 +98,16 @@ def compile_template(source: str, variables: Mapping[str, Variable], *, length_m
     What is left when every value is empty and no bool is true must be within `length_max` (1 to LENGTH_MAX) characters.
     """
     assert 0 < length_max <= LENGTH_MAX
+    if is_plain(source, length_max):
+        return Template(parts=(Part(PartKind.TEXT, source),), length_max=length_max)
     if not source.strip():
         raise TemplateError("expected some text", "nothing", "write the message", 1, 1)
     return _Compiler(source, variables, length_max).compile()
+
+
+def is_plain(source: str, length_max: int) -> bool:
+    """Return whether a source is surely right and its own output: a text without tags that is not too long."""
+    return "{{" not in source and 0 < len(source) <= length_max and not source.isspace()
 
 
 def render(template: Template, lookup: Callable[[str], str | None]) -> str:

@@ -43,12 +43,12 @@ async def compiled(folder: Path) -> bytes:
 def main() -> None:
     """Compile the folder that the command line names."""
     from engine.cel.errors import CelError
-    from engine.rulebook import compile_rulebook, encode_rulebook
-    from loaders.catalogue.load import load_catalogue
+    from engine.rulebook import encode_rulebook
+    from loaders.catalogue.load import compile_catalogue
     from loaders.catalogue.problems import CatalogueErrors
 
     try:
-        rulebook = compile_rulebook(load_catalogue(Path(sys.argv[1]), now_us=time.time_ns() // 1_000))
+        rulebook = compile_catalogue(Path(sys.argv[1]), now_us=time.time_ns() // 1_000)
     except (CatalogueErrors, CelError) as error:
         sys.exit(str(error))
     except OSError as error:

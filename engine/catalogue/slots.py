@@ -45,12 +45,22 @@ def schema_of(catalogue: Catalogue) -> Schema:
     return Schema((*attributes, *instants, *fields), tuple(label.id for label in catalogue.labels))
 
 
-def known_slots(catalogue: Catalogue, campaign: Campaign) -> frozenset[str]:
-    """Return the names that can have a value in the campaign's condition: fields only of triggers that the campaign answers."""
-    names = {f"subscriber.{attribute.id}" for attribute in catalogue.attributes} | {NOW, TRIGGER_TIME}
-    answered = (trigger for trigger in catalogue.triggers if trigger.id in campaign.triggers)
-    names.update(f"trigger.{field.id}" for trigger in answered for field in trigger.fields)
-    return frozenset(names)
+class KnownSlots:
+    """Which names can have a value in a campaign's condition: fields only of triggers that the campaign answers."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._always = {f"subscriber.{attribute.id}" for attribute in catalogue.attributes} | {NOW, TRIGGER_TIME}
+        self._fields = {
+            trigger.id: [f"trigger.{field.id}" for field in trigger.fields] for trigger in catalogue.triggers
+        }
+        self._found: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def of(self, campaign: Campaign) -> frozenset[str]:
+        """Return the names; the same object for campaigns that answer the same triggers."""
+        if campaign.triggers not in self._found:
+            fields = (name for trigger in campaign.triggers for name in self._fields.get(trigger, ()))
+            self._found[campaign.triggers] = frozenset(self._always.union(fields))
+        return self._found[campaign.triggers]
 
 
 def template_variables(catalogue: Catalogue) -> dict[str, Variable]:

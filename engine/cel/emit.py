@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from engine.cel.literals import ConversionError, parse_bool, parse_double, parse_duration, parse_int, parse_timestamp
+from engine.cel.literals import (
+    ConversionError,
+    double_bits,
+    parse_bool,
+    parse_double,
+    parse_duration,
+    parse_int,
+    parse_timestamp,
+)
 from engine.cel.operations import COMPARISONS, INSTANT_PARTS, OPERATIONS, SPAN_PARTS, value_kind
 from engine.cel.program import Program
 from engine.cel.schema import LABELS_NAME, ZONE_NAME, SlotType
@@ -11,7 +19,6 @@ from engine.cel.text_tree import text_tree, uses_value
 from engine.cel.texts import TEXT_FUNCTIONS, TextFunction, TextValue, evaluate_text
 from engine.dtypes import operation as op
 from engine.dtypes.condition import ZONE_SLOT
-from engine.kernels.cel_number import bits_of_double
 from engine.zones import offsets
 
 _LOADS = {
@@ -54,7 +61,7 @@ class Emitter(Program):
         if isinstance(value, str):
             self.add(op.PUSH, 0, self.texts.setdefault(value, len(self.texts)), 1)
         elif isinstance(value, float):
-            self.push(bits_of_double(value))
+            self.push(double_bits(value))
         else:
             assert value is not None
             self.push(int(value))
@@ -252,7 +259,7 @@ def _outside(node: Call) -> str:
 
 _PARSERS = {
     "int": lambda text: (parse_int(text), 0),
-    "double": lambda text: (bits_of_double(parse_double(text)), 0),
+    "double": lambda text: (double_bits(parse_double(text)), 0),
     "bool": lambda text: (int(parse_bool(text)), 0),
     "duration": lambda text: (parse_duration(text), 0),
     "timestamp": parse_timestamp,

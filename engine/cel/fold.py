@@ -9,8 +9,6 @@ from engine.cel.syntax import Call, Constant, Node
 from engine.dtypes.condition import CELL, CONSTANT, INSTRUCTION, MASK, STACK_MAX, TERM, TRUE, ConditionTables
 from engine.dtypes.view import new_view
 from engine.jit import frozen
-from engine.kernels.cel_number import double_of_bits
-from engine.kernels.condition import run_program
 from engine.zones import bind_zones
 
 _NOTHING = Vocabulary(Schema(()))
@@ -28,6 +26,9 @@ def constant_value(emitter: Emitter, node: Node) -> int | float | None:
         return node.value
     if node.type not in ("bool", "int", "double") or not _is_constant(node):
         return None
+    from engine.kernels.cel_number import double_of_bits  # few conditions have arithmetic, and kernels load slowly
+    from engine.kernels.condition import run_program
+
     program = Emitter(emitter.source, _NOTHING, None, strict=emitter.strict)
     program.emit(node)
     if program.texts or program.zones:

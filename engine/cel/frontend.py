@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.cel.errors import CelError, error_at
 from engine.cel.schema import LABELS_NAME, ZONE_NAME, Schema, SlotType
-from engine.cel.shapes import SHAPES_MAX, Fit, learned, spelled
+from engine.cel.shapes import SHAPES_MAX, Fit, Words, learned, spelled
 from engine.cel.syntax import Call, Constant, Foreign, Has, ListOf, Name, Node
 from engine.cel.wire import by_id, bytes_of, double, fields, integer, message, text
 
@@ -256,11 +256,12 @@ class Frontend:
         self._kinds = _declared(schema)
         self._names = frozenset(self._kinds)
         self._environment, self._messages = _environment(self._kinds)
+        self._words = Words(self._kinds)
         self._fits: dict[str, Fit | None] = {}
 
     def parse(self, source: str) -> Node:
         """Return the typed tree of `source`; raises CelError with the compiler's first complaint."""
-        plain = spelled(source, self._kinds)
+        plain = spelled(source, self._words)
         fit = self._fits.get(plain.shape) if plain is not None else None
         if plain is not None and fit is not None:
             return fit(plain.tokens)

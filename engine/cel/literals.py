@@ -5,6 +5,7 @@ Where Google's C++ runtime is more lenient than the specification (`2024-1-1T0:0
 """
 
 import re
+import struct
 from datetime import date
 from typing import Final
 
@@ -41,6 +42,12 @@ class ConversionError(ValueError):
     def __init__(self, failure: Failure, text: str) -> None:
         super().__init__(f"{failure.name}: {text!r}")
         self.failure = failure
+
+
+def double_bits(value: float) -> int:
+    """Return the bits of a float64 as an int64."""
+    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
+    return bits
 
 
 def parse_timestamp(text: str) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """Comparisons of a slot with a constant as ranges of the slot's int64, exact for every value of its type."""
 
 import math
-import struct
 from collections.abc import Callable
 from typing import Final
+
+from engine.cel.literals import double_bits
 
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 63) - 1
@@ -59,7 +60,7 @@ def decimal_range(function: str, constant: float, scale: int) -> Range:
 
 
 def _order(value: float) -> int:
-    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
+    bits = double_bits(value)
     return bits if bits >= 0 else bits ^ INT_MAX
 
 

@@ -29,11 +29,10 @@ def _list_of(item: str) -> str:
 
 
 _TOKEN: Final = re.compile(
-    rf"""(?P<blank>{_BLANK}+)
-    |(?P<word>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?!["']))
-    |(?P<texts>{_list_of(_TEXT)})|(?P<floats>{_list_of(_FLOAT)})|(?P<wholes>{_list_of(_WHOLE)})
+    rf"""{_BLANK}*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?!["']))
     |(?P<text>(?:{_TEXT})(?!["']))|(?P<float>{_FLOAT}{_ENDS})|(?P<whole>{_WHOLE}{_ENDS})
-    |(?P<sign>&&|\|\||[=!<>]=|/(?!/)|\.(?!\d)|[-<>!+*%?:()\[\],])""",
+    |(?P<texts>{_list_of(_TEXT)})|(?P<floats>{_list_of(_FLOAT)})|(?P<wholes>{_list_of(_WHOLE)})
+    |(?P<sign>&&|\|\||[=!<>]=|/(?!/)|\.(?!\d)|[-<>!+*%?:()\[\],])){_BLANK}*""",
     re.VERBOSE | re.ASCII,
 )
 _ITEM: Final = re.compile(rf"{_TEXT}|{_FLOAT}|{_WHOLE}")
@@ -45,13 +44,8 @@ _PARSED: Final[dict[str, Callable[[str], Literal]]] = {
 _ITEMS: Final = {"texts": "text", "floats": "float", "wholes": "whole"}
 _MARKS: Final = {"text": '"', "float": "0.0", "whole": "0", "texts": '[""]', "floats": "[0.0]", "wholes": "[0]"}
 
-
-class Token(NamedTuple):
-    """A piece of a text: its kind (`name` for a declared name, `sign` for what is part of the shape itself), where it starts, and its text."""
-
-    kind: str
-    start: int
-    text: str
+Token = tuple[str, int, str]
+"""A piece of a text: its kind (`name` for a declared name, `sign` for what is part of the shape itself), where it starts, and its text."""
 
 
 class Spelled(NamedTuple):
@@ -61,52 +55,67 @@ class Spelled(NamedTuple):
     tokens: list[Token]
 
 
+class Words:
+    """How the words of conditions are read, given the type of each declared name."""
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self._kinds = kinds
+        self._read: dict[str, tuple[str, str]] = {}
+
+    def read(self, word: str) -> tuple[str, str]:
+        """Return (the declared name that the word begins with, or "", and what the word is in a shape)."""
+        known = self._read.get(word)
+        if known is None:
+            known = self._look_up(word)
+            if len(self._read) < SHAPES_MAX:
+                self._read[word] = known
+        return known
+
+    def _look_up(self, word: str) -> tuple[str, str]:
+        name = word
+        while name not in self._kinds:
+            name, dot, _ = name.rpartition(".")
+            if not dot:
+                return "", word
+        # has(now) is wrong where has(subscriber.since) is right, so how many parts a name has belongs to the shape.
+        return name, f"<{self._kinds[name]}.{name.count('.')}>{word[len(name) :]}"
+
+
+def spelled(source: str, words: Words) -> Spelled | None:
+    """Return the shape of a text and its tokens; None when it is not of plain forms throughout."""
+    if len(source) > SOURCE_CHARS_MAX:
+        return None
+    tokens: list[Token] = []
+    marks: list[str] = []
+    following = _TOKEN.scanner(source).match  # type: ignore[attr-defined]
+    end = 0
+    while (match := following()) is not None:
+        kind: str = match.lastgroup
+        text: str = match[kind]
+        start: int = match.start(kind)
+        end = match.end()
+        if kind == "sign":
+            tokens.append((kind, start, text))
+            marks.append(text)
+        elif kind != "word":
+            tokens.append((kind, start, text))
+            marks.append(_MARKS[kind])
+        else:
+            name, mark = words.read(text)
+            marks.append(mark)
+            if name:
+                tokens.append(("name", start, name))
+            if name != text:
+                tokens.append(("sign", start + len(name), text[len(name) :]))
+    return Spelled(" ".join(marks), tokens) if end == len(source) else None
+
+
 Fit = Callable[[list[Token]], Node]
 """Makes the tree of a text of the shape from its tokens."""
 
 
 class _NotPlainError(Exception):
     """The tree has a part that the tokens do not account for."""
-
-
-def spelled(source: str, kinds: Mapping[str, str]) -> Spelled | None:
-    """Return the shape of a text, with the type of each declared name in `kinds`; None when it is not of plain forms throughout."""
-    if len(source) > SOURCE_CHARS_MAX:
-        return None
-    tokens: list[Token] = []
-    marks: list[str] = []
-    at = 0
-    for match in _TOKEN.finditer(source):
-        if match.start() != at:
-            return None
-        at = match.end()
-        kind = match.lastgroup
-        if kind == "blank":
-            continue
-        assert kind is not None
-        if kind == "word":
-            _add_word(match.group(), match.start(), kinds, tokens, marks)
-            continue
-        tokens.append(Token(kind, match.start(), match.group()))
-        marks.append(_MARKS[kind] if kind in _MARKS else match.group())
-    return Spelled(" ".join(marks), tokens) if at == len(source) else None
-
-
-def _add_word(word: str, start: int, kinds: Mapping[str, str], tokens: list[Token], marks: list[str]) -> None:
-    """Add the declared name that a word begins with, and what follows it; or the word as part of the shape."""
-    name = word
-    while name not in kinds:
-        name, dot, _ = name.rpartition(".")
-        if not dot:
-            tokens.append(Token("sign", start, word))
-            marks.append(word)
-            return
-    tokens.append(Token("name", start, name))
-    # has(now) is wrong where has(subscriber.since) is right, so how many parts a name has belongs to the shape.
-    marks.append(f"<{kinds[name]}.{name.count('.')}>")
-    if name != word:
-        tokens.append(Token("sign", start + len(name), word[len(name) :]))
-        marks.append(word[len(name) :])
 
 
 def learned(tree: Node, tokens: list[Token]) -> Fit | None:
@@ -122,7 +131,7 @@ class _Learner:
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
-        self.at = {token.start: number for number, token in enumerate(tokens)}
+        self.at = {token[1]: number for number, token in enumerate(tokens)}
 
     def token(self, offset: int) -> int:
         number = self.at.get(offset)
@@ -134,14 +143,14 @@ class _Learner:
         number, kind = self.token(node.offset), node.type
         if isinstance(node, Call):
             function, parts = node.function, [self.fit(argument) for argument in node.arguments]
-            return lambda tokens: Call(tokens[number].start, kind, function, tuple([part(tokens) for part in parts]))
+            return lambda tokens: Call(tokens[number][1], kind, function, tuple([part(tokens) for part in parts]))
         if isinstance(node, Name):
             self.named(number, node.name)
-            return lambda tokens: Name(tokens[number].start, kind, tokens[number].text)
+            return lambda tokens: Name(tokens[number][1], kind, tokens[number][2])
         if isinstance(node, Has):
             name = self.token(node.start)
             self.named(name, node.name)
-            return lambda tokens: Has(tokens[number].start, kind, tokens[name].text, tokens[name].start)
+            return lambda tokens: Has(tokens[number][1], kind, tokens[name][2], tokens[name][1])
         if isinstance(node, Constant):
             return self.constant(node, number)
         if isinstance(node, ListOf):
@@ -154,35 +163,33 @@ class _Learner:
 
     def constant(self, node: Constant, number: int) -> Fit:
         kind, token = node.type, self.tokens[number]
-        if token.kind == "sign" and token.text in ("true", "false", "null"):
+        if token[0] == "sign" and token[2] in ("true", "false", "null"):
             value = node.value
-            return lambda tokens: Constant(tokens[number].start, kind, value)
-        parsed = _PARSED.get(token.kind)
-        if parsed is not None and _same(parsed(token.text), node.value):
-            return lambda tokens: Constant(tokens[number].start, kind, parsed(tokens[number].text))
-        if token.text == "-" and number + 1 < len(self.tokens):
-            parsed = _PARSED.get(self.tokens[number + 1].kind)
-            if parsed is not None and _same(parsed("-" + self.tokens[number + 1].text), node.value):
-                return lambda tokens: Constant(tokens[number].start, kind, parsed("-" + tokens[number + 1].text))
+            return lambda tokens: Constant(tokens[number][1], kind, value)
+        parsed = _PARSED.get(token[0])
+        if parsed is not None and _same(parsed(token[2]), node.value):
+            return lambda tokens: Constant(tokens[number][1], kind, parsed(tokens[number][2]))
+        if token[2] == "-" and number + 1 < len(self.tokens):
+            negated = _PARSED.get(self.tokens[number + 1][0])
+            if negated is not None and _same(negated("-" + self.tokens[number + 1][2]), node.value):
+                return lambda tokens: Constant(tokens[number][1], kind, negated("-" + tokens[number + 1][2]))
         raise _NotPlainError
 
     def list_of(self, node: ListOf, number: int) -> Fit:
         kind, token = node.type, self.tokens[number]
-        if token.kind not in _ITEMS:
+        if token[0] not in _ITEMS:
             parts = [self.fit(element) for element in node.elements]
-            return lambda tokens: ListOf(tokens[number].start, kind, tuple([part(tokens) for part in parts]))
+            return lambda tokens: ListOf(tokens[number][1], kind, tuple([part(tokens) for part in parts]))
         item = node.elements[0].type
         made = _elements(token, item)
         if len(made) != len(node.elements) or not all(map(_equal, made, node.elements)):
             raise _NotPlainError
-        return lambda tokens: ListOf(tokens[number].start, kind, tuple(_elements(tokens[number], item)))
+        return lambda tokens: ListOf(tokens[number][1], kind, tuple(_elements(tokens[number], item)))
 
 
 def _elements(token: Token, kind: str) -> list[Node]:
-    parsed = _PARSED[_ITEMS[token.kind]]
-    return [
-        Constant(token.start + match.start(), kind, parsed(match.group())) for match in _ITEM.finditer(token.text)
-    ]
+    parsed = _PARSED[_ITEMS[token[0]]]
+    return [Constant(token[1] + match.start(), kind, parsed(match.group())) for match in _ITEM.finditer(token[2])]
 
 
 def _equal(made: Node, node: Node) -> bool:

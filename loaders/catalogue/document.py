@@ -4,10 +4,11 @@ Built from the parser's events, one at a time, so that every bound holds before 
 own ideas of `no`, `012` or `21:00` never apply. Rejected: yaml.compose, which resolves aliases before anyone can refuse them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias
 
+import msgspec
 import yaml
 
 from loaders.catalogue.problems import Place, Problems, shown
@@ -28,8 +29,7 @@ class Document:
     lines: list[str]
 
 
-@dataclass(slots=True)
-class Scalar:
+class Scalar(msgspec.Struct):
     """A text as it stands after YAML's quoting is undone."""
 
     document: Document
@@ -45,14 +45,13 @@ class Scalar:
         return Place(self.document.file, self.line, self.column)
 
 
-@dataclass(slots=True)
-class Sequence:
+class Sequence(msgspec.Struct):
     """A list."""
 
     document: Document
     line: int
     column: int
-    items: list["Node"] = field(default_factory=list)
+    items: list["Node"]
 
     @property
     def place(self) -> Place:
@@ -60,14 +59,13 @@ class Sequence:
         return Place(self.document.file, self.line, self.column)
 
 
-@dataclass(slots=True)
-class Mapping:
+class Mapping(msgspec.Struct):
     """Keys and values in the file's order, each key once."""
 
     document: Document
     line: int
     column: int
-    items: list[tuple[Scalar, "Node"]] = field(default_factory=list)
+    items: list[tuple[Scalar, "Node"]]
 
     @property
     def place(self) -> Place:
@@ -94,7 +92,7 @@ def parse_document(file: str, text: str, problems: Problems) -> Node | None:
     loader = PARSER(text)
     before = problems.count
     try:
-        root = _Composer(document, _events(loader), problems).root()
+        root = _Composer(document, loader.get_event, problems).root()
     except _StopError as stop:
         problems.add(Place(file, stop.line, stop.column), stop.what, stop.was, stop.do)
     except yaml.MarkedYAMLError as error:
@@ -107,11 +105,6 @@ def parse_document(file: str, text: str, problems: Problems) -> Node | None:
         loader.dispose()
     assert problems.count > before
     return None
-
-
-def _events(loader: Any) -> Iterator[Any]:
-    while loader.check_event():
-        yield loader.get_event()
 
 
 def _syntax_problem(document: Document, error: yaml.MarkedYAMLError, problems: Problems) -> None:
@@ -127,11 +120,11 @@ def _syntax_problem(document: Document, error: yaml.MarkedYAMLError, problems: P
 
 
 class _Composer:
-    """Turns events into nodes."""
+    """Turns events into nodes; a large catalogue has a million, so the common ones take the shortest way."""
 
-    def __init__(self, document: Document, events: Iterator[Any], problems: Problems) -> None:
+    def __init__(self, document: Document, next_event: Callable[[], Any], problems: Problems) -> None:
         self.document = document
-        self.events = events
+        self.next_event = next_event
         self.problems = problems
         self.nodes = 0
 
@@ -139,7 +132,7 @@ class _Composer:
         """Return the only document's root."""
         root: Node | None = None
         documents = 0
-        for event in self.events:
+        while type(event := self.next_event()) is not yaml.StreamEndEvent:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -151,24 +144,34 @@ class _Composer:
         return root
 
     def _node(self, event: Any, depth: int) -> Node:
-        self._check(event, depth)
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        if isinstance(event, yaml.ScalarEvent):
-            return Scalar(self.document, line, column, event.value, event.style or "")
-        if isinstance(event, yaml.SequenceStartEvent):
-            sequence = Sequence(self.document, line, column)
-            while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+        if type(event) is yaml.ScalarEvent:
+            return self._scalar(event, depth)
+        if type(event) is yaml.AliasEvent or event.anchor is not None or event.tag is not None or depth > DEPTH_MAX:
+            self._refuse(event, depth)
+        self._count(event)
+        mark = event.start_mark
+        if type(event) is yaml.SequenceStartEvent:
+            sequence = Sequence(self.document, mark.line + 1, mark.column + 1, [])
+            while type(item := self.next_event()) is not yaml.SequenceEndEvent:
                 sequence.items.append(self._node(item, depth + 1))
             return sequence
-        mapping = Mapping(self.document, line, column)
+        mapping = Mapping(self.document, mark.line + 1, mark.column + 1, [])
         self._entries(mapping, depth)
         return mapping
 
+    def _scalar(self, event: Any, depth: int) -> Scalar:
+        text = event.value
+        if event.anchor is not None or event.tag is not None or depth > DEPTH_MAX or len(text) > SCALAR_CHARS_MAX:
+            self._refuse(event, depth)
+        self._count(event)
+        mark = event.start_mark
+        return Scalar(self.document, mark.line + 1, mark.column + 1, text, event.style or "")
+
     def _entries(self, mapping: Mapping, depth: int) -> None:
         first: dict[str, Scalar] = {}
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+        while type(event := self.next_event()) is not yaml.MappingEndEvent:
             key = self._node(event, depth + 1)
-            value = self._node(next(self.events), depth + 1)
+            value = self._node(self.next_event(), depth + 1)
             if not isinstance(key, Scalar):
                 self.problems.add(
                     key.place, "expected a name before the colon", "a list or a mapping", "write plain text"
@@ -182,18 +185,23 @@ class _Composer:
                 first[key.text] = key
                 mapping.items.append((key, value))
 
-    def _check(self, event: Any, depth: int) -> None:
+    def _count(self, event: Any) -> None:
+        self.nodes += 1
+        if self.nodes > NODES_MAX:
+            raise _StopError(
+                event.start_mark, f"expected at most {NODES_MAX:,} values in a file", "more", "split the file"
+            )
+
+    @staticmethod
+    def _refuse(event: Any, depth: int) -> NoReturn:
+        """Say why a node is beyond the bounds."""
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             was = ("*" if isinstance(event, yaml.AliasEvent) else "&") + str(event.anchor)
             raise _StopError(mark, "expected no anchors and aliases", shown(was), "write the values out")
         if event.tag is not None:
             raise _StopError(mark, "expected no tags", shown(event.tag), "leave the tag out")
-        self.nodes += 1
-        if self.nodes > NODES_MAX:
-            raise _StopError(mark, f"expected at most {NODES_MAX:,} values in a file", "more", "split the file")
         if depth > DEPTH_MAX:
             raise _StopError(mark, f"expected at most {DEPTH_MAX} levels", "a deeper one", "nest less")
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > SCALAR_CHARS_MAX:
-            was = f"{len(event.value):,} characters"
-            raise _StopError(mark, f"expected at most {SCALAR_CHARS_MAX:,} characters in one value", was, "shorten it")
+        was = f"{len(event.value):,} characters"
+        raise _StopError(mark, f"expected at most {SCALAR_CHARS_MAX:,} characters in one value", was, "shorten it")

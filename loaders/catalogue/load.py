@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.catalogue.model import Catalogue
+from engine.catalogue.slots import schema_of
+from engine.cel.conditions import Compiler
+from engine.rulebook import Rulebook, compile_rulebook
 from loaders.catalogue.checks import check_things
 from loaders.catalogue.gather import gather
 from loaders.catalogue.policy_checks import check_policy
@@ -20,12 +23,14 @@ def load_catalogue(folder: Path, *, now_us: int) -> Catalogue:
 
     Raises CatalogueErrors with every mistake of every file, at most 1,000 of them, when there is any.
     """
-    problems = Problems()
     with _collection_paused():
-        catalogue = _load(folder, now_us, Reading(problems))
-    problems.raise_any()
-    assert catalogue is not None
-    return catalogue
+        return _load(folder, now_us)[0]
+
+
+def compile_catalogue(folder: Path, *, now_us: int) -> Rulebook:
+    """Return the rulebook of the catalogue in `folder`; raises CatalogueErrors like load_catalogue, which does the same work but the last step."""
+    with _collection_paused():
+        return compile_rulebook(*_load(folder, now_us))
 
 
 @contextmanager
@@ -40,12 +45,17 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(folder: Path, now_us: int, reading: Reading) -> Catalogue | None:
+def _load(folder: Path, now_us: int) -> tuple[Catalogue, Compiler]:
+    """Return the catalogue, and its compiler with every condition in it."""
+    reading = Reading(Problems())
     gathered = gather(folder, reading)
     if not gathered.whole.nodes:
-        return None
+        reading.problems.raise_any()
+        raise AssertionError("a folder without fields has a problem")
     check_things(gathered, reading)
     check_policy(gathered, reading)
     catalogue = resolve(gathered, now_us)
-    check_texts(gathered, catalogue, reading)
-    return catalogue
+    compiler = Compiler(schema_of(catalogue))
+    check_texts(gathered, catalogue, compiler, reading)
+    reading.problems.raise_any()
+    return catalogue, compiler

@@ -1,7 +1,7 @@
 """What reading a catalogue carries along: the problems so far, the references to look up, and texts that know where they stand."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from loaders.catalogue.document import Node, Scalar
 from loaders.catalogue.problems import Place, Problems
@@ -23,14 +23,6 @@ class Word(str):
 
     __slots__ = ("node",)
     node: Scalar
-
-    @classmethod
-    def at(cls, node: Node, text: str) -> Self:
-        """Return the text as read from the scalar `node`."""
-        assert isinstance(node, Scalar)
-        word = cls(text)
-        word.node = node
-        return word
 
     @property
     def place(self) -> Place:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from loaders.catalogue.document import Mapping, Node, Scalar, Sequence
@@ -127,6 +128,10 @@ class Record(Type):
     fields: tuple[Field, ...]
     one_of: tuple[str, ...] = ()
 
+    @cached_property
+    def _table(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
     def read(self, node: Node, what: str, reading: Reading) -> Any:
         """Return an Entry, also when some fields are wrong, or WRONG when it is no mapping."""
         if not isinstance(node, Mapping):
@@ -136,7 +141,7 @@ class Record(Type):
             )
             return WRONG
         entry = Entry(node.place, {}, {})
-        table = {field.name: field for field in self.fields}
+        table = self._table
         for key, value in node.items:
             if key.text in table:
                 self._keep(entry, table[key.text], value, what, reading)
@@ -144,12 +149,13 @@ class Record(Type):
                 advice = reading.problems.nearest(key.text, table, "take it out")
                 reading.problems.add(key.place, f"{what}: expected one of its fields", shown(key.text), advice)
         for field in self.fields:
-            self._complete(entry, field, what, reading)
+            if field.only is not None or field.name not in entry.nodes:
+                self._complete(entry, field, what, reading)
         self._check_one_of(entry, what, reading)
         return entry
 
     @staticmethod
-    def _keep(entry: Entry, field: "Field", node: Node, what: str, reading: Reading) -> None:
+    def _keep(entry: Entry, field: Field, node: Node, what: str, reading: Reading) -> None:
         before = reading.problems.count
         value = field.type.read(node, _under(what, field.name), reading)
         entry.nodes[field.name] = node

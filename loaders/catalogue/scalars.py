@@ -50,21 +50,29 @@ class ScalarType(Type):
 
     def read(self, node: Node, what: str, reading: Reading) -> Any:
         """Return the value, or WRONG with a problem noted."""
-        message = f"{what}: expected {self.expected}"
+        if isinstance(node, Scalar) and not self._empty(node) and not (self.plain_only and node.style):
+            value = self.parse(node.text)
+            if value is not WRONG:
+                return value
+        self._complain(node, what, reading)
+        return WRONG
+
+    @staticmethod
+    def _empty(node: Scalar) -> bool:
+        return node.style == "" and node.text in NULLS
+
+    def _complain(self, node: Node, what: str, reading: Reading) -> None:
+        """Note what is wrong with a node that cannot be read."""
+        advice = self.advice
         if not isinstance(node, Scalar):
             was = "a list" if isinstance(node, Sequence) else "a mapping"
-            reading.problems.add(node.place, message, was, self.advice)
-            return WRONG
-        if node.style == "" and node.text in NULLS:
-            reading.problems.add(node.place, message, "nothing", f"{self.advice}, or leave the line out")
-            return WRONG
-        if self.plain_only and node.style:
-            reading.problems.add(node.place, message, "a text in quotes", "write it without quotes")
-            return WRONG
-        value = self.parse(node.text)
-        if value is WRONG:
-            reading.problems.add(node.place, message, shown(node.text), self.advice)
-        return value
+        elif self._empty(node):
+            was, advice = "nothing", f"{self.advice}, or leave the line out"
+        elif self.plain_only and node.style:
+            was, advice = "a text in quotes", "write it without quotes"
+        else:
+            was = shown(node.text)
+        reading.problems.add(node.place, f"{what}: expected {self.expected}", was, advice)
 
 
 class Text(ScalarType):
@@ -79,8 +87,12 @@ class Text(ScalarType):
         return WRONG if not text.strip() or len(text) > self.chars_max or CONTROL.search(text) else text
 
     def read(self, node: Node, what: str, reading: Reading) -> Any:
-        value = super().read(node, what, reading)
-        return value if value is WRONG else Word.at(node, value)
+        if not isinstance(node, Scalar) or self._empty(node) or self.parse(node.text) is WRONG:
+            self._complain(node, what, reading)
+            return WRONG
+        word = Word(node.text)
+        word.node = node
+        return word
 
     def schema(self) -> Json:
         return {"type": ["string", "number"], "minLength": 1, "maxLength": self.chars_max}
@@ -91,11 +103,12 @@ class Pattern(Text):
 
     def __init__(self, pattern: str, expected: str, advice: str) -> None:
         self.pattern = re.compile(pattern)
+        self._matched = self.pattern.fullmatch
         self.expected = expected
         self.advice = advice
 
     def parse(self, text: str) -> Any:
-        return text if self.pattern.fullmatch(text) else WRONG
+        return text if self._matched(text) else WRONG
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": f"^(?:{self.pattern.pattern})$"}

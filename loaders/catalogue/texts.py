@@ -1,20 +1,20 @@
-"""Conditions and messages of a catalogue, compiled to find their mistakes; the rulebook compiler does it again for its tables."""
+"""Conditions and messages of a catalogue, compiled to find their mistakes."""
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 
 from engine.catalogue.model import Catalogue
-from engine.catalogue.slots import known_slots, offer_variables, schema_of, template_variables
-from engine.cel.conditions import compile_condition
+from engine.catalogue.slots import KnownSlots, offer_variables, template_variables
+from engine.cel.conditions import Compiler
 from engine.cel.errors import CelError
-from engine.templates import LENGTH_MAX, TemplateError, Variable, compile_template
+from engine.templates import LENGTH_MAX, TemplateError, Variable, compile_template, is_plain
 from loaders.catalogue.gather import Gathered
 from loaders.catalogue.positions import place_in
 from loaders.catalogue.reading import Entry, Reading, Word
 
 
-def check_texts(gathered: Gathered, catalogue: Catalogue, reading: Reading) -> None:
-    """Note the mistakes of conditions and messages.
+def check_texts(gathered: Gathered, catalogue: Catalogue, compiler: Compiler, reading: Reading) -> None:
+    """Note the mistakes of conditions and messages; `compiler`, of the catalogue's schema, keeps the conditions that are right.
 
     A text that names something which is itself wrong is passed over until that is mended, so that nothing is blamed in
     vain; once PROBLEMS_MAX mistakes are known, no more texts are compiled.
@@ -24,7 +24,7 @@ def check_texts(gathered: Gathered, catalogue: Catalogue, reading: Reading) -> N
     doubtful = _doubtful(gathered)
     if "" in doubtful:
         return
-    _check_conditions(gathered, catalogue, doubtful, reading)
+    _check_conditions(gathered, catalogue, compiler, doubtful, reading)
     _check_templates(gathered, catalogue, doubtful, reading)
 
 
@@ -41,9 +41,11 @@ def _names_any(text: str, ids: set[str]) -> bool:
     return any(name in text for name in ids)
 
 
-def _check_conditions(gathered: Gathered, catalogue: Catalogue, doubtful: set[str], reading: Reading) -> None:
-    schema = schema_of(catalogue)
-    every = frozenset(slot.name for slot in schema.slots)
+def _check_conditions(
+    gathered: Gathered, catalogue: Catalogue, compiler: Compiler, doubtful: set[str], reading: Reading
+) -> None:
+    known_slots = KnownSlots(catalogue)
+    every = frozenset(slot.name for slot in compiler.schema.slots)
     campaigns = {campaign.id: campaign for campaign in catalogue.campaigns}
     triggers = {trigger.id for trigger in catalogue.triggers}
     for entry in gathered.entries("campaigns"):
@@ -52,9 +54,9 @@ def _check_conditions(gathered: Gathered, catalogue: Catalogue, doubtful: set[st
             continue
         campaign = campaigns.get(entry.id)
         sure = campaign is not None and triggers.issuperset(campaign.triggers)
-        known = known_slots(catalogue, campaign) if campaign is not None and sure else every
+        known = known_slots.of(campaign) if campaign is not None and sure else every
         try:
-            compile_condition(str(source), schema, known)
+            compiler.compile(str(source), known)
         except CelError as error:
             place = place_in(source.node, error.line, error.column)
             was, _, do = error.message.partition("; ")
@@ -80,10 +82,12 @@ def _check_templates(gathered: Gathered, catalogue: Catalogue, doubtful: set[str
         if product is None:
             continue
         for kind, channel, language, source in _texts(gathered.ids["offer"][offer.id]):
-            if reading.problems.full or _names_any(source, doubtful):
+            if reading.problems.full or (doubtful and _names_any(source, doubtful)):
+                continue
+            length_max = lengths.get(channel, LENGTH_MAX) if kind == "content" else LENGTH_MAX
+            if is_plain(source, length_max):
                 continue
             own = offer_variables(offer, product, (language, *catalogue.languages, *product.name))
-            length_max = lengths.get(channel, LENGTH_MAX) if kind == "content" else LENGTH_MAX
             what = f"offers.{kind}.{channel}.{language}"
             _check_template(source, ChainMap(own, common), length_max, what, reading)
 

@@ -67,10 +67,11 @@ def _readable_errors() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as one line of JSON.")
 def rulebook(catalogue: Path, output: Path, as_json: bool) -> None:
     """Compile a catalogue, the folder of *.yaml files, into the one file that serving needs of it."""
-    from engine.rulebook import compile_rulebook, digest_of, save_rulebook
+    from engine.rulebook import digest_of, save_rulebook
+    from loaders.catalogue.load import compile_catalogue
 
     with _readable_errors():
-        compiled = compile_rulebook(loaded(catalogue))
+        compiled = compile_catalogue(catalogue, now_us=time.time_ns() // 1000)
         save_rulebook(compiled, output)
     found = {
         "rulebook": str(output),

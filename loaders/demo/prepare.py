@@ -66,21 +66,21 @@ def _parts(folder: Path) -> Prepared:
 def _build(folder: Path, as_of: datetime, say: Callable[[str], None]) -> None:
     # Imported here: a start that finds everything built needs neither Arrow nor CEL.
     from engine.base.schema import base_schema_of
-    from engine.rulebook import compile_rulebook, save_rulebook
+    from engine.rulebook import save_rulebook
     from loaders.base.build import build_base
     from loaders.base.mapping import read_mapping
-    from loaders.catalogue.load import load_catalogue
+    from loaders.catalogue.load import compile_catalogue
     from loaders.demo.synthesis import write_wide
 
     as_of_us = int(as_of.timestamp()) * 1_000_000
     parts = _parts(folder)
     say("compiling the demo's catalogue")
-    catalogue = load_catalogue(CATALOGUE, now_us=as_of_us)
-    save_rulebook(compile_rulebook(catalogue), parts.rulebook)
+    rulebook = compile_catalogue(CATALOGUE, now_us=as_of_us)
+    save_rulebook(rulebook, parts.rulebook)
     say("building the demo's base")
     wide = folder / "wide.csv"
     write_wide(wide, as_of.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    schema = base_schema_of(catalogue)
+    schema = base_schema_of(rulebook.catalogue)
     report = build_base(wide, read_mapping(MAPPING, schema), schema, SECRET, parts.base, as_of_us=as_of_us)
     wide.unlink()
     if report.rows_rejected:

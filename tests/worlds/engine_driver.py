@@ -19,8 +19,8 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.port import OutcomeKind, OutcomeResult, Outcomes
 from engine.limits import NEVER_US
 from engine.reasons import Reason
-from engine.rulebook import Rulebook, compile_rulebook
-from loaders.catalogue import load_catalogue
+from engine.rulebook import Rulebook
+from loaders.catalogue.load import compile_catalogue
 from tests.engine.base.world import KEYS
 from tests.oracle.cel import Timestamp
 from tests.oracle.decide import Answer, Request
@@ -78,7 +78,7 @@ class EngineDriver:
     def rulebook(self, plain: Plain, now_us: int) -> Rulebook:
         folder = self.folder / f"catalogue_{self.edits}"
         write_catalogue(folder, plain)
-        return compile_rulebook(load_catalogue(folder, now_us=now_us))
+        return compile_catalogue(folder, now_us=now_us)
 
     def play(self, command: Command) -> Any:
         """Do what the command says; answers are those of tests.worlds.play.play."""

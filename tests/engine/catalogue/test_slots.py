@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from engine.catalogue.model import Attribute, Campaign, Catalogue, Country, Label, Offer, Product, Trigger, TriggerField
-from engine.catalogue.slots import known_slots, offer_variables, schema_of, template_variables, trigger_fields
+from engine.catalogue.slots import KnownSlots, offer_variables, schema_of, template_variables, trigger_fields
 from engine.catalogue.terms import CampaignState, Family, LabelKind, Moment, ValueType
 from engine.cel.schema import Slot, SlotType
 
@@ -62,7 +62,7 @@ def test_fields_of_all_triggers_once(catalogue: Catalogue) -> None:
 )
 def test_known_slots_by_triggers(catalogue: Catalogue, triggers: tuple[str, ...], fields: set[str]) -> None:
     always = {"subscriber.charges", "subscriber.plan", "now", "trigger.time"}
-    assert known_slots(catalogue, _campaign(*triggers)) == always | fields
+    assert KnownSlots(catalogue).of(_campaign(*triggers)) == always | fields
 
 
 def test_template_variables_all_named(catalogue: Catalogue) -> None:
