@@ -6,7 +6,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.dtypes.texts import Texts
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+from engine.texts import TextArena, text_at
 
 DRY_RUN: Final = 1
 """Hold nothing, remember nothing, do not advance ledger time."""
@@ -86,18 +88,34 @@ class Decisions:
     """(n, k): the offers that control groups withheld."""
     language: npt.NDArray[np.int16]
     """(n,): the subscriber's own language, as Binding.language_names has it; -1 when it is not known."""
-    replay: list[bytes | None]
-    """(n,): the remembered answer when this request was answered before; nothing else of the row then counts."""
-    rendered: list[bytes | None]
-    """(n,): the answer as the renderer gave it, for every item with an offer."""
+    texts: TextArena
+    """Holds the bytes of the answers, until the next batch is decided."""
+    text_start: npt.NDArray[np.int64]
+    """(n,): where the answer starts in `texts`: as it was rendered, or as it is remembered."""
+    text_bytes: npt.NDArray[np.int64]
+    """(n,): how long it is; 0 when there is none, as in a conflict or without a renderer."""
+    replayed: npt.NDArray[np.uint8]
+    """(n,): 1 when the answer is the remembered one of the same request; nothing else of the row then counts."""
     conflict: npt.NDArray[np.uint8]
     """(n,): 1 when the request id was used before with another body; 2 when the memory of answers is full; the row then holds nothing."""
     now_us: npt.NDArray[np.int64]
     """(n,): the ledger instant of the decision."""
 
+    def text(self, item: int) -> bytes | None:
+        """Return an item's answer; None when there is none."""
+        return text_at(self.answers(), item) or None
 
-def new_decisions(items: int) -> Decisions:
-    """Return room for the answers to `items` items."""
+    def write(self, item: int, text: bytes) -> None:
+        """Take over an item's answer: for whoever renders one at a time."""
+        self.text_start[item], self.text_bytes[item] = self.texts.add_bytes(text), len(text)
+
+    def answers(self) -> Texts:
+        """Return the (n,) answers."""
+        return Texts(self.texts.data, self.text_start, self.text_bytes)
+
+
+def new_decisions(items: int, texts: TextArena | None = None) -> Decisions:
+    """Return room for the answers to `items` items, their bytes in `texts`."""
     k = OFFERS_PER_ANSWER_MAX
     return Decisions(
         reason=np.zeros(items, np.uint8),
@@ -113,8 +131,10 @@ def new_decisions(items: int) -> Decisions:
         would_be_count=np.zeros(items, np.int32),
         would_be=np.full((items, k), -1, np.int32),
         language=np.full(items, -1, np.int16),
-        replay=[None] * items,
-        rendered=[None] * items,
+        texts=texts or TextArena(),
+        text_start=np.zeros(items, np.int64),
+        text_bytes=np.zeros(items, np.int64),
+        replayed=np.zeros(items, np.uint8),
         conflict=np.zeros(items, np.uint8),
         now_us=np.zeros(items, np.int64),
     )

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch, Decisions, new_decisions
 from engine.bound import Bound
-from engine.dtypes.ledger import FOREVER_US, HIT, OTHER_BODY
+from engine.dtypes.ledger import FOREVER_US, HIT, MISS, OTHER_BODY
 from engine.dtypes.rules import Answers, Items, Moment, Run
+from engine.dtypes.texts import Texts
 from engine.dtypes.view import View
 from engine.jit import frozen
 from engine.kernels.answering import answer_run
@@ -23,13 +24,15 @@ from engine.kernels.runs import run_end
 from engine.kernels.screening import screen_run
 from engine.ledger.port import Grants, Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND, OFFERS_PER_ANSWER_MAX
+from engine.texts import TextArena
 
 T = TypeVar("T")
+T_scalar = TypeVar("T_scalar", bound=np.generic)
 Steps = Generator[Pending[Any], None, T]
 """Work that yields whatever it must wait for, and returns its result."""
 
-Render = Callable[[Batch, Decisions, int], bytes]
-"""Called as render(batch, decisions, item) once for each item with an offer; its bytes are remembered with the hold."""
+Render = Callable[[Batch, Decisions, npt.NDArray[np.int64]], None]
+"""Called as render(batch, decisions, index) for settled items, each once: writes their answers to `decisions`, to be remembered if they hold something."""
 
 SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -69,10 +72,15 @@ class Decider:
         self._ledger = ledger
         self._seen = np.zeros(SEEN_SLOTS, np.int64)
         self._asks = _new_asks(bound)
+        self._texts = TextArena()
 
     def deciding(self, batch: Batch, render: Render | None, push_stopped: bool) -> Steps[Decisions]:
-        """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled."""
-        decisions = new_decisions(batch.count)
+        """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled.
+
+        The bytes of the answers stay until the next batch.
+        """
+        self._texts.clear()
+        decisions = new_decisions(batch.count, self._texts)
         n = batch.count
         subscriber, now_us, flags = frozen(batch.subscriber[:n]), frozen(batch.now_us[:n]), frozen(batch.flags[:n])
         start = 0
@@ -109,9 +117,8 @@ class Decider:
         stuck = False
         while len(index):
             done = yield from self._attempt(batch, index, decisions, instant, stuck)
-            if render is not None:
-                for item in index[:done][decisions.chosen_count[index[:done]] > 0].tolist():
-                    decisions.rendered[item] = render(batch, decisions, item)
+            if render is not None and done:
+                render(batch, decisions, index[:done])
                 yield from self._remember(batch, index[:done], decisions, instant)
             stuck = done == 0
             index = index[done:]
@@ -127,11 +134,16 @@ class Decider:
     ) -> Steps[npt.NDArray[np.int64]]:
         """Return the items that must be decided: not those remembered, not those for whose answer there is no room."""
         now_us = np.full(len(index), instant.moment.now_us)
-        recalled = yield from waited(self._ledger.answers.recall(batch.request[index], batch.body[index], now_us))
-        for at in np.flatnonzero(recalled.state == HIT):
-            decisions.replay[index[at]] = recalled.answers[at]
-        decisions.conflict[index[recalled.state == OTHER_BODY]] = REPEATED
-        index = index[(recalled.state != HIT) & (recalled.state != OTHER_BODY)]
+        recalled = yield from waited(
+            self._ledger.answers.recall(rows(batch.request, index), rows(batch.body, index), now_us)
+        )
+        if recalled.state.any():
+            hit = recalled.state == HIT
+            decisions.text_start[index] = decisions.texts.add(recalled.answers)
+            decisions.text_bytes[index] = recalled.answers.length_bytes
+            decisions.replayed[index[hit]] = 1
+            decisions.conflict[index[recalled.state == OTHER_BODY]] = REPEATED
+            index = index[recalled.state == MISS]
         answers = self._ledger.answers
         room = answers.room_bytes(instant.moment.now_us) // answers.cost_bytes(ANSWER_BYTES_MAX)
         decisions.conflict[index[room:]] = NO_MEMORY
@@ -214,9 +226,12 @@ class Decider:
         held = index[decisions.decision[index] != 0]
         if not len(held):
             return
-        rendered = [answer for item in held if (answer := decisions.rendered[item]) is not None]
         pending = self._ledger.answers.remember(
-            batch.request[held], batch.body[held], batch.subscriber[held], instant.moment.now_us, rendered
+            rows(batch.request, held),
+            rows(batch.body, held),
+            rows(batch.subscriber, held),
+            instant.moment.now_us,
+            Texts(decisions.texts.data, rows(decisions.text_start, held), rows(decisions.text_bytes, held)),
         )
         if not (yield from waited(pending)):
             yield from self._take_back(batch, held, decisions)
@@ -237,6 +252,14 @@ class Decider:
         with suppress(LedgerFullError):  # the holds then end at their expiry
             yield from waited(self._ledger.record(outcomes))
         decisions.conflict[held], decisions.chosen_count[held], decisions.decision[held] = NO_MEMORY, 0, 0
+        decisions.text_bytes[held] = 0
+
+
+def rows(column: npt.NDArray[T_scalar], index: npt.NDArray[np.int64]) -> npt.NDArray[T_scalar]:
+    """Return a column's rows: a view where they stand together, as they mostly do."""
+    if len(index) and len(index) == index[-1] - index[0] + 1:
+        return column[index[0] : index[-1] + 1]
+    return column[index]
 
 
 def rows_of(decisions: Decisions, index: npt.NDArray[np.int64]) -> Answers:

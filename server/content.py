@@ -6,108 +6,178 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+from touchpoint.v1 import decision_pb2
 
 from engine.bound import Bound
 from engine.bound_rules import Candidate, propensity_of
-from engine.catalogue.model import Catalogue, Channel, TriggerField
-from engine.catalogue.slots import offer_variables, template_variables, trigger_fields
-from engine.catalogue.terms import ValueType
+from engine.catalogue.model import Channel, TriggerField
+from engine.catalogue.slots import offer_texts, offer_variables, template_variables, trigger_fields
+from engine.catalogue.terms import ChannelKind, ValueType
 from engine.dtypes.view import new_view
-from engine.limits import BATCH_ITEMS_MAX
-from engine.templates import LENGTH_MAX, Template, compile_template, format_value, render
+from engine.jit import frozen
+from engine.rulebook import Rulebook
+from engine.templates import LENGTH_MAX, Template, compile_template, fixed_text, format_value, render
 from engine.zones import zone_info
+from server.codec.dtypes import Pieces
 from server.values import slot_value
 
 Lookup = Callable[[str], str | None]
-
-
-class Message(NamedTuple):
-    """One template, and its text when that is the same for everybody."""
-
-    template: Template
-    constant: str | None
-
-    def text(self, lookup: Lookup) -> str:
-        """Return the text for one subscriber."""
-        return self.constant if self.constant is not None else render(self.template, lookup)
+CAMPAIGN: Final = "campaign.id"
+GATHERED_MAX: Final = 256
+"""Subscribers read at once for what messages say of them."""
+_VARYING: Final = (-1, 0)
+"""Pieces.words of words that vary."""
 
 
 class Words(NamedTuple):
-    """What a candidate says on one channel in one language."""
+    """What a candidate says on one channel in one language, for where that varies by subscriber or trigger."""
 
     language: str
-    """The language that it really is: the catalogue's default where the wanted one is missing."""
-    content: Message
-    script: Message | None
+    """The language that the content really is in: the catalogue's default where the wanted one is missing."""
+    content: Template
+    script: Template | None
 
-    @property
-    def constant(self) -> bool:
-        """Whether content and script are the same for everybody."""
-        return self.content.constant is not None and (self.script is None or self.script.constant is not None)
+    def said(self, lookup: Lookup) -> bytes:
+        """Return fields 9 to 11 of the Offer, with what `lookup` knows."""
+        return _said(render(self.content, lookup), render(self.script, lookup) if self.script else "", self.language)
 
 
 class Content:
-    """The words of every candidate on every channel in every language, compiled once for a rulebook."""
+    """What every candidate of a rulebook says on every channel in every language, encoded once; a rulebook's own, whatever base it is bound to."""
 
-    def __init__(self, catalogue: Catalogue, candidates: list[Candidate]) -> None:
+    def __init__(self, rulebook: Rulebook) -> None:
+        catalogue = rulebook.catalogue
+        self.rulebook = rulebook
+        self.varies = False
+        """Whether there are words that `pieces` has not."""
+        self._compiled: dict[tuple[int, int, int], Words] = {}
         self._languages = catalogue.languages
         self._variables = template_variables(catalogue)
-        self._compiled: dict[tuple[int, int, int], Words] = {}
+        self._blob = bytearray()
+        self._starts: dict[bytes, int] = {}
+        self._candidates = rulebook.candidates()
+        self.pieces = self._encoded(self._candidates)
+        del self._blob, self._starts
+
+    def _encoded(self, candidates: list[Candidate]) -> Pieces:
+        channels = self.rulebook.catalogue.channels
+        spans: list[tuple[int, int, int]] = []
+        pairs = np.full((len(candidates), len(channels)), -1, np.int32)
+        words: list[list[tuple[int, int]]] = []
         for number, candidate in enumerate(candidates):
-            for place, channel in enumerate(catalogue.channels):
+            names, parts = _shared(candidate)
+            start = self._start(names + parts)
+            spans.append((start, start + len(names), start + len(names) + len(parts)))
+            for place, channel in enumerate(channels):
                 if channel.id in candidate.offer.content:
-                    for language in range(len(catalogue.languages)):
-                        self._compiled[number, place, language] = self._words(candidate, channel, language)
-
-    def words(self, candidate: int, channel: int, language: int) -> Words:
-        """Return the words of a candidate (rulebook number) on a channel, in a language (index; below 0: the default)."""
-        return self._compiled[candidate, channel, max(language, 0)]
-
-    def _words(self, candidate: Candidate, channel: Channel, language: int) -> Words:
-        content, spoken = self._message(
-            candidate, candidate.offer.content[channel.id], language, channel.content_chars_max
+                    pairs[number, place] = len(words)
+                    words.append(self._spans(candidate, channel))
+        return Pieces(
+            blob=frozen(np.frombuffer(bytes(self._blob), np.uint8)),
+            candidates=frozen(np.array(spans, np.int64).reshape(-1, 3)),
+            pairs=frozen(pairs),
+            words=frozen(np.array(words, np.int64).reshape(-1, len(self._languages), 2)),
+            push=frozen(np.array([channel.kind is ChannelKind.PUSH for channel in channels], np.uint8)),
         )
-        lines = candidate.offer.script.get(channel.id)
-        script = self._message(candidate, lines, language, None)[0] if lines else None
-        return Words(spoken, content, script)
 
-    def _message(
-        self, candidate: Candidate, sources: dict[str, str], language: int, chars_max: int | None
-    ) -> tuple[Message, str]:
-        wanted = self._languages[language]
-        spoken = wanted if wanted in sources else self._languages[0]
-        order = (spoken, *(other for other in self._languages if other != spoken))
-        fixed = offer_variables(candidate.offer, candidate.product, order)
-        template = compile_template(sources[spoken], {**self._variables, **fixed}, length_max=chars_max or LENGTH_MAX)
-        campaign_id = candidate.campaign.id
-        variables = template.variables
-        constant = template.constant
-        if constant is None and set(variables) <= {"campaign.id"}:
-            constant = render(template, lambda _: campaign_id)
-        return Message(template, constant), spoken
+    def _start(self, piece: bytes) -> int:
+        """Return where a piece stands in the blob; equal ones stand there once."""
+        start = self._starts.setdefault(piece, len(self._blob))
+        if start == len(self._blob):
+            self._blob += piece
+        return start
+
+    def _spans(self, candidate: Candidate, channel: Channel) -> list[tuple[int, int]]:
+        """Return the span of the candidate's words in each language."""
+        known: dict[tuple[str, str], tuple[int, int]] = {}
+        spans = []
+        for language in range(len(self._languages)):
+            spoken = self._spoken(candidate, channel, language)
+            if spoken not in known:
+                known[spoken] = self._span(candidate, channel, *spoken)
+            spans.append(known[spoken])
+        return spans
+
+    def _spoken(self, candidate: Candidate, channel: Channel, language: int) -> tuple[str, str]:
+        """Return the languages of content and script: the wanted one where they are there in it, else the first; "" when there is no script."""
+        wanted, first = self._languages[language], self._languages[0]
+        lines = candidate.offer.script.get(channel.id)
+        content = wanted if wanted in candidate.offer.content[channel.id] else first
+        return content, (wanted if wanted in lines else first) if lines else ""
+
+    def _span(self, candidate: Candidate, channel: Channel, spoken: str, script_in: str) -> tuple[int, int]:
+        offer = candidate.offer
+        content = fixed_text(
+            offer.content[channel.id][spoken],
+            self._fixed(candidate, spoken),
+            length_max=channel.content_chars_max or LENGTH_MAX,
+        )
+        script = fixed_text(offer.script[channel.id][script_in], self._fixed(candidate, script_in)) if script_in else ""
+        if content is None or script is None:
+            self.varies = True
+            return _VARYING
+        piece = _said(content, script, spoken)
+        return self._start(piece), len(piece)
+
+    def _fixed(self, candidate: Candidate, spoken: str) -> dict[str, str]:
+        texts = offer_texts(candidate.offer, candidate.product, self._order(spoken))
+        texts[CAMPAIGN] = candidate.campaign.id
+        return texts
+
+    def _order(self, spoken: str) -> tuple[str, ...]:
+        return (spoken, *(other for other in self._languages if other != spoken))
+
+    def words(self, number: int, place: int, language: int) -> Words:
+        """Return what a candidate (rulebook number) says on a channel in a language, compiled when it is first said."""
+        key = (number, place, language)
+        if key not in self._compiled:
+            candidate, channel = self._candidates[number], self.rulebook.catalogue.channels[place]
+            spoken, script_in = self._spoken(candidate, channel, language)
+            offer, chars_max = candidate.offer, channel.content_chars_max or LENGTH_MAX
+            content = self._template(candidate, offer.content[channel.id][spoken], spoken, chars_max)
+            lines = offer.script[channel.id][script_in] if script_in else ""
+            script = self._template(candidate, lines, script_in, LENGTH_MAX) if lines else None
+            self._compiled[key] = Words(spoken, content, script)
+        return self._compiled[key]
+
+    def _template(self, candidate: Candidate, source: str, spoken: str, chars_max: int) -> Template:
+        fixed = offer_variables(candidate.offer, candidate.product, self._order(spoken))
+        return compile_template(source, {**self._variables, **fixed}, length_max=chars_max)
+
+
+def _shared(candidate: Candidate) -> tuple[bytes, bytes]:
+    """Return fields 2 to 5 of the candidate's Offer, and 7 and 8. Nothing is drawn by lot, so its probability is 1."""
+    names = decision_pb2.Offer(
+        offer=candidate.offer.id,
+        campaign=candidate.campaign.id,
+        product=candidate.product.id,
+        exclusive_group=candidate.product.exclusive_group or "",
+    )
+    parts = decision_pb2.Offer(parts=decision_pb2.ScoreParts(**parts_of(candidate)), probability=1.0)
+    return names.SerializeToString(), parts.SerializeToString()
+
+
+def _said(content: str, script: str, language: str) -> bytes:
+    return decision_pb2.Offer(content=content, script=script, language=language).SerializeToString()
 
 
 class Subscribers:
-    """What messages may say of the subscribers of a batch, and their languages: gathered for the rows that have an offer."""
+    """What messages may say of some subscribers of a batch."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
         catalogue = bound.rulebook.catalogue
         slots = max(bound.slots, len(catalogue.attributes))
-        self._view = new_view(BATCH_ITEMS_MAX, bound.binding.label_words, slots)
+        self._view = new_view(GATHERED_MAX, bound.binding.label_words, slots)
         self._attributes = {attribute.id: (slot, attribute) for slot, attribute in enumerate(catalogue.attributes)}
         self._fields: dict[str, TriggerField] = {field.id: field for field in trigger_fields(catalogue)}
         self._zones = {name: zone_info(name) for name in bound.binding.zone_names}
         self._home = zone_info(catalogue.country.home_zone)
         self._texts: dict[int, dict[int, str]] = {}
-        self._language_of = [_place(catalogue.languages, name) for name in bound.binding.language_names]
 
-    def gather(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> list[int]:
-        """Read n subscribers at their instants; returns each one's language among the catalogue's, -1 when unknown."""
-        count = len(subscribers)
-        self._bound.binding.gather(subscribers, now_us, self._view, 0, count)
-        codes = self._bound.binding.languages[:count].tolist()
-        return [self._language_of[code] if code >= 0 else -1 for code in codes]
+    def gather(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> None:
+        """Read up to GATHERED_MAX subscribers at their instants."""
+        self._bound.binding.gather(subscribers, now_us, self._view, 0, len(subscribers))
 
     def lookup(self, row: int, candidate: Candidate, message: Any) -> Lookup:
         """Return how a template's names are looked up for a gathered row and the DecideRequest that it is about."""
@@ -118,7 +188,7 @@ class Subscribers:
                 return self._attribute(row, rest)
             if family == "trigger":
                 return self._field(row, rest, message)
-            assert name == "campaign.id"
+            assert name == CAMPAIGN
             return candidate.campaign.id
 
         return find
@@ -150,10 +220,6 @@ class Subscribers:
             return str(value.string_value)
         number, nanos = slot_value(value, field.type, name, lambda _: 0)
         return format_value(field.type, number, nanos, 0, self._zone(row))
-
-
-def _place(names: tuple[str, ...], name: str) -> int:
-    return names.index(name) if name in names else -1
 
 
 PARTS: Final = ("priority", "propensity", "value", "lever")

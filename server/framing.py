@@ -4,7 +4,6 @@ Each message here is a twin, field number for field number, of one in touchpoint
 an item stays as it was sent, goes the same way as a single Decide, and spoils nobody else's when it is malformed.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -69,19 +68,6 @@ def batch_items(payload: bytes) -> Items:
         code = Code.RESOURCE_EXHAUSTED if len(items) else Code.INVALID_ARGUMENT
         raise RefusedError(Failure(code, f"items: {text}", (Violation("items", text),)))
     return items
-
-
-def batch_response(outcomes: Sequence[bytes | Failure]) -> bytes:
-    """Return the DecideBatchResponse of the items' answers and failures."""
-    result = _TWINS["DecideBatchResult"]
-    results = [
-        result(error=item_error(outcome).SerializeToString())
-        if isinstance(outcome, Failure)
-        else result(answer=outcome)
-        for outcome in outcomes
-    ]
-    response: bytes = _TWINS["DecideBatchResponse"](results=results).SerializeToString()
-    return response
 
 
 def stream_item(payload: bytes) -> tuple[bytes, bytes]:

@@ -6,21 +6,27 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch, Decisions
 from engine.deciding import NO_MEMORY, REPEATED
 from engine.engine import Engine
+from engine.jit import frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
-from server.answers import Answers, with_time
+from server.answers import Answers
 from server.clock import Clock
-from server.codec.items import Items
+from server.codec.dtypes import EXPLAIN
+from server.codec.dtypes import Asked as AskedArrays
+from server.codec.items import Items, items_of
+from server.codec.leaving import Leaving
+from server.content import Content
 from server.decision_id import DecisionIds
 from server.decision_thread import CallInfo, Outcomes
 from server.explanations import Explanations
 from server.failure import Code, Failure, RefusedError, Violation
 from server.figures import Figures
-from server.framing import batch_response
 from server.requests import Asked, Requests
+from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
 
 _ID_USED: Final = "used within 24 hours for another request of this subscriber; give each request its own id"
@@ -44,16 +50,26 @@ class DecisionFront:
         self.figures = figures
         self.hashes = hashes
         self.ids = ids
+        self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
+        self._content: Content | None = None
         self.rebind()
 
-    def rebind(self) -> None:
-        """Read and render by the engine's present rulebook and base; call it after every swap."""
+    def rebind(self, content: Content | None = None) -> None:
+        """Read and render by the engine's present rulebook and base; call it after every swap, with the rulebook's content if it is there already."""
         bound, interner = self.engine.bound, self.engine.bound.conditions.interner
         first = bound.field_slot
         self._requests = Requests(bound, self.hashes, lambda column, text: interner.intern(first + column, text))
-        self._answers = Answers(bound, self.engine.generation.number, self.ids)
+        self._content = self._content_for(content)
+        self._answers = Answers(bound, self._content, self.engine.generation.number, self.ids)
         self._explanations = Explanations(bound)
         self._batch = self.engine.new_batch()
+
+    def _content_for(self, content: Content | None) -> Content:
+        """Return the content of the engine's rulebook: the given one, or what is at hand, or made anew."""
+        for known in (content, self._content):
+            if known is not None and known.rulebook is self.engine.rulebook:
+                return known
+        return Content(self.engine.rulebook)
 
     def tick(self) -> None:
         """Do what time alone brings."""
@@ -69,53 +85,58 @@ class DecisionFront:
         """Return for each DecideRequest its DecideResponse or its failure, in order."""
         outcomes: Outcomes = []
         for start in range(0, len(payloads), BATCH_ITEMS_MAX):
-            outcomes += self._decide_some(payloads[start : start + BATCH_ITEMS_MAX])
-        ended_ns = time.monotonic_ns()
-        taken_us = [(ended_ns - call.arrived_ns) // 1_000 for call in calls]
-        self.figures.took(np.array(taken_us, np.int64))
-        return [
-            outcome if isinstance(outcome, Failure) else with_time(outcome, us)
-            for outcome, us in zip(outcomes, taken_us, strict=True)
-        ]
+            end = start + BATCH_ITEMS_MAX
+            failures = self._decide_some(payloads[start:end])
+            outcomes += self._leaving.singly(failures, self._taken_us([call.arrived_ns for call in calls[start:end]]))
+        return outcomes
 
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
-        payloads = [items.payload(item) for item in range(len(items))]
-        return batch_response(self.decide_batch(payloads, [call] * len(payloads)))
+        answers: list[bytes] = []
+        for piece in items.pieces(BATCH_ITEMS_MAX):
+            failures = self._decide_some([piece.payload(item) for item in range(len(piece))])
+            answers.append(self._leaving.together(failures, self._taken_us([call.arrived_ns] * len(piece))))
+        return b"".join(answers)
 
-    def _decide_some(self, payloads: list[bytes]) -> Outcomes:
+    def _taken_us(self, arrived_ns: list[int]) -> npt.NDArray[np.int64]:
+        """Return how long items took that arrived at these instants, and count it."""
+        taken_us = np.maximum((time.monotonic_ns() - np.array(arrived_ns, np.int64)) // 1_000, 0)
+        self.figures.took(taken_us)
+        return taken_us
+
+    def _decide_some(self, payloads: list[bytes]) -> dict[int, Failure]:
+        """Decide, leaving the answers in `_leaving`; return the failures of the items that failed."""
         now_us = self.now_us()
         self.engine.bound.conditions.interner.reset_if_needed(len(payloads))
-        outcomes: list[bytes | Failure | None] = [None] * len(payloads)
+        failures: dict[int, Failure] = {}
         asked: list[Asked] = []
-        places: list[int] = []
         for place, payload in enumerate(payloads):
             try:
                 asked.append(self._requests.read(payload))
-                places.append(place)
             except RefusedError as error:
-                outcomes[place] = error.failure
-        self.figures.failed += len(payloads) - len(asked)
+                failures[place] = error.failure
+        self.figures.failed += len(failures)
         self._requests.hash_subscribers(asked)
-        decided = (outcome for stretch in _stretches(asked) for outcome in self._decide(stretch, now_us))
-        for place, outcome in zip(places, decided, strict=True):
-            outcomes[place] = outcome
-        return [outcome for outcome in outcomes if outcome is not None]
+        places = np.delete(np.arange(len(payloads)), list(failures)) if failures else np.arange(len(payloads))
+        self._leaving.begin(len(payloads))
+        done = 0
+        for stretch in _stretches(asked):
+            items = places[done : done + len(stretch)]
+            decisions = self._decide(stretch, now_us)
+            self._leaving.take(decisions, items, whole=len(stretch) == len(asked))
+            for row in np.flatnonzero(decisions.conflict).tolist():
+                failures[int(items[row])] = CONFLICTS[int(decisions.conflict[row])]
+            done += len(stretch)
+        return failures
 
-    def _decide(self, asked: list[Asked], now_us: int) -> Outcomes:
+    def _decide(self, asked: list[Asked], now_us: int) -> Decisions:
         batch = self._fill(asked, now_us)
-        self._answers.prepare(asked, batch)
+        self._answers.prepare(_arrays_of(asked))
         if asked[0].message.explain:
             self._answers.explained = self._explanations.of(self.engine.explain(batch), asked[0].channel)
         decisions = self.engine.decide(batch, self._answers.render)
         self._count(batch, decisions)
-        return [self._outcome(batch, decisions, item) for item in range(batch.count)]
-
-    def _outcome(self, batch: Batch, decisions: Decisions, item: int) -> bytes | Failure:
-        if conflict := int(decisions.conflict[item]):
-            return CONFLICTS[conflict]
-        answer = decisions.replay[item] or decisions.rendered[item]
-        return answer if answer is not None else self._answers.render(batch, decisions, item)
+        return decisions
 
     def _fill(self, asked: list[Asked], now_us: int) -> Batch:
         batch, n = self._batch, len(asked)
@@ -145,7 +166,7 @@ class DecisionFront:
 
     def _count(self, batch: Batch, decisions: Decisions) -> None:
         n = batch.count
-        repeated = np.array([answer is not None for answer in decisions.replay], np.bool_)
+        repeated = decisions.replayed == 1
         fresh = ~repeated & (decisions.conflict == 0) & ((batch.flags[:n] & DRY_RUN) == 0)
         self.figures.decided(decisions.reason[fresh], int(decisions.chosen_count[fresh].sum()))
         self.figures.repeated += int(repeated.sum())
@@ -158,3 +179,18 @@ def _stretches(asked: list[Asked]) -> Iterator[list[Asked]]:
             yield from ([each] for each in stretch)
         else:
             yield list(stretch)
+
+
+def _arrays_of(asked: list[Asked]) -> AskedArrays:
+    payloads = [each.message.SerializeToString() for each in asked]
+    items = items_of(payloads)
+    ids = np.array([len(each.message.request_id.encode()) for each in asked], np.int32)
+    return AskedArrays(
+        text=frozen(np.frombuffer(items.text, np.uint8)),
+        item_at=frozen(items.item_at),
+        item_bytes=frozen(items.item_bytes),
+        id_at=frozen(items.item_at + np.where(ids < 128, 2, 3)),
+        id_bytes=frozen(ids),
+        language=frozen(np.array([each.language for each in asked], np.int32)),
+        flags=frozen(np.array([EXPLAIN if each.message.explain else 0 for each in asked], np.uint8)),
+    )

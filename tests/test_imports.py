@@ -50,6 +50,7 @@ ALLOWED: Final = {
         "engine.jit",
         "engine.dtypes",
         "engine.limits",
+        "engine.reasons",
         "engine.kernels",
         "server.codec.dtypes",
         "server.codec.kernels",

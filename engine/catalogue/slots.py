@@ -71,8 +71,13 @@ def template_variables(catalogue: Catalogue) -> dict[str, Variable]:
     return variables
 
 
-def offer_variables(offer: Offer, product: Product, languages: tuple[str, ...]) -> dict[str, Variable]:
-    """Return what is fixed for one offer; its name is in the first of `languages` in which the product has one."""
+def offer_texts(offer: Offer, product: Product, languages: tuple[str, ...]) -> dict[str, str]:
+    """Return what templates may name of one offer; its name is in the first of `languages` in which the product has one."""
     name = next(product.name[language] for language in languages if language in product.name)
-    fixed = {"offer.id": offer.id, "offer.name": name, "offer.price": str(product.price)}
-    return {key: Variable(type=ValueType.STRING, fixed=text) for key, text in fixed.items()}
+    return {"offer.id": offer.id, "offer.name": name, "offer.price": str(product.price)}
+
+
+def offer_variables(offer: Offer, product: Product, languages: tuple[str, ...]) -> dict[str, Variable]:
+    """Return what is fixed for one offer: offer_texts as variables."""
+    texts = offer_texts(offer, product, languages)
+    return {key: Variable(type=ValueType.STRING, fixed=text) for key, text in texts.items()}

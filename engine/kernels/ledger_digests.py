@@ -168,33 +168,6 @@ def recall_digests(
                 found[i] = HIT if entry["body"] == body[i] else OTHER_BODY
 
 
-@kernel(
-    types.void(
-        MEMORY_TYPE,
-        read_only(np.uint64, 2),
-        read_only(np.uint64),
-        read_only(np.uint64),
-        types.int64,
-        read_only(np.int64),
-        writable(np.int64),
-    )
-)
-def remember_digests(
-    memory: Memory,
-    digest: npt.NDArray[np.uint64],
-    body: npt.NDArray[np.uint64],
-    subscriber: npt.NDArray[np.uint64],
-    at_us: Integer,
-    length_bytes: npt.NDArray[np.int64],
-    position: npt.NDArray[np.int64],
-) -> None:
-    """Remember digests that are new; write where each went. There must be room for all."""
-    for i in range(len(digest)):
-        position[i] = append_entry(
-            memory, digest[i, 0], digest[i, 1], body[i], subscriber[i], at_us, np.int64(length_bytes[i])
-        )
-
-
 @kernel(types.int64(MEMORY_TYPE, types.uint64, writable(np.int64)))
 def forget_digests(memory: Memory, subscriber: np.uint64, position: npt.NDArray[np.int64]) -> Integer:
     """Clear all entries of a subscriber, looking at the whole ring; write the first len(position) of their places and return how many there were."""

@@ -74,3 +74,21 @@ def siphash24(
     """Set `out[i]` to the hash of `data[offsets[i]:offsets[i + 1]]` under the 128-bit `key` (two little-endian words)."""
     for i in range(out.shape[0]):
         out[i] = _one(data, offsets[i], offsets[i + 1], key[0], key[1])
+
+
+@kernel(types.uint64(types.uint64, types.uint64, types.uint64, types.uint64, types.uint64))
+def siphash24_of_three(a: np.uint64, b: np.uint64, c: np.uint64, k0: np.uint64, k1: np.uint64) -> np.uint64:
+    """Return the hash of the 24 bytes of three little-endian words under the key (k0, k1)."""
+    v0 = k0 ^ np.uint64(0x736F6D6570736575)
+    v1 = k1 ^ np.uint64(0x646F72616E646F6D)
+    v2 = k0 ^ np.uint64(0x6C7967656E657261)
+    v3 = k1 ^ np.uint64(0x7465646279746573)
+    for word in (a, b, c, np.uint64(24 << 56)):
+        v3 ^= word
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+        v0 ^= word
+    v2 ^= np.uint64(255)
+    for _ in range(4):
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    return v0 ^ v1 ^ v2 ^ v3

@@ -9,7 +9,6 @@ An entry lives for [t, t + ttl); entries leave oldest first, when their time is 
 Rejected: a dict of bytes, whose memory nobody can state; evicting the oldest, which would let a retry count twice.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -27,20 +26,16 @@ from engine.dtypes.ledger import (
     REMEMBERED,
     Memory,
 )
+from engine.dtypes.texts import Texts
 from engine.jit import frozen
-from engine.kernels.ledger_digests import (
-    find_digest,
-    forget_digests,
-    grains_of,
-    recall_digests,
-    reclaim_entries,
-    remember_digests,
-)
+from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts
+from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests, reclaim_entries
 from engine.ledger.port import Done, Recalled
 from engine.limits import MICROSECONDS_PER_DAY
 
 ENTRIES_LIMIT: Final = 1 << 31
 """Ring positions and grains are 32-bit numbers in the index."""
+_NOTHING: Final = np.empty(0, np.uint8)
 
 
 def new_memory(entries_max: int, ttl_us: int, grains: int = 0) -> Memory:
@@ -76,7 +71,6 @@ class RingAnswers:
         grains = capacity_bytes // GRAIN_BYTES
         self._memory = new_memory(grains, ttl_us, grains)
         self._arena = np.zeros(grains * GRAIN_BYTES, np.uint8)
-        self._bytes = self._arena.data
 
     def recall(
         self, request: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]
@@ -85,10 +79,14 @@ class RingAnswers:
         found = np.zeros(len(body), np.uint8)
         position = np.zeros(len(body), np.int64)
         recall_digests(self._memory, frozen(request), frozen(body), frozen(now_us), found, position)
-        answers: list[bytes | None] = [None] * len(body)
-        for i in np.flatnonzero(found == HIT):
-            answers[i] = self._read(int(position[i]))
-        return Done(Recalled(found, answers))
+        hit = found == HIT
+        if not hit.any():
+            return Done(Recalled(found, Texts(_NOTHING, np.zeros(len(body), np.int64), np.zeros(len(body), np.int64))))
+        length = np.where(hit, self._memory.ring["length_bytes"][position], 0).astype(np.int64)
+        ends = np.cumsum(length)
+        texts = Texts(np.empty(int(ends[-1]), np.uint8), ends - length, length)
+        read_texts(self._memory, self._arena, position, texts)
+        return Done(Recalled(found, texts))
 
     def room_bytes(self, now_us: int) -> int:
         """Return how many bytes of `cost_bytes` fit, after reclaiming what is over at `now_us`."""
@@ -106,21 +104,15 @@ class RingAnswers:
         body: npt.NDArray[np.uint64],
         subscriber: npt.NDArray[np.uint64],
         now_us: int,
-        answers: Sequence[bytes],
+        answers: Texts,
     ) -> Done[bool]:
         """Remember n answers, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
-        assert all(answers), "an answer has at least one byte"
-        lengths = np.fromiter((len(answer) for answer in answers), np.int64, len(answers))
-        if sum(self.cost_bytes(len(answer)) for answer in answers) > self.room_bytes(now_us):
-            return Done(False)
-        assert all(find_digest(self._memory, high, low) < 0 for high, low in request), "recall before remembering"
-        position = np.zeros(len(answers), np.int64)
-        remember_digests(
-            self._memory, frozen(request), frozen(body), frozen(subscriber), now_us, frozen(lengths), position
+        self._reclaim(now_us)
+        done = remember_texts(
+            self._memory, self._arena, frozen(request), frozen(body), frozen(subscriber), now_us, answers
         )
-        for place, answer in zip(position, answers, strict=True):
-            self._write(int(place), answer)
-        return Done(True)
+        assert done != NOT_NEW, "recall before remembering; an answer has at least one byte"
+        return Done(done == FITTED)
 
     def forget(self, subscriber: int) -> int:
         """Zero and drop this subscriber's answers, those whose time is over too; return how many. Their room comes back when their time is over."""
@@ -150,20 +142,12 @@ class RingAnswers:
         over = max(0, end - len(self._arena))
         return start, end - over, over
 
-    def _read(self, position: int) -> bytes:
-        start, end, over = self._span(position)
-        return bytes(self._bytes[start:end]) + bytes(self._bytes[:over])
-
-    def _write(self, position: int, answer: bytes) -> None:
-        start, end, over = self._span(position)
-        kept = len(answer) - over
-        self._bytes[start:end] = answer[:kept]
-        self._bytes[:over] = answer[kept:]
-
     def _reclaim(self, now_us: int) -> None:
         """Drop what is over, and zero its bytes, so that an erasure need not look for them."""
         state = self._memory.state
         oldest = int(state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % int(state[MEMORY_GRAINS]) * GRAIN_BYTES
         freed_bytes = int(reclaim_entries(self._memory, now_us)) * GRAIN_BYTES
+        if not freed_bytes:
+            return
         self._arena[oldest : oldest + freed_bytes] = 0
         self._arena[: max(0, oldest + freed_bytes - len(self._arena))] = 0

@@ -4,7 +4,6 @@ One thread owns a ledger. It advances the clock, reads the contacts of a batch's
 the first item that was not granted. Everything in a `Reading` is a view that the next change of the ledger may overwrite.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from engine.dtypes import ledger as codes
 from engine.dtypes.contact import Contacts, Totals
 from engine.dtypes.ledger import FOREVER_US, LIFETIME
+from engine.dtypes.texts import Texts
 from engine.ledger.names import LedgerFullError, Names
 
 __all__ = [
@@ -185,8 +185,8 @@ class Recalled:
 
     state: npt.NDArray[np.uint8]
     """(n,): MISS, HIT (same body) or OTHER_BODY of engine.dtypes.ledger."""
-    answers: list[bytes | None]
-    """(n,): the remembered bytes of each HIT."""
+    answers: Texts
+    """(n,): the remembered bytes of each HIT, in a buffer of their own; none for the others."""
 
 
 class Answers(Protocol):
@@ -209,9 +209,12 @@ class Answers(Protocol):
         body: npt.NDArray[np.uint64],
         subscriber: npt.NDArray[np.uint64],
         now_us: int,
-        answers: Sequence[bytes],
+        answers: Texts,
     ) -> Pending[bool]:
-        """Remember n answers, new requests all; False, with nothing remembered, when they do not all fit."""
+        """Remember n answers, new requests all; False, with nothing remembered, when they do not all fit.
+
+        The buffer is the caller's again when the answer is there.
+        """
 
     def forget(self, subscriber: int) -> int:
         """Zero and drop this subscriber's answers; return how many."""

@@ -5,7 +5,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.jit import bundle, read_only
+from engine.dtypes.texts import TEXTS_TYPE, Texts
+from engine.jit import bundle, read_only, writable
 
 EXPLAIN: Final = 1
 """Asked.flags: the answer also says what became of every candidate. Such an item is decided alone."""
@@ -42,3 +43,94 @@ ASKED_TYPE: Any = bundle(
     read_only(np.int32),
     read_only(np.uint8),
 )
+
+
+class Pieces(NamedTuple):
+    """What of an Offer's bytes is the same whoever gets it, made when a rulebook is bound. m pairs of candidate and channel have content; L languages.
+
+    Candidate c: blob[candidates[c, 0] : candidates[c, 1]] are its fields 2 to 5 (names), up to candidates[c, 2] its fields 7 and 8 (score).
+    Its words on channel h in language l, fields 9 to 11, are where words[pairs[c, h], l] says.
+    """
+
+    blob: npt.NDArray[np.uint8]
+    candidates: npt.NDArray[np.int64]
+    """(candidates, 3)"""
+    pairs: npt.NDArray[np.int32]
+    """(candidates, channels): 0 to m - 1; -1 without content."""
+    words: npt.NDArray[np.int64]
+    """(m, L, 2): first byte and how many; (-1, 0) where the words say something of the subscriber or the trigger."""
+    push: npt.NDArray[np.uint8]
+    """(channels,)"""
+
+
+class Stamp(NamedTuple):
+    """What of an answer's bytes is the same for all answers of one generation of a shard."""
+
+    version: npt.NDArray[np.uint8]
+    """Fields 8 and 9: the rulebook's generation and the base's version."""
+    id_key: npt.NDArray[np.uint64]
+    """(2,): of the tags of decision ids."""
+    shard: npt.NDArray[np.int64]
+    """(1,)"""
+    languages: npt.NDArray[np.int32]
+    """(Binding.language_names,): the catalogue's index of each of the base's languages; -1 for one that it does not write in."""
+
+
+class Rows(NamedTuple):
+    """The columns of engine.batch.Batch and Decisions that answers say."""
+
+    subscriber: npt.NDArray[np.uint64]
+    channel: npt.NDArray[np.int32]
+    reason: npt.NDArray[np.uint8]
+    decision: npt.NDArray[np.uint64]
+    chosen_count: npt.NDArray[np.int32]
+    chosen: npt.NDArray[np.int32]
+    score: npt.NDArray[np.uint64]
+    """(n, k): the float64s' bits."""
+    expires_us: npt.NDArray[np.int64]
+    not_before_us: npt.NDArray[np.int64]
+    deadline_us: npt.NDArray[np.int64]
+    next_allowed_us: npt.NDArray[np.int64]
+    stages: npt.NDArray[np.int32]
+    language: npt.NDArray[np.int16]
+    now_us: npt.NDArray[np.int64]
+
+
+class Written(NamedTuple):
+    """Where answers go: those of the rows written so far, one behind the other."""
+
+    texts: Texts
+    """Of Decisions: room for the bytes, and each row's span."""
+    state: npt.NDArray[np.int64]
+    """(WRITTEN_WORDS,)"""
+
+
+WRITTEN_USED, WRITTEN_NEEDED, WRITTEN_SAID = range(3)
+"""Where Written.state keeps: how many bytes are used; how many the next row may take, when there is no room for it; how many of the words that
+were rendered apart have been written."""
+WRITTEN_WORDS: Final = 3
+
+PIECES_TYPE: Any = bundle(
+    Pieces,
+    read_only(np.uint8),
+    read_only(np.int64, 2),
+    read_only(np.int32, 2),
+    read_only(np.int64, 3),
+    read_only(np.uint8),
+)
+STAMP_TYPE: Any = bundle(Stamp, read_only(np.uint8), read_only(np.uint64), read_only(np.int64), read_only(np.int32))
+ROWS_TYPE: Any = bundle(
+    Rows,
+    writable(np.uint64),
+    writable(np.int32),
+    writable(np.uint8),
+    writable(np.uint64),
+    writable(np.int32),
+    writable(np.int32, 2),
+    writable(np.uint64, 2),
+    *(writable(np.int64),) * 4,
+    writable(np.int32, 2),
+    writable(np.int16),
+    writable(np.int64),
+)
+WRITTEN_TYPE: Any = bundle(Written, TEXTS_TYPE, writable(np.int64))

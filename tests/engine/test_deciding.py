@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engine.base.overlay import Overlay
-from engine.batch import DRY_RUN, Batch
-from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED
+from engine.batch import DRY_RUN, Batch, Decisions
+from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED, Render
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
@@ -44,6 +45,16 @@ def engine_with(driver: EngineDriver, arena_bytes: int) -> Engine:
     return Engine(engine.rulebook, engine.snapshot, Overlay(64, 512), ledger, 0)
 
 
+def saying(text: bytes) -> Render:
+    """Answers all alike, but for the item's number where the text has %d."""
+
+    def render(_: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
+        for item in index.tolist():
+            decisions.write(item, text % item if b"%d" in text else text)
+
+    return render
+
+
 def contacts(engine: Engine) -> tuple[int, int]:
     statistics = engine.ledger.statistics()
     return statistics["contacts"], statistics["live_contacts"]
@@ -52,7 +63,7 @@ def contacts(engine: Engine) -> tuple[int, int]:
 def test_a_request_without_room_for_its_answer_holds_nothing(offered: tuple[EngineDriver, Batch]) -> None:
     driver, batch = offered
     engine = engine_with(driver, ANSWER_BYTES_MAX // 2)
-    decisions = engine.decide(batch, lambda *_: b"answer")
+    decisions = engine.decide(batch, saying(b"answer"))
     assert decisions.conflict[0] == NO_MEMORY
     assert (decisions.decision[0], decisions.chosen_count[0]) == (0, 0)
     assert contacts(engine) == (0, 0)
@@ -61,7 +72,7 @@ def test_a_request_without_room_for_its_answer_holds_nothing(offered: tuple[Engi
 def test_an_answer_longer_than_the_memory_is_taken_back(offered: tuple[EngineDriver, Batch]) -> None:
     driver, batch = offered
     engine = engine_with(driver, 2 * ANSWER_BYTES_MAX)
-    decisions = engine.decide(batch, lambda *_: bytes(3 * ANSWER_BYTES_MAX))
+    decisions = engine.decide(batch, saying(bytes(3 * ANSWER_BYTES_MAX)))
     assert decisions.conflict[0] == NO_MEMORY
     assert (decisions.decision[0], decisions.chosen_count[0]) == (0, 0)
     assert contacts(engine)[1] == 0, "no hold is left open"
@@ -70,21 +81,22 @@ def test_an_answer_longer_than_the_memory_is_taken_back(offered: tuple[EngineDri
 def test_a_remembered_request_gets_the_same_bytes_and_holds_once(offered: tuple[EngineDriver, Batch]) -> None:
     driver, batch = offered
     engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
-    first = engine.decide(batch, lambda *_: b"first")
+    first = engine.decide(batch, saying(b"first"))
+    assert (first.text(0), first.replayed[0]) == (b"first", 0)
     held = contacts(engine)
     batch.now_us[0] += 1
-    second = engine.decide(batch, lambda *_: b"second")
-    assert (first.rendered[0], second.replay[0], second.rendered[0]) == (b"first", b"first", None)
+    second = engine.decide(batch, saying(b"second"))
+    assert (second.text(0), second.replayed[0]) == (b"first", 1)
     assert contacts(engine) == held != (0, 0)
 
 
 def test_another_body_under_the_same_id_is_refused(offered: tuple[EngineDriver, Batch]) -> None:
     driver, batch = offered
     engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
-    engine.decide(batch, lambda *_: b"first")
+    engine.decide(batch, saying(b"first"))
     batch.body[0] += np.uint64(1)
-    decisions = engine.decide(batch, lambda *_: b"second")
-    assert (decisions.conflict[0], decisions.replay[0], decisions.chosen_count[0]) == (REPEATED, None, 0)
+    decisions = engine.decide(batch, saying(b"second"))
+    assert (decisions.conflict[0], decisions.text(0), decisions.chosen_count[0]) == (REPEATED, None, 0)
 
 
 def test_the_same_request_twice_in_a_batch_holds_once(offered: tuple[EngineDriver, Batch]) -> None:
@@ -96,16 +108,17 @@ def test_the_same_request_twice_in_a_batch_holds_once(offered: tuple[EngineDrive
         getattr(batch, name)[:] = getattr(one, name)[0]
     for name in ("field_values", "field_nanos", "field_known"):
         getattr(batch, name)[:] = getattr(one, name)[0]
-    decisions = engine.decide(batch, lambda _, __, item: b"answer %d" % item)
-    assert [decisions.rendered[0], *decisions.replay[1:]] == [b"answer 0"] * 3
+    decisions = engine.decide(batch, saying(b"answer %d"))
+    assert [decisions.text(item) for item in range(3)] == [b"answer 0"] * 3
+    assert decisions.replayed.tolist() == [0, 1, 1]
     assert engine.ledger.statistics()["contacts"] == decisions.chosen_count[0]
 
 
 def test_an_erasure_drops_the_remembered_answer(offered: tuple[EngineDriver, Batch]) -> None:
     driver, batch = offered
     engine = engine_with(driver, 8 * ANSWER_BYTES_MAX)
-    engine.decide(batch, lambda *_: b"first")
+    engine.decide(batch, saying(b"first"))
     engine.forget(int(batch.subscriber[0]))
-    decisions = engine.decide(batch, lambda *_: b"second")
-    assert decisions.replay[0] is None
+    decisions = engine.decide(batch, saying(b"second"))
+    assert not decisions.replayed[0]
     assert decisions.reason[0] == Reason.SUBSCRIBER_ERASED

@@ -18,6 +18,7 @@ from engine.templates import (
     TemplateError,
     Variable,
     compile_template,
+    fixed_text,
     format_value,
     render,
 )
@@ -194,3 +195,30 @@ def test_value_formatted(type_: ValueType, value: int, nanos: int, scale: int, t
 def test_timestamp_formatted_in_zone() -> None:
     zone: datetime.tzinfo = zoneinfo.ZoneInfo("America/Chicago")
     assert format_value(ValueType.TIMESTAMP, 1_767_225_600, zone=zone) == "2025-12-31"
+
+
+PIECES = ("{{offer.id}}", "{{ offer.name |x}}", "{{offer.name|}}", "{{campaign.id}}", "{{subscriber.first_name|a}}")
+SOURCES = st.lists(st.sampled_from([*PIECES, "{{{{", "{", "}", "}}", "words", " ", "\n", "♫"]), min_size=1, max_size=8)
+
+
+@given(SOURCES, st.integers(1, 30))
+@settings(max_examples=300, deadline=None)
+def test_fixed_text_is_what_compiling_and_rendering_give(pieces: list[str], length_max: int) -> None:
+    source = "".join(pieces)
+    fixed = {"offer.id": "{{offer.name}}", "offer.name": "N", "campaign.id": "c"}
+    variables = {
+        **{name: Variable(type=ValueType.STRING, fixed=text) for name, text in fixed.items()},
+        "subscriber.first_name": Variable(type=ValueType.STRING),
+    }
+    try:
+        template = compile_template(source, variables, length_max=length_max)
+    except TemplateError:
+        return
+    text = fixed_text(source, fixed, length_max=length_max)
+    assert text == (None if template.variables or "{{{{" in source else template.constant)
+
+
+def test_fixed_text_leaves_alone_what_may_say_more() -> None:
+    assert fixed_text("{{offer.id}}!", {"offer.id": "a"}) == "a!"
+    for source in ("{{subscriber.first_name|}}", "{{#subscriber.vip}}x{{/subscriber.vip}}", "{{{{offer.id}}", "{{"):
+        assert fixed_text(source, {"offer.id": "a"}) is None

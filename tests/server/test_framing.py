@@ -41,14 +41,6 @@ def test_a_batch_of_no_items_or_too_many_is_refused(items: int, code: Code) -> N
     assert caught.value.failure.code == code
 
 
-def test_a_batch_response_is_the_contracts() -> None:
-    answer = pb.DecideResponse(request_id="a", server_us=5)
-    response = pb.DecideBatchResponse.FromString(framing.batch_response([answer.SerializeToString(), FAILED]))
-    assert response.results[0].answer == answer
-    assert response.results[1].error.code == 3
-    assert response.results[1].error.violations[0].field == "channel"
-
-
 def test_a_stream_carries_the_request_id() -> None:
     request = pb.DecideRequest(request_id="é1", channel="desk")
     payload = pb.DecideStreamRequest(request=request).SerializeToString()

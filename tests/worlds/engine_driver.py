@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.base.changes import Change
 from engine.base.overlay import Overlay
@@ -179,9 +180,8 @@ class EngineDriver:
         if decisions.conflict[row]:
             assert decisions.conflict[row] == 1, "the memory of answers is large enough"
             return Answer("", 0, conflict=True)
-        kept = decisions.replay[row]
-        if kept is not None:
-            return Answer("", 0, decision=int(kept), replayed=True)
+        if decisions.replayed[row]:
+            return Answer("", 0, decision=int(decisions.text(row) or b""), replayed=True)
         count, would = int(decisions.chosen_count[row]), int(decisions.would_be_count[row])
         return Answer(
             reason=Reason(int(decisions.reason[row])).name,
@@ -236,6 +236,7 @@ def instant(at_us: int) -> int | None:
     return None if at_us == NEVER_US else at_us
 
 
-def render(batch: Batch, decisions: Decisions, item: int) -> bytes:
+def render(batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
     """What is remembered of an answer: its decision's number."""
-    return str(int(decisions.decision[item])).encode()
+    for item in index.tolist():
+        decisions.write(item, str(int(decisions.decision[item])).encode())

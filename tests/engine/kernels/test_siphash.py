@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.jit import frozen
-from engine.kernels.siphash import siphash24
+from engine.kernels.siphash import siphash24, siphash24_of_three
 
 KEY = frozen(np.frombuffer(bytes(range(16)), "<u8").astype(np.uint64))
 VECTORS = {
@@ -35,3 +35,12 @@ def test_siphash24_many_messages_do_not_bleed_into_each_other() -> None:
 
 def test_siphash24_no_messages() -> None:
     assert _hash([]) == []
+
+
+def test_siphash24_of_three_words_is_that_of_their_bytes() -> None:
+    for words in ((0, 0, 0), (1, 2**64 - 1, 0x0706050403020100), (2**63, 65_535, 12_345_678_901)):
+        text = b"".join(word.to_bytes(8, "little") for word in words)
+        a, b, c = (np.uint64(word) for word in words)
+        with np.errstate(over="ignore"):
+            found = siphash24_of_three(a, b, c, KEY[0], KEY[1])
+        assert [int(found).to_bytes(8, "little").hex()] == _hash([text])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.dtypes.ledger import GRAIN_BYTES, HIT, MEMORY_COUNT, MISS, OTHER_BODY
 from engine.ledger.answers import RingAnswers
+from engine.texts import text_at, texts_of
 
 TTL_US = 100
 
@@ -51,7 +52,7 @@ class CheckedAnswers:
             words(*(r[1] for r in rows)),
             words(*(r[2] for r in rows)),
         )
-        done = self.ring.remember(requests, bodies, subscribers, self.now_us, answers).result()
+        done = self.ring.remember(requests, bodies, subscribers, self.now_us, texts_of(answers)).result()
         assert done == fits
         if fits:
             for number, body, subscriber, answer in rows:
@@ -66,7 +67,7 @@ class CheckedAnswers:
             expected: tuple[int, bytes | None] = (MISS, None)
         else:
             expected = (HIT, entry[3]) if entry[0] == body else (OTHER_BODY, None)
-        assert (int(recalled.state[0]), recalled.answers[0]) == expected
+        assert (int(recalled.state[0]), text_at(recalled.answers, 0) or None) == expected
         return expected
 
     def forget(self, subscriber: int) -> None:
@@ -153,16 +154,16 @@ def test_an_answer_is_gone_at_its_time_and_not_before() -> None:
 
 def test_each_item_is_recalled_at_its_own_instant() -> None:
     ring = RingAnswers(1024, TTL_US)
-    ring.remember(request(1), words(1), words(1), 0, [b"a"])
+    ring.remember(request(1), words(1), words(1), 0, texts_of([b"a"]))
     recalled = ring.recall(request(1, 1, 1, 2), words(1, 1, 2, 1), np.array([TTL_US - 1, TTL_US, 0, 0])).result()
     assert recalled.state.tolist() == [HIT, MISS, OTHER_BODY, MISS]
-    assert recalled.answers == [b"a", None, None, None]
+    assert [text_at(recalled.answers, row) for row in range(4)] == [b"a", b"", b"", b""]
 
 
 def test_forgetting_zeroes_the_bytes_and_keeps_the_order() -> None:
     ring = RingAnswers(4 * GRAIN_BYTES, TTL_US)
     for number in (1, 2, 3):
-        ring.remember(request(number), words(1), words(number), number, [bytes([number]) * 10])
+        ring.remember(request(number), words(1), words(number), number, texts_of([bytes([number]) * 10]))
     assert ring.forget(2) == 1
     assert ring.forget(2) == 0
     assert sorted(set(ring._arena.tolist())) == [0, 1, 3]
@@ -175,8 +176,8 @@ def test_forgetting_zeroes_the_bytes_and_keeps_the_order() -> None:
 
 def test_nothing_at_all_is_remembered_at_once() -> None:
     ring = RingAnswers(GRAIN_BYTES, TTL_US)
-    assert ring.remember(request(), words(), words(), 0, []).result()
-    assert ring.recall(request(), words(), np.zeros(0, np.int64)).result().answers == []
+    assert ring.remember(request(), words(), words(), 0, texts_of([])).result()
+    assert ring.recall(request(), words(), np.zeros(0, np.int64)).result().answers.start.tolist() == []
 
 
 @pytest.mark.parametrize("capacity_bytes", [0, GRAIN_BYTES - 1])
