@@ -99,6 +99,29 @@ def test_build_base_reports_rejected_rows_without_their_content(table: Path, tmp
     assert "nobody" not in told.stdout + told.stderr
 
 
+def test_build_verify_says_which_file_and_where(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "base"
+    words = ("--mapping", DEMO / "mapping.yaml", "--catalogue", DEMO / "catalogue")
+    run("build", "base", table, *words, "--secret-file", tmp_path / "secret", "--new-secret", "--output", out)
+    said = run("build", "--verify", out).stdout
+    assert re.fullmatch(r"snapshot \S+ is whole: [\d,]+ subscribers, [\d,]+ bytes\n", said)
+    rows = next(out.glob("*/rows.u8"))
+    raw = bytearray(rows.read_bytes())
+    raw[100] ^= 1
+    rows.chmod(0o640)
+    rows.write_bytes(raw)
+    for folder in (out, rows.parent):
+        refused = run("build", "--verify", folder, code=1).stderr
+        assert re.search(
+            rf"{re.escape(str(rows))}: damaged between bytes 0 and {len(raw)}: expected SHA-256 \w+, was \w+", refused
+        )
+        assert "copy the named files anew" in refused
+    rows.write_bytes(raw[:-1])
+    assert f"expected {len(raw)} bytes, was {len(raw) - 1}" in run("build", "--verify", out, code=1).stderr
+    run("build", "--verify", tmp_path / "nowhere", code=2)
+    run("build", "--verify", out, "rulebook", DEMO / "catalogue", "--output", tmp_path / "r", code=2)
+
+
 def test_build_base_refuses_a_file_that_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     done = run(

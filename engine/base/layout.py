@@ -3,7 +3,6 @@
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from engine.base.schema import AttributeSpec, BaseSchema
 from engine.catalogue.model import INT64_MAX, INT64_MIN
@@ -114,14 +113,3 @@ def value_limits(attribute: AttributeSpec) -> tuple[int, int]:
     if attribute.type == ValueType.BOOL:
         return 0, 1
     return (attribute.min, attribute.max) if attribute.type in _INTEGER_TYPES else (INT64_MIN, INT64_MAX)
-
-
-def stored_dtype(attribute: AttributeSpec) -> np.dtype[np.generic]:
-    """Return how a column of this attribute is kept between reading and packing: strings as provisional uint32 codes."""
-    if attribute.type == ValueType.STRING:
-        return np.dtype(np.uint32)
-    return (
-        np.dtype(f"u{_plan(attribute, 0, 0).width}")
-        if attribute.type != ValueType.DOUBLE
-        else np.dtype(np.float32 if attribute.float32 else np.float64)
-    )

@@ -6,11 +6,13 @@ from typing import Final
 
 import msgspec
 
+from engine.base.blocks import FileInfo, blocks_of
 from engine.base.keys import KeyKind
 from engine.base.layout import Counts, Layout, layout_of
 from engine.base.schema import BaseSchema
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""2: a checksum for each block of a file; 1 had one for the whole file."""
 MANIFEST: Final = "manifest.json"
 HASHES: Final = "hashes.u64"
 DIRECTORY: Final = "directory.u32"
@@ -24,13 +26,6 @@ ROWS_MAX: Final = (1 << 32) - 1
 
 class SnapshotError(Exception):
     """A snapshot that cannot be used: what is wrong with it, where, and what to do."""
-
-
-class FileInfo(msgspec.Struct, frozen=True):
-    """Size in bytes and BLAKE2b-256 of a file."""
-
-    bytes: int
-    blake2b: str
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
@@ -115,6 +110,7 @@ def _check_consistency(path: Path, manifest: Manifest) -> None:
     wrong = [
         name for name, size in expected.items() if name not in manifest.files or manifest.files[name].bytes != size
     ]
+    wrong += [name for name, info in manifest.files.items() if len(info.blocks) != blocks_of(info.bytes)]
     if (
         layout != manifest.layout
         or manifest.schema.digest() != manifest.schema_hash

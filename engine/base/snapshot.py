@@ -1,16 +1,16 @@
 """An opened snapshot: its files memory-mapped, read-only, and checked; where a row is."""
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.base.folder import current_version
+from engine.base.blocks import Damage, FileInfo, damaged_blocks
+from engine.base.folder import CURRENT, current_version
 from engine.base.keys import SubscriberKeys
 from engine.base.manifest import (
     DATA_FILES,
@@ -18,7 +18,6 @@ from engine.base.manifest import (
     DIRECTORY,
     HASHES,
     ROWS,
-    FileInfo,
     Manifest,
     SnapshotError,
     read_manifest,
@@ -27,8 +26,6 @@ from engine.catalogue.terms import ValueType
 from engine.dtypes.base import Rows
 from engine.jit import frozen
 from engine.kernels.gather import find_row
-
-_READ_BYTES: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +56,15 @@ class Snapshot:
         return int(self.rows.r32[(row * layout.stride + layout.as_of) // 4]) * 1_000_000
 
 
-def open_current(folder: Path, keys: SubscriberKeys, *, verify: bool = True) -> Snapshot:
+def open_current(folder: Path, keys: SubscriberKeys) -> Snapshot:
     """Open the folder's current snapshot; raises SnapshotError."""
-    return open_snapshot(folder / current_version(folder), keys, verify=verify)
+    return open_snapshot(folder / current_version(folder), keys)
 
 
-def open_snapshot(folder: Path, keys: SubscriberKeys, *, verify: bool = True) -> Snapshot:
-    """Map the snapshot of this folder; raises SnapshotError naming the file when anything is missing, damaged, or hashed with another secret.
+def open_snapshot(folder: Path, keys: SubscriberKeys) -> Snapshot:
+    """Map the snapshot of this folder; raises SnapshotError naming the file when anything is missing or of a wrong size, or hashed with another secret.
 
-    Sizes, manifest and dictionaries are always checked; `verify` reads every file through its checksum too.
+    Manifest, sizes and dictionaries are checked. The rows are not read: `damage_of` reads everything.
     """
     manifest = read_manifest(folder)
     if (manifest.key.kind, manifest.key.region) != (keys.kind, keys.region):
@@ -80,8 +77,9 @@ def open_snapshot(folder: Path, keys: SubscriberKeys, *, verify: bool = True) ->
             f"{folder}: built with another secret; point TOUCHPOINT_KEY_SECRET_FILE to the file that it was built with, or build the base again"
         )
     mapped = {name: _map(folder / name, manifest.files[name]) for name in DATA_FILES}
-    for name in DATA_FILES if verify else (DICTIONARIES,):
-        _verify(folder / name, mapped[name], manifest.files[name])
+    for damage in damaged_blocks(folder / DICTIONARIES, mapped[DICTIONARIES], manifest.files[DICTIONARIES]):
+        if damage is not None:
+            raise SnapshotError(f"{damage}; build the base again")
     dictionaries = _dictionaries(folder / DICTIONARIES, mapped[DICTIONARIES], manifest)
     data = mapped[ROWS]
     rows = Rows(
@@ -109,12 +107,23 @@ def _map(path: Path, info: FileInfo) -> npt.NDArray[np.uint8]:
         raise SnapshotError(f"{path}: cannot be read ({error.strerror}); build the base again") from None
 
 
-def _verify(path: Path, data: npt.NDArray[np.uint8], info: FileInfo) -> None:
-    digest = blake2b(digest_size=32)
-    for start in range(0, len(data), _READ_BYTES):
-        digest.update(data[start : start + _READ_BYTES].data)
-    if digest.hexdigest() != info.blake2b:
-        raise SnapshotError(f"{path}: damaged, its checksum does not match the manifest; build the base again")
+def damage_of(folder: Path, progress: Callable[[float], None] | None = None) -> tuple[Manifest, list[Damage]]:
+    """Read every byte of a snapshot, or of a base folder's current one, and return its manifest and the blocks that are not as written.
+
+    Raises SnapshotError when the manifest cannot be used or a file is missing or of a wrong size. `progress` gets the part that is done, 0 to 1.
+    """
+    if (folder / CURRENT).exists():
+        folder = folder / current_version(folder)
+    manifest = read_manifest(folder)
+    mapped = {name: _map(folder / name, manifest.files[name]) for name in DATA_FILES}
+    found, done, whole = [], 0, sum(len(info.blocks) for info in manifest.files.values())
+    for name in DATA_FILES:
+        for damage in damaged_blocks(folder / name, mapped[name], manifest.files[name]):
+            found += [] if damage is None else [damage]
+            done += 1
+            if progress is not None:
+                progress(done / whole)
+    return manifest, found
 
 
 def _dictionaries(path: Path, data: npt.NDArray[np.uint8], manifest: Manifest) -> dict[str, list[str]]:

@@ -1,22 +1,23 @@
 """Writes a snapshot: sorted hashes, their directory, packed rows, dictionaries, manifest; complete in a folder of its own before it gets its name."""
 
+import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine.base.blocks import BlockFile, FileInfo
 from engine.base.folder import set_current
 from engine.base.keys import SubscriberKeys
-from engine.base.layout import STRINGS_MAX, Counts, Field, Layout, layout_of
+from engine.base.layout import STRINGS_MAX
 from engine.base.manifest import (
     DICTIONARIES,
     DIRECTORY,
@@ -25,197 +26,170 @@ from engine.base.manifest import (
     MANIFEST,
     ROWS,
     ROWS_MAX,
-    FileInfo,
     KeyInfo,
     Manifest,
     SnapshotError,
     encode_manifest,
 )
+from engine.base.records import PACK_ROWS, Packing, Records, Texts, hashes_of, order_of, taken
 from engine.base.schema import BaseSchema
 from engine.limits import MICROSECONDS_PER_SECOND, ZONES_MAX
 
-_ROWS_AT_ONCE: Final = 1 << 16
-_BUCKET_ROWS: Final = 4
 LANGUAGES_MAX: Final = 255
+_BUCKET_ROWS: Final = 4
+_ROWS_AT_ONCE: Final = 1 << 16
+_BUILDING: Final = ".writing"
 
 
-@dataclass(slots=True)
-class Columns:
-    """The rows to write, in any order; n rows, W label words. Hashes are unique: duplicates and collisions are the loader's to refuse."""
-
-    hashes: npt.NDArray[np.uint64]
-    labels: npt.NDArray[np.uint64]
-    """(n, W)"""
-    values: list[npt.NDArray[Any]]
-    """By attribute, (n,) of `layout.stored_dtype`: value less bias; strings are indexes into `texts`."""
-    texts: list[list[str]]
-    """By attribute: the distinct strings in any order; empty for other types."""
-    presence: npt.NDArray[np.uint8]
-    """(n, ceil(attributes / 8)): bit k of byte j is attribute 8 j + k."""
-    granted: npt.NDArray[np.uint64]
-    refused: npt.NDArray[np.uint64]
-    zone: npt.NDArray[np.uint16]
-    """(n,): index into `zones` + 1; 0 unknown."""
-    language: npt.NDArray[np.uint16]
-    zones: list[str]
-    languages: list[str]
-    as_of_s: npt.NDArray[np.uint32] | None
-    """(n,): seconds since 1970; None when all rows are as of the snapshot."""
-
-
-def write_snapshot(folder: Path, schema: BaseSchema, columns: Columns, keys: SubscriberKeys, as_of_us: int) -> str:
-    """Write a snapshot below `folder`, make it the current one, and return its version, which is the same for the same content.
-
-    Raises SnapshotError when a bound is exceeded; nothing is then left behind, and the current snapshot stays.
-    """
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Make the folder and be the only one who writes snapshots into it; raises SnapshotError when somebody else does. Ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".building-", dir=folder))
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        manifest = _write_files(work, schema.checked(), columns, keys, as_of_us)
-        raw = encode_manifest(manifest)
-        _write(work / MANIFEST, iter([raw]))
-        work.chmod(0o750)
-        final = folder / manifest.version
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SnapshotError(
+                f"{folder}: another build is writing into this folder; wait until it has ended, or stop it"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class SnapshotWriter:
+    """Writes the files of one snapshot below `folder` from records that come sorted by hash; `publish` gives it its name."""
+
+    def __init__(
+        self, folder: Path, schema: BaseSchema, texts: Texts, keys: SubscriberKeys, *, as_of_us: int, has_as_of: bool
+    ) -> None:
+        """Raises SnapshotError when there are more texts than a base can hold."""
+        check_texts(schema, texts)
+        self.rows = 0
+        self._folder = folder
+        self._work = folder / _BUILDING
+        self._schema = schema.checked()
+        self._keys = keys
+        self._as_of_us = as_of_us
+        self._packing = Packing(schema, texts, has_as_of)
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._work.mkdir(mode=0o750)
+        self._hashes, self._packed = BlockFile(self._work / HASHES), BlockFile(self._work / ROWS)
+
+    def add(self, records: npt.NDArray[np.uint8]) -> None:
+        """Append records, (n, record bytes), sorted by hash and all above those before."""
+        self.rows += len(records)
+        if self.rows > ROWS_MAX:
+            raise SnapshotError(f"expected at most {ROWS_MAX} subscribers in a base, was more; split it into shards")
+        self._hashes.write(hashes_of(records))
+        for start in range(0, len(records), PACK_ROWS):
+            self._packed.write(self._packing.pack(records[start : start + PACK_ROWS]))
+
+    def publish(self) -> Manifest:
+        """End the files, name the snapshot after its content, make it the current one, and return its manifest."""
+        hashes, rows = self._hashes.close(), self._packed.close()
+        bits = max(1, (max(self.rows, 1) // _BUCKET_ROWS).bit_length())
+        manifest = self._manifest(bits, self._others(bits) | {HASHES: hashes, ROWS: rows})
+        _write(self._work / MANIFEST, encode_manifest(manifest))
+        final = self._folder / manifest.version
         if final.exists():
             shutil.rmtree(final)
-        work.rename(final)
-        _sync_folder(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    set_current(folder, manifest.version)
-    return manifest.version
+        self._work.rename(final)
+        _sync_folder(self._folder)
+        set_current(self._folder, manifest.version)
+        return manifest
 
+    def abandon(self) -> None:
+        """Remove what was written and not published."""
+        for file in (self._hashes, self._packed):
+            file.abandon()
+        shutil.rmtree(self._work, ignore_errors=True)
 
-def _write_files(work: Path, schema: BaseSchema, columns: Columns, keys: SubscriberKeys, as_of_us: int) -> Manifest:
-    rows = len(columns.hashes)
-    _check_bounds(schema, columns)
-    order = np.argsort(columns.hashes, kind="stable")
-    hashes = columns.hashes[order]
-    assert rows < 2 or bool((hashes[1:] > hashes[:-1]).all()), "hashes must be unique"
-    zones, zone = _recode(columns.zones, columns.zone)
-    languages, language = _recode(columns.languages, columns.language)
-    counts = Counts(tuple(map(len, columns.texts)), len(zones), len(languages), columns.as_of_s is not None)
-    layout = layout_of(schema, counts)
-    bits = max(1, (max(rows, 1) // _BUCKET_ROWS).bit_length())
-    dictionaries = [sorted(texts) for texts in columns.texts]
-    named = {a.id: texts for a, texts in zip(schema.attributes, dictionaries, strict=True) if texts}
-    files = {
-        HASHES: _write(work / HASHES, iter([_bytes_of(hashes)])),
-        DIRECTORY: _write(work / DIRECTORY, iter([_bytes_of(directory_of(hashes, bits))])),
-        ROWS: _write(work / ROWS, _packed(layout, columns, order, [zone, language])),
-        DICTIONARIES: _write(work / DICTIONARIES, iter([msgspec.json.encode(named, order="sorted")])),
-    }
-    content = blake2b(msgspec.json.encode([files, schema, as_of_us, keys.check], order="sorted"), digest_size=6)
-    stamp = datetime.fromtimestamp(as_of_us // MICROSECONDS_PER_SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Manifest(
-        FORMAT,
-        f"{stamp}-{content.hexdigest()}",
-        schema.digest(),
-        schema,
-        as_of_us,
-        rows,
-        bits,
-        KeyInfo(keys.kind, keys.region, keys.check),
-        counts,
-        layout,
-        tuple(zones),
-        tuple(languages),
-        files,
-    )
+    def _others(self, bits: int) -> dict[str, FileInfo]:
+        named = {a.id: t for a, t in zip(self._schema.attributes, self._packing.strings, strict=True) if t}
+        raw = msgspec.json.encode(named, order="sorted")
+        hashes = np.memmap(self._work / HASHES, np.uint64, "r") if self.rows else np.empty(0, np.uint64)
+        directory = BlockFile(self._work / DIRECTORY)
+        for part in directory_parts(hashes, bits):
+            directory.write(part)
+        return {DICTIONARIES: _write(self._work / DICTIONARIES, raw), DIRECTORY: directory.close()}
 
-
-def _check_bounds(schema: BaseSchema, columns: Columns) -> None:
-    if len(columns.hashes) > ROWS_MAX:
-        raise SnapshotError(
-            f"expected at most {ROWS_MAX} subscribers in a base, was {len(columns.hashes)}; split it into shards"
+    def _manifest(self, bits: int, files: dict[str, FileInfo]) -> Manifest:
+        said = [files, self._schema, self._as_of_us, self._keys.check]
+        content = blake2b(msgspec.json.encode(said, order="sorted"), digest_size=6)
+        stamp = datetime.fromtimestamp(self._as_of_us // MICROSECONDS_PER_SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
+        packing = self._packing
+        return Manifest(
+            FORMAT,
+            f"{stamp}-{content.hexdigest()}",
+            self._schema.digest(),
+            self._schema,
+            self._as_of_us,
+            self.rows,
+            bits,
+            KeyInfo(self._keys.kind, self._keys.region, self._keys.check),
+            packing.counts,
+            packing.layout,
+            tuple(packing.zones),
+            tuple(packing.languages),
+            files,
         )
-    for attribute, texts in zip(schema.attributes, columns.texts, strict=True):
-        if len(texts) > STRINGS_MAX:
+
+
+def write_snapshot(
+    folder: Path, records: Records, texts: Texts, keys: SubscriberKeys, *, as_of_us: int, has_as_of: bool
+) -> str:
+    """Write records in any order, whose hashes are unique, as a snapshot below `folder`, make it the current one, and return its version.
+
+    The version is the same for the same content. Raises SnapshotError when a bound is exceeded; nothing is then left behind, and the current snapshot stays.
+    """
+    with sole_writer(folder):
+        writer = SnapshotWriter(folder, records.schema, texts, keys, as_of_us=as_of_us, has_as_of=has_as_of)
+        try:
+            hashes = hashes_of(records.array)
+            order = order_of(hashes, 0)
+            assert len(np.unique(hashes)) == len(hashes), "hashes must be unique"
+            writer.add(taken(records.array, order))
+            return writer.publish().version
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def check_texts(schema: BaseSchema, texts: Texts) -> None:
+    """Raise SnapshotError when there are more distinct texts than a base can hold."""
+    for attribute, strings in zip(schema.attributes, texts.strings, strict=True):
+        if len(strings) > STRINGS_MAX:
             raise SnapshotError(
-                f"attribute {attribute.id}: expected at most {STRINGS_MAX} distinct strings, was {len(texts)}; "
+                f"attribute {attribute.id}: expected at most {STRINGS_MAX} distinct strings, was {len(strings)}; "
                 "free text does not belong in the base"
             )
-    for what, names, most in (("zones", columns.zones, ZONES_MAX), ("languages", columns.languages, LANGUAGES_MAX)):
+    for what, names, most in (("zones", texts.zones, ZONES_MAX), ("languages", texts.languages, LANGUAGES_MAX)):
         if len(names) > most:
             raise SnapshotError(
                 f"expected at most {most} distinct {what}, was {len(names)}; check the mapping's column"
             )
 
 
-def directory_of(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint32]:
-    """Return, for each prefix of `bits` bits and one beyond, the first row whose hash is not below it; (2**bits + 1,) uint32."""
-    counts = np.bincount((hashes >> np.uint64(64 - bits)).astype(np.int64), minlength=1 << bits)
-    directory = np.zeros((1 << bits) + 1, np.uint32)
-    np.cumsum(counts, out=directory[1:], dtype=np.uint32)
-    return directory
+def directory_parts(hashes: npt.NDArray[np.uint64], bits: int) -> Iterator[npt.NDArray[np.uint32]]:
+    """Yield, for each prefix of `bits` bits and one beyond, the first row whose hash is not below it; 2**bits + 1 uint32 in all, some at a time."""
+    shift = np.uint64(64 - bits)
+    done = 0
+    for start in range(0, len(hashes), _ROWS_AT_ONCE):
+        prefixes = (hashes[start : start + _ROWS_AT_ONCE] >> shift).astype(np.int64)
+        last = int(prefixes[-1])
+        smaller = np.cumsum(np.bincount(prefixes - (done - 1)))
+        yield (start + smaller[: last - done + 1]).astype(np.uint32)
+        done = last + 1
+    yield np.full((1 << bits) + 1 - done, len(hashes), np.uint32)
 
 
-def _recode(names: list[str], codes: npt.NDArray[np.uint16]) -> tuple[list[str], npt.NDArray[np.uint16]]:
-    """Return the names sorted, and the codes (index + 1; 0 unknown) that go with that order."""
-    order = sorted(range(len(names)), key=names.__getitem__)
-    mapping = np.zeros(len(names) + 1, np.uint16)
-    mapping[1 + np.array(order, np.int64)] = np.arange(1, len(names) + 1)
-    return [names[k] for k in order], mapping[codes]
-
-
-def _packed(
-    layout: Layout, columns: Columns, order: npt.NDArray[np.int64], codes: list[npt.NDArray[np.uint16]]
-) -> Iterator[memoryview]:
-    """Yield the rows in order of hash, packed, some at a time."""
-    recodings = [_string_recoding(texts) for texts in columns.texts]
-    for start in range(0, len(order), _ROWS_AT_ONCE):
-        chosen = order[start : start + _ROWS_AT_ONCE]
-        packed = np.zeros((len(chosen), layout.stride), np.uint8)
-        if layout.words:
-            packed[:, : 8 * layout.words] = columns.labels[chosen].view(np.uint8).reshape(len(chosen), -1)
-        for field, values, recoding in zip(layout.attributes, columns.values, recodings, strict=True):
-            taken = values[chosen]
-            if recoding is not None:
-                known = columns.presence[chosen, field.bit >> 3] >> (field.bit & 7) & 1
-                taken = recoding[taken] * known
-            _store(packed, field, taken)
-        for field, values in zip((layout.zone, layout.language), codes, strict=True):
-            _store(packed, field, values[chosen])
-        if columns.as_of_s is not None:
-            _store(packed, Field(layout.as_of, 4), columns.as_of_s[chosen])
-        packed[:, layout.presence : layout.granted] = columns.presence[chosen]
-        for offset, words in ((layout.granted, columns.granted), (layout.refused, columns.refused)):
-            consent = words[chosen].astype("<u8").view(np.uint8).reshape(len(chosen), 8)
-            packed[:, offset : offset + layout.pair_bytes] = consent[:, : layout.pair_bytes]
-        yield _bytes_of(packed)
-
-
-def _store(packed: npt.NDArray[np.uint8], field: Field, values: npt.NDArray[Any]) -> None:
-    if field.width:
-        kind = values.dtype.kind if values.dtype.kind == "f" else "u"
-        narrowed = values.astype(f"<{kind}{field.width}", copy=False)
-        packed[:, field.offset : field.offset + field.width] = narrowed.view(np.uint8).reshape(len(values), field.width)
-
-
-def _string_recoding(texts: list[str]) -> npt.NDArray[np.uint32] | None:
-    """Return the sorted code of each provisional one; None for an attribute that has no strings."""
-    if not texts:
-        return None
-    recoding = np.empty(len(texts), np.uint32)
-    recoding[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.uint32)
-    return recoding
-
-
-def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _write(path: Path, parts: Iterator[memoryview] | Iterator[bytes]) -> FileInfo:
-    """Write the parts to a new file, on disk when this returns."""
-    digest, size = blake2b(digest_size=32), 0
-    with path.open("xb") as file:
-        for part in parts:
-            digest.update(part)
-            size += file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o440)
-    return FileInfo(size, digest.hexdigest())
+def _write(path: Path, raw: bytes) -> FileInfo:
+    """Write a small file, on disk when this returns."""
+    file = BlockFile(path)
+    file.write(np.frombuffer(raw, np.uint8))
+    return file.close()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -61,6 +61,8 @@ class Typed:
 def convert(column: Any, spec: AttributeSpec, words: Words) -> Typed:
     """Return the Arrow column as what `spec` describes, its range checked; raises ConversionError when the column's type cannot serve."""
     if pa.types.is_dictionary(column.type):
+        if is_text(column.type.value_type):
+            return _from_dictionary(column, spec, words)
         column = column.cast(column.type.value_type)
     if is_text(column.type):
         typed = _from_texts(column, spec, words)
@@ -126,6 +128,19 @@ def _numpy(column: Any) -> npt.NDArray[Any]:
     filled = column.fill_null(False if pa.types.is_boolean(column.type) else 0) if column.null_count else column
     values: npt.NDArray[Any] = filled.to_numpy(zero_copy_only=False)
     return values
+
+
+def _from_dictionary(column: Any, spec: AttributeSpec, words: Words) -> Typed:
+    """Return a column of texts in dictionary form: each text that occurs is looked at once."""
+    size = len(column.dictionary)
+    codes = np.where(_known(column), _numpy(column.indices), size)
+    occurs = np.zeros(size + 1, np.bool_)
+    occurs[codes] = True
+    once = convert(column.dictionary.take(pa.array(np.flatnonzero(occurs[:size]))), spec, words)
+    at = np.where(occurs, np.cumsum(occurs) - 1, 0)
+    values, known, bad = (np.append(part, part.dtype.type(0)) for part in (once.values, once.known, once.bad))
+    at = at[codes]
+    return Typed(values[at], known[at], bad[at], once.texts)
 
 
 def _from_texts(column: Any, spec: AttributeSpec, words: Words) -> Typed:

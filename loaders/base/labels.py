@@ -34,6 +34,8 @@ class LabelPlan:
         self._bits = {label.id: bit for bit, label in enumerate(schema.labels)}
         expressions = sorted(mapping.labels.items())
         self._plain = {label: expression.source for label, expression in expressions if expression.source in types}
+        self.direct = {label: name for label, name in self._plain.items() if pa.types.is_boolean(types[name])}
+        """Labels that are bool columns of the file: their bits are taken as they lie."""
         specs = [column_type(name, kind, mapping, schema) for name, kind in types.items() if _NAME.fullmatch(name)]
         sources = [(label, expression) for label, expression in expressions if label not in self._plain]
         used = {slot for condition in _compile(sources, _schema(specs)).values() for slot in condition.slots}
@@ -42,15 +44,29 @@ class LabelPlan:
         self._compiled = _compile(sources, cel)
         self.columns: dict[tuple[str, ValueType], AttributeSpec] = {(s.id, s.type): s for s in self._specs}
         """By column and type: what the expressions need converted."""
-        for name in self._plain.values():
-            self.columns.setdefault((name, ValueType.BOOL), AttributeSpec(name, ValueType.BOOL))
+        for label, name in self._plain.items():
+            if label not in self.direct:
+                self.columns.setdefault((name, ValueType.BOOL), AttributeSpec(name, ValueType.BOOL))
         self._bound = bind(
             assemble(list(self._compiled.values()), cel), np.zeros(0, np.int32), {}, [], dynamic_rows=2 * BATCH_ROWS
         )
 
-    def holds(self, typed: dict[tuple[str, ValueType], Typed], rows: int) -> dict[int, npt.NDArray[np.bool_]]:
-        """Return, by label bit, where each label holds, (rows,); where its expression is unknown or an error it does not."""
-        held = {self._bits[label]: typed[name, ValueType.BOOL].values != 0 for label, name in self._plain.items()}
+    def fill(
+        self, bits: npt.NDArray[np.uint64], table: pa.RecordBatch, typed: dict[tuple[str, ValueType], Typed]
+    ) -> None:
+        """Set the lines of all labels, (64 W, ...) with a bit a row; where an expression is unknown or an error its label does not hold."""
+        lines = bits.view(np.uint8)
+        for label, name in self.direct.items():
+            packed = _bits(table.column(name))
+            lines[self._bits[label], : len(packed)] = packed
+        for bit, holds in self._holds(typed, table.num_rows).items():
+            packed = np.packbits(holds, bitorder="little")
+            lines[bit, : len(packed)] = packed
+
+    def _holds(self, typed: dict[tuple[str, ValueType], Typed], rows: int) -> dict[int, npt.NDArray[np.bool_]]:
+        """Return, by label bit, where each label that is no bool column holds, (rows,)."""
+        indirect = {label: name for label, name in self._plain.items() if label not in self.direct}
+        held = {self._bits[label]: typed[name, ValueType.BOOL].values != 0 for label, name in indirect.items()}
         held |= {self._bits[label]: np.zeros(rows, np.bool_) for label in self._compiled}
         self._bound.interner.reset_if_needed(BATCH_ROWS)
         columns = [self._as_slot(slot, typed[spec.id, spec.type]) for slot, spec in enumerate(self._specs)]
@@ -75,6 +91,17 @@ class LabelPlan:
         elif kind in (ValueType.TIMESTAMP, ValueType.DURATION):
             nanos, values = values % MICROSECONDS_PER_SECOND * 1000, values // MICROSECONDS_PER_SECOND
         return values, nanos, column.known
+
+
+def _bits(column: Any) -> npt.NDArray[np.uint8]:
+    """Return a bool column as bits, the first row lowest; a missing value is false. Bits past the last row mean nothing."""
+    if column.offset % 8:
+        filled = column.fill_null(False) if column.null_count else column
+        return np.packbits(filled.to_numpy(zero_copy_only=False), bitorder="little")
+    valid, values = column.buffers()
+    part = slice(column.offset // 8, (column.offset + len(column) + 7) // 8)
+    bits = np.frombuffer(values, np.uint8)[part]
+    return bits & np.frombuffer(valid, np.uint8)[part] if column.null_count else bits
 
 
 def _schema(specs: list[AttributeSpec]) -> Schema:

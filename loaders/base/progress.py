@@ -21,7 +21,7 @@ def shown_progress(stream: TextIO = sys.stderr) -> Iterator[Callable[[BuildProgr
         yield _lines(stream)
         return
     columns = (
-        TextColumn("loading"),
+        TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rows]}"),
@@ -29,7 +29,7 @@ def shown_progress(stream: TextIO = sys.stderr) -> Iterator[Callable[[BuildProgr
     )
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task("", total=1.0, rows="")
-        yield lambda now: bar.update(task, completed=now.done, rows=_rows(now))
+        yield lambda now: bar.update(task, description=now.stage, completed=now.done, rows=_rows(now))
 
 
 def _lines(stream: TextIO) -> Callable[[BuildProgress], None]:
@@ -39,7 +39,7 @@ def _lines(stream: TextIO) -> Callable[[BuildProgress], None]:
         nonlocal last
         if time.monotonic() - last >= LINE_EVERY_S:
             last = time.monotonic()
-            stream.write(f"loading: {now.done:.0%}, {_rows(now)}\n")
+            stream.write(f"{now.stage}: {now.done:.0%}, {_rows(now)}\n")
             stream.flush()
 
     return show

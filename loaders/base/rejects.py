@@ -43,16 +43,28 @@ class BuildReport(msgspec.Struct, frozen=True):
     bytes: int
     """All files of the snapshot."""
     seconds: float
+    rows_resumed: int = 0
+    """Rows that an earlier build of the same had read before it was stopped."""
+    note: str = ""
+    """Why an unfinished build was not gone on with."""
 
     @property
     def rows_per_s(self) -> float:
         """Rows read a second, reading and writing included."""
-        return self.rows_read / max(self.seconds, 1e-9)
+        return (self.rows_read - self.rows_resumed) / max(self.seconds, 1e-9)
 
     @property
     def bytes_per_subscriber(self) -> float:
         """Bytes on disk, and mapped, for each subscriber kept."""
         return self.bytes / max(self.rows_kept, 1)
+
+
+class RejectsState(msgspec.Struct, frozen=True):
+    """A `Rejects` on disk."""
+
+    count: int
+    first: list[Rejection]
+    tallies: list[tuple[str, str, int]]
 
 
 class Rejects:
@@ -70,14 +82,23 @@ class Rejects:
         if len(self._first) < REASONS_MAX:
             self._first.append(Rejection(row, column, expected))
 
-    def add_many(self, rows: npt.NDArray[np.int64], column: str, expected: str) -> None:
-        """Note rejected rows that share a reason."""
+    def add_many(self, rows: npt.NDArray[np.int64], column: str, expected: str, more: int = 0) -> None:
+        """Note rejected rows that share a reason, and `more` that come after them."""
         for row in rows[:REASONS_MAX].tolist():
             self.add(row, column, expected)
-        rest = max(len(rows) - REASONS_MAX, 0)
+        rest = max(len(rows) - REASONS_MAX, 0) + more
         self.count += rest
         if rest:
             self._tallies[column, expected] += rest
+
+    def saved(self) -> RejectsState:
+        """Return what `restore` takes."""
+        return RejectsState(self.count, list(self._first), [(*reason, rows) for reason, rows in self._tallies.items()])
+
+    def restore(self, state: RejectsState) -> None:
+        """Become what was saved."""
+        self.count, self._first = state.count, list(state.first)
+        self._tallies = Counter({(column, expected): rows for column, expected, rows in state.tallies})
 
     def reasons(self) -> tuple[Rejection, ...]:
         """Return the first rejections, in order of row."""

@@ -36,6 +36,16 @@ class CsvFormat(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is read of a file: columns, which of them may come in dictionary form, and how many rows were read before."""
+
+    columns: list[str]
+    texts: list[str]
+    skip_rows: int = 0
+    """The rows of a whole number of batches."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Some rows, their numbers in the file, and how far into the file they reach (0 to 1)."""
 
@@ -72,15 +82,27 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def read_batches(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -> Iterator[Batch]:
-    """Yield the given columns of the file in order; raises SourceError when it cannot be read on."""
+def read_batches(path: Path, form: CsvFormat, wanted: Wanted, on_bad_row: BadRows) -> Iterator[Batch]:
+    """Yield the wanted columns in batches that are always the same for the same file; raises SourceError when it cannot be read on."""
+    passed = 0
     try:
-        yield from _parquet(path, columns) if is_parquet(path) else _csv(path, form, columns, on_bad_row)
-    except (OSError, pa.ArrowException) as error:
+        if is_parquet(path):
+            yield from _parquet(path, wanted)
+            return
+        for batch in _csv(path, form, wanted.columns, on_bad_row):
+            passed += len(batch.rows)
+            if passed > wanted.skip_rows:
+                yield batch
+    except pa.ArrowException as error:
         reason = _first_line(error)
         if "straddling" in reason:
             reason = f"a line is longer than {BLOCK_BYTES:,} bytes, or a quote is never closed"
         raise SourceError(f"{path}: cannot be read on ({reason}); mend the file and load it again") from None
+
+
+def rows_about(path: Path) -> int:
+    """Return how many rows the file has: Parquet says it, of a CSV it is the most that there can be."""
+    return int(pq.read_metadata(path).num_rows) if is_parquet(path) else path.stat().st_size // 2
 
 
 def _heading(path: Path, form: CsvFormat) -> list[str]:
@@ -99,14 +121,31 @@ def _heading(path: Path, form: CsvFormat) -> list[str]:
     return names
 
 
-def _parquet(path: Path, columns: list[str]) -> Iterator[Batch]:
-    with pq.ParquetFile(path, memory_map=True) as file:
+def _parquet(path: Path, wanted: Wanted) -> Iterator[Batch]:
+    with pq.ParquetFile(path, memory_map=True, read_dictionary=wanted.texts) as file:
         total = max(file.metadata.num_rows, 1)
         start = 0
-        for table in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-            rows = np.arange(start + 1, start + 1 + table.num_rows, dtype=np.int64)
-            start += table.num_rows
-            yield Batch(table, rows, start / total)
+        for groups, rows in _together([file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]):
+            if start + rows <= wanted.skip_rows:
+                start += rows
+                continue
+            for table in file.iter_batches(BATCH_ROWS, groups, wanted.columns, use_threads=False):
+                numbers = np.arange(start + 1, start + 1 + table.num_rows, dtype=np.int64)
+                start += table.num_rows
+                if start > wanted.skip_rows:
+                    yield Batch(table, numbers, start / total)
+
+
+def _together(rows: list[int]) -> Iterator[tuple[list[int], int]]:
+    """Yield row groups that are read as one, and how many rows these are: opening a group takes long when it has few rows."""
+    groups: list[int] = []
+    count = 0
+    for group, more in enumerate(rows):
+        groups.append(group)
+        count += more
+        if count >= BATCH_ROWS or group == len(rows) - 1:
+            yield groups, count
+            groups, count = [], 0
 
 
 def _csv(path: Path, form: CsvFormat, columns: list[str], on_bad_row: BadRows) -> Iterator[Batch]:

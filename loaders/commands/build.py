@@ -1,31 +1,57 @@
 """`touchpoint build`: catalogues into rulebooks, files into bases."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from loaders.commands.check import loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from loaders.base.build import Progress
     from loaders.base.rejects import BuildReport
 
 _CATALOGUE = click.Path(path_type=Path)
 
 
-@click.group()
-def build() -> None:
-    """Build what a server loads: a rulebook from a catalogue, a base from a file.
+@click.group(invoke_without_command=True, no_args_is_help=True)
+@click.option(
+    "--verify",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Read every byte of a base's current snapshot, or of one snapshot, and compare it with the checksums of its build.",
+)
+@click.pass_context
+def build(context: click.Context, folder: Path | None) -> None:
+    """Build what a server loads: a rulebook from a catalogue, a base from a file; or verify what was built.
 
-    Examples: `touchpoint build rulebook --help`, `touchpoint build base --help`.
+    Examples: `touchpoint build rulebook --help`, `touchpoint build base --help`, `touchpoint build --verify run/base`.
     """
+    if folder is not None:
+        if context.invoked_subcommand is not None:
+            raise click.UsageError("--verify goes without a command")
+        _verify(folder)
+
+
+def _verify(folder: Path) -> None:
+    from engine.base.snapshot import damage_of
+
+    with _readable_errors(), click.progressbar(length=1_000, label="verifying", file=sys.stderr) as bar:
+        manifest, damages = damage_of(folder, lambda done: bar.update(round(done * 1_000) - bar.pos))
+    for damage in damages:
+        click.echo(str(damage), err=True)
+    if damages:
+        raise click.ClickException(
+            f"{len(damages)} damaged blocks in snapshot {manifest.version}: do not serve it; copy the named files anew from where they are whole,"
+            " or build the base again"
+        )
+    size = sum(info.bytes for info in manifest.files.values())
+    click.echo(f"snapshot {manifest.version} is whole: {manifest.rows:,} subscribers, {size:,} bytes")
 
 
 @contextmanager
@@ -116,6 +142,7 @@ def base(source: Path, secret_file: Path, new_secret: bool, as_of: str | None, *
     """Load a CSV or Parquet file into a new snapshot of the base.
 
     A bad row is rejected, counted and reported, and stops nothing; a file that does not fit the mapping stops the build, and the snapshot in use stays.
+    Memory does not grow with the file. A build that was stopped, or found the disk full, goes on where it was when the same command is run again.
     """
     import msgspec
 
@@ -123,14 +150,18 @@ def base(source: Path, secret_file: Path, new_secret: bool, as_of: str | None, *
     from engine.base.schema import base_schema_of
     from loaders.base.build import build_base
     from loaders.base.mapping import read_mapping
+    from loaders.base.progress import shown_progress
 
     with _readable_errors():
         schema = base_schema_of(loaded(paths["catalogue"]))
         mapping = read_mapping(paths["mapping"], schema)
         as_of_us = _instant_us(as_of) if as_of or mapping.as_of is None else None
         secret = create_secret(secret_file) if new_secret else read_secret(secret_file)
-        with _progress(not as_json) as progress:
-            report = build_base(source, mapping, schema, secret, paths["output"], as_of_us=as_of_us, progress=progress)
+        with nullcontext() if as_json else shown_progress() as progress:
+            report = build_base(
+                source, mapping, schema, secret, paths["output"],
+                as_of_us=as_of_us, as_of_assumed=as_of is None, progress=progress,
+            )  # fmt: skip
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(report)))
     else:
@@ -153,28 +184,11 @@ def _instant_us(text: str | None) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-@contextmanager
-def _progress(shown: bool) -> "Iterator[Callable[[Progress], None] | None]":
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: list[Any] = [
-        TextColumn("{task.percentage:>3.0f} %"),
-        BarColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0, told="")
-        yield lambda state: bar.update(
-            task, completed=state.done, told=f"{state.rows_read:,} rows, {state.rows_rejected:,} rejected"
-        )
-
-
 def _print(report: "BuildReport") -> None:
+    if report.note:
+        click.echo(report.note)
+    if report.rows_resumed:
+        click.echo(f"went on after {report.rows_resumed:,} rows that were read before")
     click.echo(
         f"snapshot {report.version}: {report.rows_read:,} rows read, {report.rows_kept:,} kept, {report.rows_rejected:,} rejected;"
         f" {report.rows_per_s:,.0f} rows a second, {report.bytes_per_subscriber:.1f} bytes a subscriber"

@@ -10,7 +10,7 @@ from engine.base.keys import SubscriberKeys
 from engine.base.schema import BaseSchema
 from engine.base.snapshot import Snapshot, open_current
 from engine.base.write import write_snapshot
-from tests.engine.base.world import Person, columns_of
+from tests.engine.base.world import Person, records_of
 from tests.oracle.cel import Timestamp
 from tests.oracle.numbers import SECOND_US
 from tests.worlds.catalogues import Plain
@@ -33,7 +33,8 @@ def write_catalogue(folder: Path, plain: Plain) -> None:
 def write_base(folder: Path, schema: BaseSchema, rows: list[Row], keys: SubscriberKeys, as_of_us: int) -> Snapshot:
     """Write the rows, each with an as-of of its own, and open them."""
     people = [person(row) for row in rows]
-    write_snapshot(folder, schema, columns_of(schema, people, rows_as_of=True), keys, as_of_us)
+    records, texts = records_of(schema, people, rows_as_of=True)
+    write_snapshot(folder, records, texts, keys, as_of_us=as_of_us, has_as_of=True)
     return open_current(folder, keys)
 
 

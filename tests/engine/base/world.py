@@ -10,11 +10,12 @@ import numpy as np
 
 from engine.base.binding import Binding
 from engine.base.keys import SubscriberKeys
-from engine.base.layout import stored_dtype, value_limits
+from engine.base.layout import value_limits
 from engine.base.overlay import Overlay
+from engine.base.records import Records, Texts
 from engine.base.schema import AttributeSpec, BaseSchema, LabelSpec
 from engine.base.snapshot import Snapshot, open_current
-from engine.base.write import Columns, write_snapshot
+from engine.base.write import write_snapshot
 from engine.catalogue.terms import ValueType
 from engine.dtypes.view import View, new_view
 
@@ -96,59 +97,45 @@ def random_people(rng: random.Random, schema: BaseSchema, count: int) -> list[Pe
     return people
 
 
-def columns_of(schema: BaseSchema, people: list[Person], *, rows_as_of: bool = False) -> Columns:
-    """Return the people as columns to write."""
-    words = (len(schema.labels) + 63) // 64
-    labels = np.zeros((len(people), words), np.uint64)
-    presence = np.zeros((len(people), (len(schema.attributes) + 7) // 8), np.uint8)
-    granted, refused = np.zeros(len(people), np.uint64), np.zeros(len(people), np.uint64)
+def records_of(schema: BaseSchema, people: list[Person], *, rows_as_of: bool = False) -> tuple[Records, Texts]:
+    """Return the people as records to write, and what their codes mean."""
     zones = sorted({p.zone for p in people if p.zone}, reverse=True)
     languages = sorted({p.language for p in people if p.language}, reverse=True)
-    texts: list[list[str]] = []
-    values = []
-    for index, attribute in enumerate(schema.attributes):
-        distinct = list(dict.fromkeys(p.values[attribute.id] for p in people if attribute.id in p.values))
-        texts.append(distinct if attribute.type == ValueType.STRING else [])
-        values.append(np.array([_stored(attribute, p, distinct) for p in people], stored_dtype(attribute)))
+    texts = Texts([[] for _ in schema.attributes], zones, languages)
+    records = Records(schema, len(people), rows_as_of)
+    hashes = np.array([p.hash for p in people], np.uint64)
+    records.set_keys(hashes, hashes, np.arange(len(people), dtype=np.int64))
+    bits = records.label_bits()
+    for bit, label in enumerate(schema.labels):
         for row, p in enumerate(people):
-            presence[row, index // 8] |= (attribute.id in p.values) << (index % 8)
-    for row, p in enumerate(people):
-        for bit, label in enumerate(schema.labels):
-            labels[row, bit // 64] |= np.uint64((label.id in p.labels) << (bit % 64))
-        granted[row] = sum(1 << bit for bit, pair in enumerate(schema.pairs) if pair in p.granted)
-        refused[row] = sum(1 << bit for bit, pair in enumerate(schema.pairs) if pair in p.refused)
-    return Columns(
-        hashes=np.array([p.hash for p in people], np.uint64),
-        labels=labels,
-        values=values,
-        texts=texts,
-        presence=presence,
-        granted=granted,
-        refused=refused,
-        zone=np.array([zones.index(p.zone) + 1 if p.zone else 0 for p in people], np.uint16),
-        language=np.array([languages.index(p.language) + 1 if p.language else 0 for p in people], np.uint16),
-        zones=zones,
-        languages=languages,
-        as_of_s=np.array([p.as_of_s for p in people], np.uint32) if rows_as_of else None,
+            bits[bit, row // 64] |= np.uint64((label.id in p.labels) << (row % 64))
+    records.set_labels(bits)
+    for index, attribute in enumerate(schema.attributes):
+        held = [p.values.get(attribute.id) for p in people]
+        if attribute.type == ValueType.STRING:
+            texts.strings[index] = list(dict.fromkeys(text for text in held if text is not None))
+            held = [None if text is None else texts.strings[index].index(text) for text in held]
+        dtype = np.float64 if attribute.type == ValueType.DOUBLE else np.int64
+        known = np.array([value is not None for value in held], np.bool_)
+        records.set_attribute(index, np.array([0 if value is None else value for value in held], dtype), known)
+    granted, refused = (
+        [sum(1 << bit for bit, pair in enumerate(schema.pairs) if pair in getattr(p, said)) for p in people]
+        for said in ("granted", "refused")
     )
-
-
-def _stored(attribute: AttributeSpec, person: Person, distinct: list[Any]) -> Any:
-    value = person.values.get(attribute.id)
-    if attribute.type == ValueType.STRING:
-        return 0 if value is None else distinct.index(value)
-    if attribute.type == ValueType.DOUBLE:
-        return value or 0.0 if value is None else value
-    width = stored_dtype(attribute).itemsize
-    bias = 0 if width == 8 or attribute.type == ValueType.BOOL else attribute.min
-    return 0 if value is None else (value - bias) & ((1 << 64) - 1)
+    records.set_consent(np.array(granted, np.uint64), np.array(refused, np.uint64))
+    records.set_zone(np.array([zones.index(p.zone) + 1 if p.zone else 0 for p in people], np.uint16))
+    records.set_language(np.array([languages.index(p.language) + 1 if p.language else 0 for p in people], np.uint16))
+    if rows_as_of:
+        records.set_as_of(np.array([p.as_of_s for p in people], np.uint32))
+    return records, texts
 
 
 def build(
     folder: Path, schema: BaseSchema, people: list[Person], *, rows_as_of: bool = False, as_of_us: int = AS_OF_US
 ) -> Snapshot:
     """Write the people as a snapshot and open it."""
-    write_snapshot(folder, schema, columns_of(schema, people, rows_as_of=rows_as_of), KEYS, as_of_us)
+    records, texts = records_of(schema, people, rows_as_of=rows_as_of)
+    write_snapshot(folder, records, texts, KEYS, as_of_us=as_of_us, has_as_of=rows_as_of)
     return open_current(folder, KEYS)
 
 
