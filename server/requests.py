@@ -1,11 +1,11 @@
 """A DecideRequest's bytes become numbers: names resolved through the catalogue, everything checked, the field at fault named.
 
-It is the only decode path: Decide, the items of DecideBatch, the requests of a stream and Explain all come through `Requests.read`.
+Requests in their usual form never come here: kernels read them (server/codec/reader.py), with the same result row for row. This is where every
+other form is read, and where every error is made.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -35,11 +35,11 @@ class FieldSlot(NamedTuple):
 
 
 @dataclass(slots=True)
-class Asked:
+class Question:
     """One request, resolved."""
 
-    message: Any
-    """The DecideRequest."""
+    text: bytes
+    """The DecideRequest in usual form: each field once, nothing but what is known here."""
     key: bytes
     """The subscriber's key, normalised."""
     trigger: int
@@ -47,16 +47,12 @@ class Asked:
     language: int
     """Index among the catalogue's languages, -1 when the request names none."""
     offers_max: int
+    dry_run: bool
     fields: list[tuple[int, int, int]]
     """(column, value, nanos) of each trigger field."""
     time_us: int | None
     """The trigger's own time; None: now."""
     assumed_now_us: int | None
-    body: int
-    """64-bit digest of the whole request."""
-    subscriber: int = 0
-    """Filled by `hash_subscribers`, as is the next."""
-    request: tuple[int, int] = (0, 0)
 
 
 class Requests:
@@ -76,7 +72,7 @@ class Requests:
         }
         self._offers_max = {channel.id: channel.max_offers for channel in catalogue.channels}
 
-    def read(self, payload: bytes) -> Asked:
+    def read(self, payload: bytes) -> Question:
         """Return what is asked; raises RefusedError."""
         try:
             message = decision_service_pb2.DecideRequest.FromString(payload)
@@ -90,27 +86,22 @@ class Requests:
         channel = self._channels.number(message.channel, "channel")
         for note in ("tool", "agent", "outlet"):
             checked_text(getattr(message, note), note, NOTE_BYTES_MAX)
-        return Asked(
-            message=message,
-            key=self._hashes.key(message.subscriber),
+        key = self._hashes.key(message.subscriber)
+        language = self._languages.number(message.language, "language") if message.language else -1
+        seats, assumed_now_us = self._seats(message), _assumed_now(message)
+        message.DiscardUnknownFields()
+        return Question(
+            text=message.SerializeToString(deterministic=True),
+            key=key,
             trigger=trigger,
             channel=channel,
-            language=self._languages.number(message.language, "language") if message.language else -1,
-            offers_max=self._seats(message),
+            language=language,
+            offers_max=seats,
+            dry_run=message.dry_run,
             fields=fields,
             time_us=time_us,
-            assumed_now_us=_assumed_now(message),
-            body=int.from_bytes(
-                blake2b(message.SerializeToString(deterministic=True), digest_size=8).digest(), "little"
-            ),
+            assumed_now_us=assumed_now_us,
         )
-
-    def hash_subscribers(self, asked: list[Asked]) -> None:
-        """Fill subscriber hashes and request digests."""
-        hashes = self._hashes.hashes([each.key for each in asked]).tolist()
-        for each, subscriber in zip(asked, hashes, strict=True):
-            each.subscriber = subscriber
-            each.request = self._hashes.digest(each.message.request_id, subscriber)
 
     def _occasion(self, message: Any) -> tuple[int, list[tuple[int, int, int]], int | None]:
         occasion = message.WhichOneof("occasion")

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.base.keys import SubscriberKeys
+from engine.jit import frozen
 from engine.limits import SUBSCRIBER_KEY_BYTES_MAX
 from server.failure import invalid
 
@@ -16,6 +17,10 @@ class SubscriberHashes:
     def __init__(self, keys: SubscriberKeys, secret: bytes) -> None:
         self._keys = keys
         self._digest_key = blake2b(b"request digest", key=secret, digest_size=32).digest()
+        derived = blake2b(b"digests of requests and bodies", key=secret, digest_size=64).digest()
+        self.words: npt.NDArray[np.uint64] = frozen(np.concatenate([keys.words, np.frombuffer(derived, "<u8")]))
+        """(KEYS_SIZE,): the key of `hashes`, then those of server.codec.kernels.identity, derived from the same secret."""
+        self.digits_only = keys.kind == "msisdn"
 
     def one(self, subscriber: str) -> int:
         """Return the hash of one subscriber's key as it was sent; raises RefusedError."""
@@ -39,7 +44,7 @@ class SubscriberHashes:
         return self._keys.hash_bytes(np.frombuffer(b"".join(keys), np.uint8), offsets)
 
     def digest(self, name: str, subscriber: int) -> tuple[int, int]:
-        """Return the keyed 128-bit digest of a request's or outcome's id and its subscriber, in two halves."""
+        """Return the keyed 128-bit digest of an outcome's id and its subscriber, in two halves."""
         text = subscriber.to_bytes(8, "little") + name.encode()
         digest = blake2b(text, key=self._digest_key, digest_size=16).digest()
         return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")

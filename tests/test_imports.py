@@ -53,6 +53,7 @@ ALLOWED: Final = {
         "engine.reasons",
         "engine.kernels",
         "server.codec.dtypes",
+        "server.codec.request_tables",
         "server.codec.kernels",
     ),
     "bench/kernels": ("numpy", "numba.types", "engine.jit", "engine.kernels", "bench.wire", "bench.kernels"),

@@ -38,8 +38,12 @@ TWINS: Final = {
     "normalise_keys": "tests/loaders/base/test_build.py",
     "write_calls": "tests/bench/test_generator.py",
     "read_frames": "tests/bench/test_generator.py",
+    "read_requests": "tests/server/codec/both_ways.py",
+    "identify_rows": "tests/server/codec/digests.py",
+    "index_names": "tests/server/codec/both_ways.py",
+    "add_coded": "tests/server/codec/test_reader.py",
 }
-"""Kernels that only the engine's and loaders' own functions call, which the tests compare as a whole with this plain Python."""
+"""Kernels that only our own functions call, which the tests compare as a whole with this plain Python."""
 
 
 def kernels() -> dict[tuple[str, str], ast.FunctionDef]:

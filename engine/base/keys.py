@@ -72,6 +72,11 @@ class SubscriberKeys:
         self._twin_key = _key_words(blake2b(b"twin", key=secret, digest_size=SECRET_BYTES).digest())
         self.check: str = blake2b(_CHECK_TEXT, key=secret, digest_size=16).hexdigest()
 
+    @property
+    def words(self) -> npt.NDArray[np.uint64]:
+        """The secret as the hash's key, (2,) uint64."""
+        return self._key
+
     def normalise(self, text: str) -> bytes:
         """Return the bytes that are hashed; raises ValueError, which never holds the key, when `text` cannot be a key."""
         if self.kind == "msisdn":

@@ -51,12 +51,18 @@ class Interner:
         """Note that the table at `base` holds `function` for dynamic slot `slot`."""
         self._tables.setdefault(slot, []).append((function, base))
 
-    def reset_if_needed(self, batch_items: int) -> None:
-        """Forget every code when a slot may lack rows for a batch of `batch_items`; call it before filling one, never within."""
+    def asks(self, slot: int) -> bool:
+        """Return whether some condition asks for the dynamic slot's strings: the code of any other is 0."""
+        return slot in self._tables
+
+    def reset_if_needed(self, batch_items: int) -> bool:
+        """Forget every code when a slot may lack rows for a batch of `batch_items`, and return whether it did; call it before filling one, never within."""
         assert batch_items <= self._rows, "rows of dynamic slots are reserved for the largest batch"
         if any(len(codes) + batch_items > self._rows for codes in self._codes.values()):
             self._codes.clear()
             self._pool.forget()
+            return True
+        return False
 
     def intern(self, slot: int, text: str) -> int:
         """Return the code of `text` in dynamic slot `slot` (a Schema.slots index): what View.values holds. 0 when no condition asks for it."""

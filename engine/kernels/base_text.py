@@ -80,7 +80,7 @@ def parse_numbers(
 
 
 @kernel(types.boolean(read_only(np.uint8), types.int64, types.int64, types.boolean, types.int64), inner=True)
-def _is_plain(data: npt.NDArray[np.uint8], start: _Int, stop: _Int, digits_only: bool, bytes_max: int) -> bool:
+def is_plain_key(data: npt.NDArray[np.uint8], start: _Int, stop: _Int, digits_only: bool, bytes_max: int) -> bool:
     """Return whether the key in [start, stop) is its own normal form."""
     length = stop - start
     if digits_only:
@@ -123,7 +123,7 @@ def normalise_keys(
         if digits_only and start < stop and data[start] == 43:
             start += 1
         status[i] = SLOW
-        if _is_plain(data, start, stop, digits_only, bytes_max):
+        if is_plain_key(data, start, stop, digits_only, bytes_max):
             status[i] = FAST
             for k in range(start, stop):
                 out[used] = data[k]

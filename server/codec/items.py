@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from server.codec.kernels.spans import ODD, item_spans
+from server.codec.kernels.spans import NO_SPANS, item_spans
 
 _SPANS_FIRST: Final = 256
 """Room for as many items is tried first; most messages have no more."""
@@ -52,7 +52,7 @@ def items_in(message: bytes) -> Items | None:
     while True:
         item_at, item_bytes = np.empty(room, np.int64), np.empty(room, np.int32)
         count = item_spans(text, item_at, item_bytes)
-        if count == ODD:
+        if count == NO_SPANS:
             return None
         if count <= room:
             return Items(message, item_at[:count], item_bytes[:count])

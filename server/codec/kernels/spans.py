@@ -5,15 +5,16 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from server.codec.kernels.wire import Int, length_at
+from engine.kernels.siphash import Int
+from server.codec.kernels.wire import length_at
 
-ODD = -1
+NO_SPANS = -1
 _ITEM_TAG = 1 << 3 | 2
 
 
 @kernel(types.int64(read_only(np.uint8), writable(np.int64), writable(np.int32)))
 def item_spans(text: npt.NDArray[np.uint8], item_at: npt.NDArray[np.int64], item_bytes: npt.NDArray[np.int32]) -> int:
-    """Return how many items the message has, or ODD when it is malformed or has other fields.
+    """Return how many items the message has, or NO_SPANS when it is malformed or has other fields.
 
     Item i is `text[item_at[i] : item_at[i] + item_bytes[i]]`; items beyond the arrays' ends are counted and not written.
     """
@@ -21,10 +22,10 @@ def item_spans(text: npt.NDArray[np.uint8], item_at: npt.NDArray[np.int64], item
     end, count = len(text), 0
     while at < end:
         if text[at] != _ITEM_TAG:
-            return ODD
+            return NO_SPANS
         at, size = length_at(text, at + 1, end)
         if size < 0:
-            return ODD
+            return NO_SPANS
         if count < len(item_at):
             item_at[count] = at
             item_bytes[count] = size

@@ -11,7 +11,7 @@ from touchpoint.v1 import decision_service_pb2 as pb
 
 from server import framing
 from server.codec.items import Items, items_in, items_of
-from server.codec.kernels.spans import ODD, item_spans
+from server.codec.kernels.spans import NO_SPANS, item_spans
 from server.failure import RefusedError
 
 ITEMS = st.lists(st.binary(max_size=300), max_size=12)
@@ -89,7 +89,7 @@ def test_items_beyond_the_arrays_are_counted() -> None:
     assert item_spans(message, item_at[:5], item_bytes[:5]) == 9
     assert item_at.tolist() == [2, 5, 8, 11, 14, -1]
     assert item_bytes.tolist() == [1, 1, 1, 1, 1, -1]
-    assert item_spans(message[:-1], item_at, item_bytes) == ODD
+    assert item_spans(message[:-1], item_at, item_bytes) == NO_SPANS
     many = items_in(encoded([LONG, b""] * 400))
     assert many is not None
     assert listed(many) == [LONG, b""] * 400

@@ -1,0 +1,114 @@
+"""Bytes become numbers: the catalogue's names, and the strings of trigger fields that have a code. Both are open-addressed and compared in full."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from engine.jit import kernel, read_only, writable
+from engine.kernels.mix import mix64
+from engine.kernels.siphash import Int, part_word, whole_word
+from server.codec.kernels.identity import entry_digest
+from server.codec.kernels.message import KIND, NAME_AT, NAME_BYTES, NANOS, STRING, VALUE
+from server.codec.request_tables import CODED_TYPE, NAMES_TYPE, Coded, Names
+
+
+@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.int64), inner=True)
+def _name_hash(data: npt.NDArray[np.uint8], at: Int, size: Int, kind: Int) -> np.uint64:
+    """Return where a name is looked for: names are the catalogue's own, so nobody can choose them to collide."""
+    found = mix64(np.uint64(size) | np.uint64(kind) << np.uint64(32))
+    whole = at + (size // 8) * 8
+    for k in range(at, whole, 8):
+        found = mix64(found ^ whole_word(data, k))
+    return mix64(found ^ part_word(data, whole, at + size))
+
+
+@kernel(types.boolean(read_only(np.uint8), types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
+def _same(a: npt.NDArray[np.uint8], a_at: Int, b: npt.NDArray[np.uint8], b_at: Int, size: Int) -> bool:
+    k: Int = 0
+    while k < size and a[a_at + k] == b[b_at + k]:
+        k += 1
+    return bool(k == size)
+
+
+@kernel(types.void(writable(np.int32), read_only(np.int32), read_only(np.int64), read_only(np.uint8)))
+def index_names(
+    slots: npt.NDArray[np.int32],
+    kind: npt.NDArray[np.int32],
+    start: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+) -> None:
+    """Fill the slots of Names, all -1 before; no name of a kind is there twice."""
+    mask = len(slots) - 1
+    for name in range(len(kind)):
+        place = (
+            np.int64(_name_hash(data, start[name], start[name + 1] - start[name], kind[name]) >> np.uint64(33)) & mask
+        )
+        while slots[place] >= 0:
+            place = (place + 1) & mask
+        slots[place] = name
+
+
+@kernel(types.int64(NAMES_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64))
+def name_number(names: Names, kind: int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
+    """Return the number of the name of `kind` in bytes [at, at + size); -1 when there is none."""
+    mask = len(names.slots) - 1
+    place = np.int64(_name_hash(text, at, size, kind) >> np.uint64(33)) & mask
+    while names.slots[place] >= 0:
+        name = names.slots[place]
+        start = names.start[name]
+        if (
+            names.kind[name] == kind
+            and names.start[name + 1] - start == size
+            and _same(names.data, start, text, at, size)
+        ):
+            return np.int64(names.number[name])
+        place = (place + 1) & mask
+    return -1
+
+
+@kernel(types.int64(CODED_TYPE, types.uint64, types.int64, read_only(np.uint8), types.int64, types.int64))
+def coded_text(coded: Coded, digest: np.uint64, column: Int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
+    """Return the code of the string in bytes [at, at + size) of a field's column; -1 when it has none here."""
+    mask = len(coded.slots) - 1
+    place = np.int64(digest >> np.uint64(33)) & mask
+    while coded.slots[place] >= 0:
+        entry = coded.slots[place]
+        alike = coded.column[entry] == column and coded.size[entry] == size
+        if alike and _same(coded.data, coded.at[entry], text, at, size):
+            return np.int64(coded.code[entry])
+        place = (place + 1) & mask
+    return -1
+
+
+@kernel(
+    types.boolean(
+        CODED_TYPE, read_only(np.uint8), types.int64, types.int64, types.int64, read_only(np.uint64), writable(np.int64)
+    )
+)  # fmt: skip
+def add_coded(
+    coded: Coded,
+    data: npt.NDArray[np.uint8],
+    name_bytes: int,
+    column: int,
+    code: int,
+    keys: npt.NDArray[np.uint64],
+    parts: npt.NDArray[np.int64],
+) -> bool:
+    """Note the code of a string of a field's column: `data` is the field's name, then the string. Return False when it is there or has no room."""
+    entry, start, size = coded.used[0], coded.used[1], len(data) - name_bytes
+    parts[NAME_AT], parts[NAME_BYTES], parts[KIND], parts[VALUE], parts[NANOS] = 0, name_bytes, STRING, name_bytes, size
+    digest = entry_digest(data, parts, keys)
+    if entry == len(coded.code) or start + size > len(coded.data):
+        return False
+    if coded_text(coded, digest, column, data, name_bytes, size) >= 0:
+        return False
+    mask = len(coded.slots) - 1
+    place = np.int64(digest >> np.uint64(33)) & mask
+    while coded.slots[place] >= 0:
+        place = (place + 1) & mask
+    coded.slots[place], coded.column[entry], coded.code[entry] = entry, column, code
+    coded.at[entry], coded.size[entry] = start, size
+    for k in range(size):
+        coded.data[start + k] = data[name_bytes + k]
+    coded.used[0], coded.used[1] = entry + 1, start + size
+    return True

@@ -1,0 +1,185 @@
+"""A batch's requests read: those in usual form by kernels, the others one by one in Python, with the same rows whichever way they went.
+
+A string of a trigger field that conditions ask for and that no request brought since codes were last forgotten goes the slow way once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.batch import DRY_RUN, Batch
+from engine.bound import Bound
+from engine.jit import frozen
+from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
+from server.codec.binding import new_coded, tables_of
+from server.codec.dtypes import EXPLAIN, Asked
+from server.codec.items import Items
+from server.codec.kernels.message import PARTS_SIZE
+from server.codec.kernels.naming import add_coded
+from server.codec.kernels.reading import identify_rows, read_requests
+from server.codec.request_tables import Columns
+from server.failure import Failure, RefusedError
+from server.requests import Question, Requests
+from server.subscriber_hashes import SubscriberHashes
+
+_COLUMNS: Final = tuple(field.name for field in fields(Batch) if field.name != "count")
+
+
+class Reading(NamedTuple):
+    """What a batch's items ask; its arrays are the reader's own and hold until it reads again."""
+
+    batch: Batch
+    asked: Asked
+    """Row for row with `batch`."""
+    failures: dict[int, Failure]
+    """By item, in their order: those that have no row. The rows are the other items', in their order."""
+
+    def stretches(self) -> Iterator[tuple[Batch, Asked]]:
+        """Yield the rows in parts that may be decided together: a row that wants an explanation must see the state at its own place, and goes alone."""
+        count = self.batch.count
+        wanted = np.flatnonzero(self.asked.flags[:count] & EXPLAIN)
+        if not len(wanted):
+            if count:
+                yield self.batch, self.asked
+            return
+        cuts = sorted({0, *wanted.tolist(), *(wanted + 1).tolist(), count})
+        for start, end in pairwise(cuts):
+            part = Batch(end - start, *(getattr(self.batch, name)[start:end] for name in _COLUMNS))
+            yield part, Asked._make([self.asked.text, *(column[start:end] for column in self.asked[1:])])
+
+
+class Reader:
+    """Reads for one rulebook bound to a base; owned by the thread that decides."""
+
+    def __init__(self, bound: Bound, hashes: SubscriberHashes, batch: Batch) -> None:
+        """`batch`, with room for BATCH_ITEMS_MAX items, is what is filled."""
+        self._bound = bound
+        self._hashes = hashes
+        self._tables = tables_of(bound, hashes)
+        self._coded = new_coded()
+        self._requests = Requests(bound, hashes, self._code_of)
+        self._names = {column: name.encode() for name, column in bound.field_index.items()}
+        self._batch = batch
+        self._columns = _columns_of(batch)
+        self._parts = np.zeros(PARTS_SIZE, np.int64)
+        self._asked = _asked_of(self._columns)
+
+    def read(self, items: Items, now_us: int) -> Reading:
+        """Return what the items ask at `now_us`, at most BATCH_ITEMS_MAX of them."""
+        count, columns = len(items), self._columns
+        if self._bound.conditions.interner.reset_if_needed(count):
+            self._forget()
+        columns.item_at[:count], columns.item_bytes[:count] = items.item_at, items.item_bytes
+        text = np.frombuffer(items.text, np.uint8)
+        failures: dict[int, Failure] = {}
+        if self._read_usual(text, count, now_us):
+            text, failures = self._read_odd(items, now_us)
+        self._batch.count = count - len(failures)
+        return Reading(self._batch, self._asked._replace(text=text), failures)
+
+    def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
+        """Fill the rows of items in usual form; return how many are not."""
+        return read_requests(text, count, now_us, self._tables, self._coded, self._columns, self._parts)
+
+    def _read_odd(self, items: Items, now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
+        """Fill the rows of what the kernels left; return the bytes that all rows now lie in, and the failures, whose rows are taken out."""
+        count = len(items)
+        questions: dict[int, Question] = {}
+        failures: dict[int, Failure] = {}
+        for item in np.flatnonzero(self._columns.odd[:count]).tolist():
+            try:
+                questions[item] = self._requests.read(items.payload(item))
+            except RefusedError as error:
+                failures[item] = error.failure
+        text = self._fill(items.text, questions, now_us)
+        if failures:
+            kept = np.setdiff1d(np.arange(count), list(failures), assume_unique=True)
+            for column in self._columns:
+                column[: len(kept)] = column[kept]
+        return text, failures
+
+    def _fill(self, text: bytes, questions: dict[int, Question], now_us: int) -> npt.NDArray[np.uint8]:
+        """Fill the questions' rows; return the text with theirs behind it."""
+        if not questions:
+            return np.frombuffer(text, np.uint8)
+        columns = self._columns
+        index = np.fromiter(questions, np.int64, len(questions))
+        for item, question in questions.items():
+            self._fill_row(item, question, now_us)
+        sizes = np.array([len(question.text) for question in questions.values()], np.int32)
+        columns.item_at[index] = len(text) + np.cumsum(sizes) - sizes
+        columns.item_bytes[index] = sizes
+        columns.subscriber[index] = self._hashes.hashes([question.key for question in questions.values()])
+        whole = np.frombuffer(b"".join((text, *(question.text for question in questions.values()))), np.uint8)
+        left = identify_rows(whole, frozen(index), self._tables.keys, columns, self._parts)
+        assert left == 0, "what protobuf writes is in usual form"
+        return whole
+
+    def _fill_row(self, item: int, question: Question, now_us: int) -> None:
+        columns = self._columns
+        columns.trigger[item] = question.trigger
+        columns.channel[item] = question.channel
+        columns.language[item] = question.language
+        columns.offers_max[item] = question.offers_max
+        columns.flags[item] = DRY_RUN if question.dry_run else 0
+        columns.now_us[item] = now_us = now_us if question.assumed_now_us is None else question.assumed_now_us
+        time_us = now_us if question.time_us is None else question.time_us
+        seconds, rest_us = divmod(time_us, MICROSECONDS_PER_SECOND)
+        columns.field_known[item] = 0
+        for column, value, nanos in ((0, seconds, rest_us * 1_000), *question.fields):
+            columns.field_values[item, column] = value
+            columns.field_nanos[item, column] = nanos
+            columns.field_known[item, column] = 1
+
+    def _code_of(self, column: int, text: str) -> int:
+        """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
+        code = self._bound.conditions.interner.intern(self._bound.field_slot + column, text)
+        if self._tables.field_coded[column]:
+            name = self._names[column]
+            data = np.frombuffer(name + text.encode(), np.uint8)
+            add_coded(self._coded, data, len(name), column, code, self._tables.keys, self._parts)
+        return code
+
+    def _forget(self) -> None:
+        self._coded.slots[:] = -1
+        self._coded.used[:] = 0
+
+
+def _columns_of(batch: Batch) -> Columns:
+    n = BATCH_ITEMS_MAX
+    return Columns(
+        item_at=np.zeros(n, np.int64),
+        item_bytes=np.zeros(n, np.int32),
+        request=batch.request,
+        body=batch.body,
+        subscriber=batch.subscriber,
+        trigger=batch.trigger,
+        channel=batch.channel,
+        offers_max=batch.offers_max,
+        flags=batch.flags,
+        now_us=batch.now_us,
+        field_values=batch.field_values,
+        field_nanos=batch.field_nanos,
+        field_known=batch.field_known,
+        id_at=np.zeros(n, np.int64),
+        id_bytes=np.zeros(n, np.int32),
+        language=np.zeros(n, np.int32),
+        wants=np.zeros(n, np.uint8),
+        odd=np.zeros(n, np.uint8),
+    )
+
+
+def _asked_of(columns: Columns) -> Asked:
+    return Asked(
+        text=frozen(np.zeros(0, np.uint8)),
+        item_at=frozen(columns.item_at),
+        item_bytes=frozen(columns.item_bytes),
+        id_at=frozen(columns.id_at),
+        id_bytes=frozen(columns.id_bytes),
+        language=frozen(columns.language),
+        flags=frozen(columns.wants),
+    )
