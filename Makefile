@@ -55,7 +55,7 @@ bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
 mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 	$(BIN)/python -m tests.mutants
 
-bench: .venv/dev.stamp ## the benchmarks; results are printed with the machine
+bench: .venv/dev.stamp ## measure everything, ours beside the rivals, in one table (an hour or so)
 	$(BIN)/python -m bench
 
 run: .venv/run.stamp ## build and serve the demo operator

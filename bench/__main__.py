@@ -1,19 +1,6 @@
-"""Every bench in turn, one line of JSON each: `python -m bench`."""
+"""Every bench in turn, in one table: `python -m bench`, which is `touchpoint bench all`."""
 
-import json
-import tempfile
-from pathlib import Path
-
-from bench import base_load, decisions
-from bench.machine import machine
-
-
-def main() -> None:
-    """Run the benches at their full size and print what they measured."""
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps({"bench": "base_load", "machine": machine(), **base_load.run(1_000_000, 1, Path(folder))}))
-    print(json.dumps({"bench": "decisions", **decisions.run(50, 1)}))
-
+from bench.command import bench
 
 if __name__ == "__main__":
-    main()
+    bench(["all"], prog_name="touchpoint bench")

@@ -10,17 +10,17 @@ import shutil
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import yaml
 
 from bench.requests import Question
-from bench.rules import broad_rules, rules
+from bench.rules import Rule, broad_rules, rules
 from bench.worlds import CATALOGUE
-from engine.rulebook import Rulebook, compile_rulebook, save_rulebook
-from loaders.catalogue.load import load_catalogue
+from engine.rulebook import Rulebook, save_rulebook
+from loaders.catalogue.load import compile_catalogue
 
 PLACEMENT: Final = "app_open"
 CHANNEL: Final = "app"
@@ -28,6 +28,7 @@ OFFERS_MAX: Final = 6
 """Most offers in one answer."""
 HOME_ZONE: Final = "America/Chicago"
 CATEGORIES: Final = ("data", "voice", "video", "roaming", "device", "family")
+_OFFERS_A_FILE: Final = 2_000
 _BROAD_ONE_IN, _BROAD_MIN = 20, 4
 
 
@@ -36,27 +37,46 @@ def question(offers_max: int) -> Question:
     return Question(PLACEMENT, CHANNEL, offers_max)
 
 
-def write_catalogue(folder: Path, offers: int, seed: int) -> Path:
+class Shelf(NamedTuple):
+    """The conditions of the offers, one campaign each; the last `broad` of them are those that nearly everybody meets."""
+
+    conditions: list[Rule]
+    broad: int
+    seed: int
+    worth: float = 1.0
+    """Times the first offer's worth."""
+
+
+def shelf_of(offers: int, seed: int) -> Shelf:
+    """Return a shelf of so many offers with something for nearly everybody."""
+    broad = min(max(_BROAD_MIN, offers // _BROAD_ONE_IN), offers)
+    return Shelf(rules(offers - broad, seed, ageing=False) + broad_rules(broad, seed), broad, seed)
+
+
+def write_catalogue(folder: Path, shelf: Shelf) -> Path:
     """Write the catalogue's files to `folder`, which is made anew, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy(CATALOGUE / "subscribers.yaml", folder)
-    parts = {"operator": _operator(), "shelf": _shelf(offers, seed), "policy": {"contact_policy": _policy()}}
+    parts = {"operator": _operator(), "policy": {"contact_policy": _policy()}}
+    whole = _shelf(shelf)
+    for start in range(0, len(shelf.conditions), _OFFERS_A_FILE):
+        parts[f"shelf_{start:05}"] = {name: things[start : start + _OFFERS_A_FILE] for name, things in whole.items()}
     for name, content in parts.items():
         (folder / f"{name}.yaml").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     return folder
 
 
-def write_rulebook(folder: Path, offers: int, seed: int) -> Path:
-    """Write the compiled catalogue of so many offers and return its file."""
+def write_rulebook(folder: Path, shelf: Shelf, worth: float = 1.0) -> Path:
+    """Write the shelf's compiled catalogue, the first offer's worth times `worth`, and return its file."""
     path = folder / "rulebook"
-    save_rulebook(rulebook_of(folder / "catalogue", offers, seed), path)
+    save_rulebook(rulebook_of(folder / "catalogue", shelf._replace(worth=worth)), path)
     return path
 
 
-def rulebook_of(folder: Path, offers: int, seed: int) -> Rulebook:
-    """Return the compiled catalogue of so many offers, whose files are left in `folder`."""
-    return compile_rulebook(load_catalogue(write_catalogue(folder, offers, seed), now_us=time.time_ns() // 1_000))
+def rulebook_of(folder: Path, shelf: Shelf) -> Rulebook:
+    """Return the shelf's compiled catalogue, whose files are left in `folder`."""
+    return compile_catalogue(write_catalogue(folder, shelf), now_us=time.time_ns() // 1_000)
 
 
 def _operator() -> Any:
@@ -68,12 +88,12 @@ def _operator() -> Any:
     return read
 
 
-def _shelf(offers: int, seed: int) -> dict[str, Any]:
-    rng = np.random.default_rng([seed, 9])
-    broad = max(_BROAD_MIN, offers // _BROAD_ONE_IN)
-    conditions = rules(max(0, offers - broad), seed) + broad_rules(min(broad, offers), seed)
+def _shelf(shelf: Shelf) -> dict[str, list[Any]]:
+    rng = np.random.default_rng([shelf.seed, 9])
+    offers, broad = len(shelf.conditions), shelf.broad
     worth = rng.uniform(1, 10, offers)
-    worth[-broad:] /= 100
+    worth[offers - broad :] /= 100
+    worth[0] *= shelf.worth
     return {
         "products": [_product(k) for k in range(offers)],
         "offers": [
@@ -85,9 +105,9 @@ def _shelf(offers: int, seed: int) -> dict[str, Any]:
                 "state": "live",
                 "triggers": [PLACEMENT],
                 "channels": [CHANNEL],
-                "purpose": "service" if k % 2 or k >= offers - broad else "marketing",
+                "purpose": "marketing" if broad and k % 2 == 0 and k < offers - broad else "service",
                 "offers": [f"offer_{k:05}"],
-                "condition": conditions[k].cel(),
+                "condition": shelf.conditions[k].cel(),
             }
             for k in range(offers)
         ],

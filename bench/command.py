@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from bench.sizes import Sizes
 
 NAMES: Final = {
+    "match": "bench.match",
+    "engine": "bench.engine_alone",
     "rpc": "bench.rpc",
+    "batch": "bench.batch",
+    "load": "bench.load",
+    "reload": "bench.reload",
+    "scale": "bench.scale",
 }
 """Each bench's module: `run(sizes)` returns its figures, FIGURES says which of them count."""
 
@@ -94,7 +100,7 @@ def _measured(name: str, sizes: "Sizes") -> dict[str, Any]:
 
 
 def _print(found: dict[str, dict[str, Any]], sizes: "Sizes") -> None:
-    from bench.report import console, figures_table, machine_lines, percentiles_table
+    from bench.report import console, figures_table, grid_table, machine_lines, percentiles_table
 
     out = console()
     first = next(iter(found.values()))
@@ -104,10 +110,16 @@ def _print(found: dict[str, dict[str, Any]], sizes: "Sizes") -> None:
             [(name, figures, importlib.import_module(NAMES[name]).FIGURES) for name, figures in found.items()]
         )
     )
-    for figures in found.values():
+    for bench_name, figures in found.items():
+        for grid in getattr(importlib.import_module(NAMES[bench_name]), "tables", _no_tables)(figures):
+            out.print(grid_table(grid))
         if "percentiles" in figures:
             out.print(percentiles_table(figures["percentiles"]))
         for name, why in figures.get("missing", {}).items():
             out.print(f"{name} was not measured: {why}", highlight=False)
         for path in figures.get("charts", []):
             out.print(f"chart: {path}", highlight=False)
+
+
+def _no_tables(_figures: dict[str, Any]) -> list[Any]:
+    return []

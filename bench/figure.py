@@ -3,6 +3,14 @@
 from typing import Any, NamedTuple
 
 
+class Grid(NamedTuple):
+    """A table of its own: a title, headings, and rows of texts and numbers."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[Any]]
+
+
 class Figure(NamedTuple):
     """One figure of a bench, found in what its `run` returns."""
 

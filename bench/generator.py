@@ -62,6 +62,7 @@ class Driven(NamedTuple):
     """From the first call begun to the last one ended within the run's time."""
     cpu_s: float
     """The generator's own processor time."""
+    open_loop: bool
 
 
 class Generator:
@@ -105,6 +106,7 @@ class Generator:
             tally=tally,
             seconds=seconds,
             cpu_s=cpu_s,
+            open_loop=self._load.rate_per_s > 0,
         )
 
     def close(self) -> None:

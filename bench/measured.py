@@ -34,10 +34,18 @@ class Measured(NamedTuple):
     failed: int
     latency_ms: dict[str, float]
     calls: int
+    sent_late_ms: float
+    """Open loop: how much later than intended calls were sent, the mean; latency counts it. 0 in the closed loop."""
+    open_loop: bool
 
     @property
     def limited_by(self) -> str:
-        """What held the rate of a closed loop down: `server`, as it should; `generator`; or `machine`, when other processes had the cores."""
+        """What held the rate of a closed loop down: `server`, as it should; `generator`; or `machine`, when other processes had the cores.
+
+        Of an open loop, `arrivals`: its rate is given.
+        """
+        if self.open_loop:
+            return "arrivals"
         if self.server_utilisation >= BUSY:
             return "server"
         return "generator" if self.generator_utilisation >= BUSY else "machine"
@@ -55,14 +63,15 @@ def _rounded(value: Any) -> Any:
 
 
 def percentiles_ms(latency_ns: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Return the percentiles of an HDR histogram with three significant digits, in milliseconds."""
+    """Return the percentiles and the `max` of an HDR histogram with three significant digits, in milliseconds."""
     from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # it ships none
 
     histogram = HdrHistogram(1, _LATENCY_US_MAX, 3)
     values_us, counts = np.unique(np.clip(latency_ns // 1_000, 1, _LATENCY_US_MAX), return_counts=True)
     for value_us, count in zip(values_us.tolist(), counts.tolist(), strict=True):
         histogram.record_value(value_us, count)
-    return {name: round(histogram.get_value_at_percentile(share) / 1_000, 4) for name, share in PERCENTILES.items()}
+    found = {name: round(histogram.get_value_at_percentile(share) / 1_000, 4) for name, share in PERCENTILES.items()}
+    return found | {"max": round(histogram.get_max_value() / 1_000, 4)}
 
 
 def measured(driven: Driven, server_s: float) -> Measured:
@@ -80,6 +89,8 @@ def measured(driven: Driven, server_s: float) -> Measured:
         failed=driven.tally["failed"],
         latency_ms=percentiles_ms(driven.latency_ns),
         calls=driven.tally["calls"],
+        sent_late_ms=driven.tally["late_ns"] / calls / 1e6,
+        open_loop=driven.open_loop,
     )
 
 

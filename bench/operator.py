@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.catalogues import question, write_rulebook
+from bench.catalogues import question, shelf_of, write_rulebook
 from bench.generator import Target
 from bench.requests import DECIDE, DECIDE_BATCH, Keys
 from bench.subjects import Subject, touchpoint
@@ -57,4 +57,4 @@ def operator(rows: int, offers: int, seed: int) -> Iterator[Operator]:
     world = built(rows, seed)
     with tempfile.TemporaryDirectory(prefix="touchpoint-bench-") as name:
         folder = Path(name)
-        yield Operator(folder, write_rulebook(folder, offers, seed), world, keys_of(rows, seed), offers)
+        yield Operator(folder, write_rulebook(folder, shelf_of(offers, seed)), world, keys_of(rows, seed), offers)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.figure import Figure
+from bench.figure import Figure, Grid
 from bench.measured import PERCENTILES
 
 MEASURED_IN: Final = 160
@@ -68,6 +68,16 @@ def percentiles_table(runs: dict[str, list[dict[str, Any]]]) -> Table:
         )
         rate = f"{median(run['calls_per_s'] for run in taken):,.0f}"
         table.add_row(name, str(len(taken)), rate, *(f"{middle[key]:,.3f}" for key in PERCENTILES), *costs)
+    return table
+
+
+def grid_table(grid: Grid) -> Table:
+    """Return a bench's own table."""
+    table = Table(title=grid.title, title_justify="left")
+    for place, heading in enumerate(grid.headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for row in grid.rows:
+        table.add_row(*(_shown(value, "") for value in row))
     return table
 
 

@@ -7,16 +7,14 @@ The rivals decide nothing and answer an empty message. So the ratio says how muc
 from statistics import median
 from typing import Any, Final, NamedTuple
 
+from bench.driving import OURS, Driving, middle, told
 from bench.figure import Figure
 from bench.generator import Load
-from bench.measured import OFFERED_MIN, Decisions, Measured, check_empty
-from bench.operator import Operator, operator
-from bench.requests import Salts
+from bench.measured import OFFERED_MIN, Measured
+from bench.operator import operator
 from bench.sizes import Sizes
-from bench.subjects import Subject, rivals
-from bench.wire import Answer
+from bench.subjects import rivals
 
-OURS: Final = "touchpoint"
 CALLS_PER_S_MAX: Final = 60_000
 """More than one core of ours answers: the ledger gets room for so many decisions."""
 
@@ -74,82 +72,41 @@ def shape_of(sizes: Sizes) -> Shape:
 def run(sizes: Sizes) -> dict[str, Any]:
     """Measure and return the figures; raises RunError when answers are not what was asked for."""
     shape = shape_of(sizes)
-    with (
-        operator(shape.rows, shape.offers, shape.seed) as made,
-        made.served(_decisions_max(shape)) as ours,
-        rivals() as others,
-    ):
-        runner = _Runner(made, shape)
-        found = runner.closed([ours, *others.subjects])
-        half = runner.half_load(ours, median(one.calls_per_s for one in found[OURS]) / 2)
-        return _told(shape, found, half, others.missing)
+    room = int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
+    with operator(shape.rows, shape.offers, shape.seed) as made, made.served(room) as ours, rivals() as others:
+        driving = Driving(made, shape.seed, shape.offers_max)
+        closed = driving.in_turn([ours, *others.subjects], shape.repeats, lambda number: _load(shape, number))
+        half_per_s = middle(closed[OURS], "calls_per_s") / 2
+        half = [driving.once(ours, _load(shape, 100 + n)._replace(rate_per_s=half_per_s)) for n in range(shape.repeats)]
+        return _told(shape, closed, half, others.missing)
 
 
-def _decisions_max(shape: Shape) -> int:
-    return int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
-
-
-class _Runner:
-    def __init__(self, made: Operator, shape: Shape) -> None:
-        self._made = made
-        self._shape = shape
-        self._salts = Salts(shape.seed)
-        self._decisions = Decisions()
-
-    def closed(self, subjects: list[Subject]) -> dict[str, list[Measured]]:
-        """Return each subject's runs: one after the other, and all of them again, after a first round that does not count."""
-        found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
-        for number in range(self._shape.repeats + 1):
-            seconds = self._shape.seconds if number else min(self._shape.seconds, 0.5)
-            for subject in subjects:
-                one = self._drive(subject, self._load(number, seconds, 0.0))
-                if number:
-                    found[subject.name].append(one)
-        return found
-
-    def half_load(self, ours: Subject, rate_per_s: float) -> list[Measured]:
-        """Return our runs in an open loop at a rate."""
-        first = self._shape.repeats + 1
-        loads = [self._load(first + n, self._shape.seconds, rate_per_s) for n in range(self._shape.repeats)]
-        return [self._drive(ours, load) for load in loads]
-
-    def _load(self, number: int, seconds: float, rate_per_s: float) -> Load:
-        shape = self._shape
-        return Load(seconds, shape.seed * 1_000 + number, shape.connections, shape.in_flight, rate_per_s)
-
-    def _drive(self, subject: Subject, load: Load) -> Measured:
-        kind = Answer.DECISION if subject.name == OURS else Answer.ANY
-        driven, one = subject.drive(self._made.target(subject.address, kind, self._shape.offers_max), load, self._salts)
-        if kind is Answer.DECISION:
-            self._decisions.check(driven)
-        else:
-            check_empty(driven)
-        return one
+def _load(shape: Shape, number: int) -> Load:
+    return Load(shape.seconds, shape.seed * 1_000 + number, shape.connections, shape.in_flight)
 
 
 def _told(
-    shape: Shape, found: dict[str, list[Measured]], half: list[Measured], missing: dict[str, str]
+    shape: Shape, closed: dict[str, list[Measured]], half: list[Measured], missing: dict[str, str]
 ) -> dict[str, Any]:
-    rates = {name: median(one.calls_per_s for one in runs) for name, runs in found.items()}
-    costs = {name: median(one.server_us_per_call for one in runs) for name, runs in found.items()}
+    rates = {name: middle(runs, "calls_per_s") for name, runs in closed.items()}
+    costs = {name: middle(runs, "server_us_per_call") for name, runs in closed.items()}
     ratios: dict[str, Any] = {}
     for name in ("grpc_aio_empty", "native_empty", "cpp_empty"):
         there = name in rates
         ratios[f"ratio_vs_{name}"] = round(rates[OURS] / rates[name], 3) if there else None
         ratios[f"processor_ratio_vs_{name}"] = round(costs[name] / costs[OURS], 3) if there and costs[OURS] else None
-    every = [one for runs in found.values() for one in runs]
     return {
         **ratios,
         "p99_ms_at_half_load": round(median(one.latency_ms["p99"] for one in half), 3),
         "calls_per_s": {name: round(rate) for name, rate in rates.items()},
         "server_us_per_call": {name: round(cost, 1) for name, cost in costs.items()},
-        "offered_share": round(min(one.offered_share for one in found[OURS] + half), 4),
+        "offered_share": round(min(one.offered_share for one in closed[OURS] + half), 4),
         "half_load_per_s": round(rates[OURS] / 2),
-        "generator_us_per_call": round(median(one.generator_us_per_call for one in every), 2),
-        "limited_by": {name: [one.limited_by for one in runs] for name, runs in found.items()},
-        "percentiles": {
-            name: [one.told() for one in runs] for name, runs in (*found.items(), ("touchpoint at half load", half))
-        },
+        "generator_us_per_call": round(
+            median(one.generator_us_per_call for runs in closed.values() for one in runs), 2
+        ),
+        "limited_by": {name: [one.limited_by for one in runs] for name, runs in closed.items()},
+        "percentiles": told(closed | {"touchpoint at half load": half}),
         "missing": missing,
         "shape": shape._asdict(),
     }

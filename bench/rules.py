@@ -1,5 +1,6 @@
 """Rules of five terms, three labels and two ranges, drawn from a seed: what catalogues' conditions and the rivals' rules are written from."""
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,10 +52,13 @@ def _literal(value: int, scale: int) -> str:
     return str(value) if scale == 0 else f"{value / 10**scale:.{scale}f}"
 
 
-def rules(count: int, seed: int) -> list[Rule]:
-    """Return rules of one to two common labels, one to two absent ones, and two ranges that each hold for about half of the subscribers."""
+def rules(count: int, seed: int, *, ageing: bool = True) -> list[Rule]:
+    """Return rules of one to two common labels, one to two absent ones, and two ranges that each hold for about half of the subscribers.
+
+    Unless `ageing`, labels are asked about that do not age: the worlds' base is of a fixed day, so under today's clock the others are unknown.
+    """
     rng = np.random.default_rng([seed, 5])
-    common, rare = _labels()
+    common, rare = _labels(ageing)
     columns = [a for a in schema().attributes if a.type in (ValueType.INT, ValueType.DECIMAL)]
     made = []
     for _ in range(count):
@@ -66,10 +70,16 @@ def rules(count: int, seed: int) -> list[Rule]:
     return made
 
 
+@cache
+def static_labels() -> frozenset[str]:
+    """Return the labels that do not age."""
+    return frozenset(label.id for label in schema().labels if label.max_age_us is None)
+
+
 def broad_rules(count: int, seed: int) -> list[Rule]:
     """Return rules of five terms that hold for four in five subscribers: rare labels absent, ranges that only a missing value fails."""
     rng = np.random.default_rng([seed, 6])
-    rarest = sorted(label_shares(), key=label_shares().__getitem__)[:60]
+    rarest = sorted(static_labels() & label_shares().keys(), key=label_shares().__getitem__)[:20]
     columns = [a for a in schema().attributes if a.type in (ValueType.INT, ValueType.DECIMAL)]
     made = []
     for _ in range(count):
@@ -79,8 +89,8 @@ def broad_rules(count: int, seed: int) -> list[Rule]:
     return made
 
 
-def _labels() -> tuple[list[str], list[str]]:
-    shares = label_shares()
+def _labels(ageing: bool) -> tuple[list[str], list[str]]:
+    shares = {name: share for name, share in label_shares().items() if ageing or name in static_labels()}
     return [n for n, share in shares.items() if share >= COMMON], [n for n, share in shares.items() if share < COMMON]
 
 

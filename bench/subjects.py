@@ -115,11 +115,11 @@ class Rivals(NamedTuple):
 
 
 @contextlib.contextmanager
-def rivals(stack_names: Sequence[str] = ("grpc_aio_empty", "native_empty", "cpp_empty")) -> Iterator[Rivals]:
+def rivals(names: Sequence[str] = ("grpc_aio_empty", "native_empty", "cpp_empty")) -> Iterator[Rivals]:
     """Run the rivals that this machine has."""
     found, missing = Rivals([], {}), {}
     with contextlib.ExitStack() as stack:
-        for name in stack_names:
+        for name in names:
             command, why = _command_of(name)
             if command is None:
                 missing[name] = why
@@ -137,4 +137,5 @@ def _command_of(name: str) -> tuple[list[str] | None, str]:
         return [sys.executable, "-m", "bench.rivals.empty_grpc_aio"], ""
     if importlib.util.find_spec("pygrpc_native") is None:
         return None, "pygrpc-native is not installed; pip install .[fast]"
-    return [sys.executable, "-m", "bench.rivals.empty_native"], ""
+    echo = ["--echo"] if name == "native_echo" else []
+    return [sys.executable, "-m", "bench.rivals.empty_native", *echo], ""

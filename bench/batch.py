@@ -1,0 +1,55 @@
+"""Decisions in batches over gRPC, beside a server that sends the same requests back: what is left of the wire's own rate.
+
+The echo is pygrpc-native's batch interface with one I/O thread, which takes each DecideBatchRequest and answers with its bytes.
+"""
+
+from typing import Any, Final
+
+from bench.driving import OURS, Driving, middle, told
+from bench.figure import Figure
+from bench.generator import Load
+from bench.measured import OFFERED_MIN
+from bench.operator import operator
+from bench.sizes import Sizes
+from bench.subjects import rivals
+
+ITEMS: Final = 256
+IN_FLIGHT: Final = 8
+"""Calls: enough that the server never waits for the load."""
+DECISIONS_PER_S_MAX: Final = 400_000
+"""The ledger gets room for so many."""
+FIGURES: Final = (
+    Figure("decisions_per_s", "full decisions a second through DecideBatch of 256, on one core", least=250_000),
+    Figure("decisions_per_processor_s", "the same for each second of the server's processor time"),
+    Figure("ratio_vs_echo", "batches a second over those of a server that sends the requests back"),
+    Figure("processor_ratio_vs_echo", "ratio of processor time a batch"),
+    Figure("server_us_per_decision", "our processor time a decision", unit="us"),
+    Figure("offered_share", "least share of a run's answers that held an offer; none was a repeat", least=OFFERED_MIN),
+)
+
+
+def run(sizes: Sizes) -> dict[str, Any]:
+    """Measure and return the figures; raises RunError when answers are not what was asked for."""
+    small = sizes.smallest
+    rows, offers, items = sizes.subscribers(1_000_000), 10 if small else 100, 16 if small else ITEMS
+    seconds, repeats = sizes.seconds_of(1.0), sizes.runs()
+    room = int((repeats + 1) * seconds * DECISIONS_PER_S_MAX)
+    with operator(rows, offers, sizes.seed) as made, made.served(room) as ours, rivals(("native_echo",)) as others:
+        driving = Driving(made, sizes.seed, items=items)
+        runs = driving.in_turn(
+            [ours, *others.subjects], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n, 2, IN_FLIGHT)
+        )
+    us = middle(runs[OURS], "server_us_per_call") / items
+    echo = runs.get("native_echo")
+    return {
+        "decisions_per_s": round(middle(runs[OURS], "items_per_s")),
+        "decisions_per_processor_s": round(1e6 / us) if us else None,
+        "ratio_vs_echo": round(middle(runs[OURS], "calls_per_s") / middle(echo, "calls_per_s"), 3) if echo else None,
+        "processor_ratio_vs_echo": round(middle(echo, "server_us_per_call") / us / items, 3) if echo and us else None,
+        "server_us_per_decision": round(us, 3),
+        "offered_share": round(min(one.offered_share for one in runs[OURS]), 4),
+        "limited_by": {name: [one.limited_by for one in each] for name, each in runs.items()},
+        "percentiles": told(runs),
+        "missing": others.missing,
+        "shape": {"rows": rows, "offers": offers, "items": items, "in_flight": IN_FLIGHT, "seconds": seconds},
+    }

@@ -1,0 +1,61 @@
+"""Runs of the generator over several servers in turn, each run's answers checked."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, Final
+
+from bench.generator import Load
+from bench.measured import Decisions, Measured, check_empty
+from bench.operator import Operator
+from bench.requests import Salts
+from bench.subjects import Subject
+from bench.wire import Answer
+
+OURS: Final = "touchpoint"
+WARM_UP_S: Final = 0.5
+
+
+class Driving:
+    """One bench's runs against one operator; every subject is asked the same, single decisions or batches of `items`."""
+
+    def __init__(self, made: Operator, seed: int, offers_max: int = 1, items: int = 0) -> None:
+        self._made = made
+        self._offers_max = offers_max
+        self._items = items
+        self._salts = Salts(seed)
+        self._decisions = Decisions()
+
+    def once(self, subject: Subject, load: Load) -> Measured:
+        """Drive one load; raises RunError when the answers are not what was asked for."""
+        kind = Answer.ANY if subject.name != OURS else Answer.BATCH if self._items else Answer.DECISION
+        target = self._made.target(subject.address, kind, self._offers_max, self._items)
+        driven, one = subject.drive(target, load, self._salts)
+        if kind is Answer.ANY:
+            check_empty(driven)
+        else:
+            self._decisions.check(driven)
+        return one
+
+    def in_turn(
+        self, subjects: Sequence[Subject], repeats: int, load_of: Callable[[int], Load]
+    ) -> dict[str, list[Measured]]:
+        """Return each subject's runs: one after the other, and all of them again, after a short first round that does not count."""
+        found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
+        for number in range(repeats + 1):
+            load = load_of(number)
+            for subject in subjects:
+                if number:
+                    found[subject.name].append(self.once(subject, load))
+                else:
+                    self.once(subject, load._replace(seconds=min(load.seconds, WARM_UP_S)))
+        return found
+
+
+def middle(runs: Sequence[Measured], name: str) -> float:
+    """Return the median of one figure over runs."""
+    return float(median(getattr(one, name) for one in runs))
+
+
+def told(runs: dict[str, list[Measured]]) -> dict[str, list[dict[str, Any]]]:
+    """Return every run as JSON has it."""
+    return {name: [one.told() for one in each] for name, each in runs.items()}

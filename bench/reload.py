@@ -1,0 +1,124 @@
+"""A rulebook of 1,000 offers reloaded while decisions go on: what it does to latency at half load.
+
+Runs with and without reloads take turns. The two rulebooks differ in one offer's worth, are compiled beforehand, and change places every so
+often through AdminService.Reload, called from the load's core; each reload must have changed the rulebook, else the run fails.
+"""
+
+import threading
+import time
+from statistics import median
+from typing import Any, Final
+
+import grpc
+from touchpoint.v1.admin_service_pb2 import ReloadRequest
+from touchpoint.v1.admin_service_pb2_grpc import AdminServiceStub
+
+from bench.catalogues import shelf_of, write_rulebook
+from bench.driving import OURS, Driving, middle, told
+from bench.figure import Figure
+from bench.generator import Load
+from bench.measured import Measured, RunError
+from bench.operator import Operator, operator
+from bench.sizes import Sizes
+from bench.subjects import Subject
+
+CALLS_PER_S_MAX: Final = 40_000
+PATIENCE_S: Final = 60.0
+RELOAD_AT: Final = 0.3
+"""Share of a run after which its reload begins."""
+FIGURES: Final = (
+    Figure("ratio_p99", "p99 of runs with a reload over p99 of runs without", most=1.2),
+    Figure("p99_ms_with", "99 % of the calls end within this, a reload in the middle", unit="ms"),
+    Figure("p99_ms_without", "the same without", unit="ms"),
+    Figure("longest_ms_with", "the longest call of a run with a reload", unit="ms"),
+    Figure("longest_ms_without", "the same without", unit="ms"),
+    Figure("reload_s", "from the reload's call to its answer", unit="s"),
+)
+
+
+class Reloader:
+    """Changes the rulebook that a server serves, between two compiled ones."""
+
+    def __init__(self, made: Operator, address: str, seed: int) -> None:
+        self._serves = made.rulebook
+        shelf = shelf_of(made.offers, seed)
+        other = made.folder / "other"
+        other.mkdir()
+        self._texts = [write_rulebook(other, shelf, worth=1.01).read_bytes(), made.rulebook.read_bytes()]
+        self._channel = grpc.insecure_channel(address)
+        self._admin = AdminServiceStub(self._channel)
+        self.seconds: list[float] = []
+        self.failed: list[str] = []
+
+    def reload(self) -> None:
+        """Put the other rulebook in place and have the server load it."""
+        part = self._serves.with_suffix(".part")
+        part.write_bytes(self._texts[len(self.seconds) % 2])
+        part.replace(self._serves)
+        began = time.monotonic()
+        try:
+            changed = self._admin.Reload(ReloadRequest(), timeout=PATIENCE_S).changed
+        except grpc.RpcError as error:
+            self.failed.append(str(error))
+            return
+        self.seconds.append(time.monotonic() - began)
+        if not changed:
+            self.failed.append("the server says that nothing changed")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
+
+
+def run(sizes: Sizes) -> dict[str, Any]:
+    """Measure and return the figures; raises RunError when answers are not what was asked for, or a reload did nothing."""
+    small = sizes.smallest
+    rows, offers = sizes.subscribers(1_000_000), 10 if small else 1_000
+    seconds, repeats = sizes.seconds_of(5.0), sizes.runs()
+    room = int((2 * repeats + 3) * seconds * CALLS_PER_S_MAX)
+    with operator(rows, offers, sizes.seed) as made, made.served(room) as ours:
+        driving = Driving(made, sizes.seed)
+        short = min(seconds, 2.0)
+        closed = driving.in_turn([ours], 1, lambda n: Load(short, sizes.seed * 1_000 + n))[OURS]
+        rate_per_s = middle(closed, "calls_per_s") / 2
+        reloader = Reloader(made, ours.address, sizes.seed)
+        try:
+            runs = _in_turn(driving, ours, reloader, (repeats, seconds, rate_per_s, sizes.seed))
+        finally:
+            reloader.close()
+    return _told(runs, reloader, round(rate_per_s))
+
+
+def _in_turn(
+    driving: Driving, ours: Subject, reloader: Reloader, shape: tuple[int, float, float, int]
+) -> dict[str, list[Measured]]:
+    repeats, seconds, rate_per_s, seed = shape
+    runs: dict[str, list[Measured]] = {"without": [], "with": []}
+    for number in range(repeats):
+        load = Load(seconds, seed * 1_000 + 100 + number, rate_per_s=rate_per_s)
+        runs["without"].append(driving.once(ours, load))
+        timer = threading.Timer(seconds * RELOAD_AT, reloader.reload)
+        timer.start()
+        try:
+            runs["with"].append(driving.once(ours, load))
+        finally:
+            timer.join(PATIENCE_S)
+        if reloader.failed or len(reloader.seconds) != number + 1:
+            raise RunError(f"expected a reload in every other run: {reloader.failed or 'it did not end'}")
+    return runs
+
+
+def _told(runs: dict[str, list[Measured]], reloader: Reloader, rate_per_s: int) -> dict[str, Any]:
+    p99 = {name: median(one.latency_ms["p99"] for one in each) for name, each in runs.items()}
+    longest = {name: median(one.latency_ms["max"] for one in each) for name, each in runs.items()}
+    return {
+        "ratio_p99": round(p99["with"] / p99["without"], 3),
+        "p99_ms_with": p99["with"],
+        "p99_ms_without": p99["without"],
+        "longest_ms_with": longest["with"],
+        "longest_ms_without": longest["without"],
+        "reload_s": round(median(reloader.seconds), 3),
+        "reloads": len(reloader.seconds),
+        "rate_per_s": rate_per_s,
+        "percentiles": told({f"{name} reload": each for name, each in runs.items()}),
+    }
