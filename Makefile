@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-virtualenv
 
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint type test test-long nojit bounds mutants bench run demo lock clean
+.PHONY: help install proto lint type test test-long nojit bounds mutants bench micro run demo lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 
 bench: .venv/dev.stamp ## measure everything, ours beside the rivals, in one table (an hour or so)
 	$(BIN)/python -m bench
+
+micro: .venv/dev.stamp ## micro-benchmarks of kernels and codec
+	$(BIN)/python -m pytest --benchmark-enable --benchmark-timer=time.thread_time --benchmark-columns=median,iqr,rounds tests/bench/micro
 
 run: .venv/run.stamp ## build and serve the demo operator
 	@exec $(BIN)/touchpoint serve --demo

@@ -35,7 +35,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     seconds, repeats = sizes.seconds_of(1.0), sizes.runs()
     room = int((repeats + 1) * seconds * DECISIONS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours, rivals(("native_echo",)) as others:
-        driving = Driving(made, sizes.seed, items=items)
+        driving = Driving(made, sizes, items=items)
         runs = driving.in_turn(
             [ours, *others.subjects], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n, 2, IN_FLIGHT)
         )

@@ -64,6 +64,13 @@ NAMES: Final = {
     show_default="the bench's own",
     help="Length of one run.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that drive the load; one drives a hundred thousand calls a second.",
+)
 @click.option("--smallest", is_flag=True, help="As small as it gets: shows that it works, measures nothing.")
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.

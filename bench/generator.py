@@ -63,6 +63,7 @@ class Driven(NamedTuple):
     cpu_s: float
     """The generator's own processor time."""
     open_loop: bool
+    processes: int = 1
 
 
 class Generator:

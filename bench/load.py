@@ -29,7 +29,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     shares = (0.25, 0.5) if small else SHARES
     room = int((1 + len(shares)) * (repeats + 1) * seconds * CALLS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours:
-        driving = Driving(made, sizes.seed)
+        driving = Driving(made, sizes)
         closed = driving.in_turn([ours], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n))[OURS]
         rate_per_s = middle(closed, "calls_per_s")
         runs: dict[float, list[Measured]] = {share: [] for share in shares}

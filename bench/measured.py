@@ -30,6 +30,7 @@ class Measured(NamedTuple):
     """Of the one core that it has."""
     generator_us_per_call: float
     generator_utilisation: float
+    """Of the cores that its processes could have had, one each."""
     offered_share: float
     failed: int
     latency_ms: dict[str, float]
@@ -84,7 +85,7 @@ def measured(driven: Driven, server_s: float) -> Measured:
         server_us_per_call=server_s / calls * 1e6,
         server_utilisation=server_s / driven.seconds,
         generator_us_per_call=driven.cpu_s / calls * 1e6,
-        generator_utilisation=driven.cpu_s / driven.seconds,
+        generator_utilisation=driven.cpu_s / driven.seconds / driven.processes,
         offered_share=driven.tally["offered"] / max(driven.tally["items"] + driven.tally["failed"], 1),
         failed=driven.tally["failed"],
         latency_ms=percentiles_ms(driven.latency_ns),

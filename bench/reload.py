@@ -77,7 +77,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     seconds, repeats = sizes.seconds_of(5.0), sizes.runs()
     room = int((2 * repeats + 3) * seconds * CALLS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours:
-        driving = Driving(made, sizes.seed)
+        driving = Driving(made, sizes)
         short = min(seconds, 2.0)
         closed = driving.in_turn([ours], 1, lambda n: Load(short, sizes.seed * 1_000 + n))[OURS]
         rate_per_s = middle(closed, "calls_per_s") / 2

@@ -98,6 +98,12 @@ class Salts:
     def __init__(self, seed: int) -> None:
         self._next = (seed & 0xFFFF) << 48
 
+    def apart(self) -> "Salts":
+        """Return salts for another process: 2**36 ids that nobody else has."""
+        made = Salts(0)
+        made._next = self.take() - (1 << 36)
+        return made
+
     def take(self) -> int:
         """Return the salt of one run: the first of 2**36 ids that nobody else has."""
         self._next += 1 << 36

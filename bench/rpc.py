@@ -74,7 +74,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     shape = shape_of(sizes)
     room = int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
     with operator(shape.rows, shape.offers, shape.seed) as made, made.served(room) as ours, rivals() as others:
-        driving = Driving(made, shape.seed, shape.offers_max)
+        driving = Driving(made, sizes, shape.offers_max)
         closed = driving.in_turn([ours, *others.subjects], shape.repeats, lambda number: _load(shape, number))
         half_per_s = middle(closed[OURS], "calls_per_s") / 2
         half = [driving.once(ours, _load(shape, 100 + n)._replace(rate_per_s=half_per_s)) for n in range(shape.repeats)]

@@ -13,6 +13,7 @@ class Sizes(NamedTuple):
     seed: int = 1
     repeats: int | None = None
     seconds: float | None = None
+    processes: int = 1
     smallest: bool = False
 
     def subscribers(self, default: int) -> int:

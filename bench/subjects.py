@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.cores import cores, pinned, processor_s
-from bench.generator import Driven, Load, Target, drive
+from bench.generator import Driven, Load, Target
 from bench.measured import Measured, measured
+from bench.processes import drive_together
 from bench.requests import Salts
 from bench.rivals import building
 
@@ -34,11 +35,11 @@ class Subject(NamedTuple):
     address: str
     pid: int
 
-    def drive(self, target: Target, load: Load, salts: Salts) -> tuple[Driven, Measured]:
-        """Drive one load from this process and return what came of it."""
+    def drive(self, target: Target, load: Load, salts: Salts, processes: int = 1) -> tuple[Driven, Measured]:
+        """Drive one load, from this process or from others, and return what came of it."""
         before_s = processor_s(self.pid)
         with pinned(cores().load):
-            driven = drive(target, load, salts)
+            driven = drive_together(target, load, salts, processes)
         return driven, measured(driven, processor_s(self.pid) - before_s)
 
 

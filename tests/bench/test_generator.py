@@ -11,6 +11,7 @@ from touchpoint.v1 import decision_service_pb2 as pb
 
 from bench.generator import Driven, Load, Target, drive
 from bench.measured import Decisions, RunError, check_empty, measured, percentiles_ms
+from bench.processes import drive_together
 from bench.requests import DECIDE, DECIDE_BATCH, Keys, Question, Salts
 from bench.wire import Answer
 from tests.bench.handlers import Handler, serving
@@ -250,6 +251,24 @@ def test_open_loop_counts_latency_from_the_intended_start() -> None:
     late = int((driven.latency_ns > 50_000_000).sum())
     assert late >= 15
     Decisions().check(driven)
+
+
+def test_several_processes_drive_one_load_together() -> None:
+    desk = Desk()
+    with serving(desk.decide) as address:
+        target = Target(address, DECIDE, Question("app_open", "app", 2), KEYS, Answer.DECISION)
+        driven = drive_together(target, Load(30.0, 3, 4, 8, calls_max=CALLS), Salts(3), 2)
+    assert driven.processes == 2
+    assert driven.tally["calls"] == driven.tally["offered"] == len(driven.decisions) == CALLS
+    assert len({request.request_id for request in desk.asked}) == CALLS
+    Decisions().check(driven)
+
+
+def test_salts_given_apart_share_no_id() -> None:
+    salts = Salts(9)
+    taken = [salts.take(), salts.apart().take(), salts.apart().take(), salts.take()]
+    assert len(set(taken)) == 4
+    assert min(abs(a - b) for a in taken for b in taken if a != b) >= 1 << 36
 
 
 def test_arrivals_of_the_open_loop_are_those_of_its_seed() -> None:
