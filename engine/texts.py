@@ -8,7 +8,7 @@ import numpy.typing as npt
 from engine.dtypes.texts import Texts
 from engine.kernels.texts import copy_texts
 
-KEPT_BYTES_MAX: Final = 4 << 20
+KEPT_BYTES_MAX: Final = 16 << 20
 """More than this is given back when the arena is emptied."""
 
 

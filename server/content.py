@@ -72,12 +72,16 @@ class Content:
                 if channel.id in candidate.offer.content:
                     pairs[number, place] = len(words)
                     words.append(self._spans(candidate, channel))
+        shared_at = np.array(spans, np.int64).reshape(-1, 3)
+        words_at = np.array(words, np.int64).reshape(-1, len(self._languages), 2)
+        most = [(shared_at[:, 2] - shared_at[:, 0]).max(initial=0), words_at[:, :, 1].max(initial=0)]
         return Pieces(
             blob=frozen(np.frombuffer(bytes(self._blob), np.uint8)),
-            candidates=frozen(np.array(spans, np.int64).reshape(-1, 3)),
+            candidates=frozen(shared_at),
             pairs=frozen(pairs),
-            words=frozen(np.array(words, np.int64).reshape(-1, len(self._languages), 2)),
+            words=frozen(words_at),
             push=frozen(np.array([channel.kind is ChannelKind.PUSH for channel in channels], np.uint8)),
+            most=frozen(np.array(most, np.int64)),
         )
 
     def _start(self, piece: bytes) -> int:
@@ -106,23 +110,21 @@ class Content:
         return content, (wanted if wanted in lines else first) if lines else ""
 
     def _span(self, candidate: Candidate, channel: Channel, spoken: str, script_in: str) -> tuple[int, int]:
-        offer = candidate.offer
-        content = fixed_text(
-            offer.content[channel.id][spoken],
-            self._fixed(candidate, spoken),
-            length_max=channel.content_chars_max or LENGTH_MAX,
-        )
-        script = fixed_text(offer.script[channel.id][script_in], self._fixed(candidate, script_in)) if script_in else ""
+        offer, chars_max = candidate.offer, channel.content_chars_max or LENGTH_MAX
+        content = self._text(candidate, offer.content[channel.id][spoken], spoken, chars_max)
+        script = self._text(candidate, offer.script[channel.id][script_in], script_in, LENGTH_MAX) if script_in else ""
         if content is None or script is None:
             self.varies = True
             return _VARYING
         piece = _said(content, script, spoken)
         return self._start(piece), len(piece)
 
-    def _fixed(self, candidate: Candidate, spoken: str) -> dict[str, str]:
+    def _text(self, candidate: Candidate, source: str, spoken: str, chars_max: int) -> str | None:
+        """Return a template's text when it says nothing but the candidate's own; None when it may say more."""
+        if "{{" not in source:
+            return source[:chars_max]
         texts = offer_texts(candidate.offer, candidate.product, self._order(spoken))
-        texts[CAMPAIGN] = candidate.campaign.id
-        return texts
+        return fixed_text(source, {**texts, CAMPAIGN: candidate.campaign.id}, length_max=chars_max)
 
     def _order(self, spoken: str) -> tuple[str, ...]:
         return (spoken, *(other for other in self._languages if other != spoken))

@@ -8,6 +8,7 @@ from touchpoint.v1 import admin_service_pb2 as admin
 from engine.base.manifest import SnapshotError
 from engine.ledger.port import LedgerFullError
 from engine.rulebook import RulebookError
+from server.content import Content
 from server.decision_thread import DecisionThread
 from server.failure import Code, Failure, RefusedError
 from server.front import DecisionFront
@@ -43,7 +44,8 @@ class Reloading:
                     )
                 changed = self._differs(stores)
                 if changed:
-                    failed = await thread.run(lambda: _swap(front, stores))
+                    content = await asyncio.to_thread(Content, stores.rulebook)
+                    failed = await thread.run(lambda: _swap(front, stores, content))
                     if isinstance(failed, Failure):
                         raise RefusedError(failed)
                     if failed is not None:
@@ -64,14 +66,14 @@ class Reloading:
         return (stores.rulebook_digest, stores.snapshot.version) != (before.rulebook_digest, before.snapshot.version)
 
 
-def _swap(front: DecisionFront, stores: Stores) -> Exception | None:
+def _swap(front: DecisionFront, stores: Stores, content: Content) -> Exception | None:
     """Swap both and read and render by them, or leave all as it was and return why."""
     engine = front.engine
     before = (engine.rulebook, engine.snapshot)
     now_us = front.now_us()
     try:
         engine.swap(stores.rulebook, stores.snapshot, now_us)
-        front.rebind()
+        front.rebind(content)
     except REASONS as error:
         if (engine.rulebook, engine.snapshot) != before:
             engine.swap(*before, now_us)

@@ -61,6 +61,8 @@ class Pieces(NamedTuple):
     """(m, L, 2): first byte and how many; (-1, 0) where the words say something of the subscriber or the trigger."""
     push: npt.NDArray[np.uint8]
     """(channels,)"""
+    most: npt.NDArray[np.int64]
+    """(2,): the bytes of the longest candidate's names and parts, SHARED_MOST, and of the longest words, WORDS_MOST."""
 
 
 class Stamp(NamedTuple):
@@ -105,6 +107,7 @@ class Written(NamedTuple):
     """(WRITTEN_WORDS,)"""
 
 
+SHARED_MOST, WORDS_MOST = range(2)
 WRITTEN_USED, WRITTEN_NEEDED, WRITTEN_SAID = range(3)
 """Where Written.state keeps: how many bytes are used; how many the next row may take, when there is no room for it; how many of the words that
 were rendered apart have been written."""
@@ -117,6 +120,7 @@ PIECES_TYPE: Any = bundle(
     read_only(np.int32, 2),
     read_only(np.int64, 3),
     read_only(np.uint8),
+    read_only(np.int64),
 )
 STAMP_TYPE: Any = bundle(Stamp, read_only(np.uint8), read_only(np.uint64), read_only(np.int64), read_only(np.int32))
 ROWS_TYPE: Any = bundle(

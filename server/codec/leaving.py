@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from engine.jit import frozen
 from engine.texts import TextArena, texts_of
 from server.codec.kernels.leaving import ITEM_BYTES_MAX, put_answers, put_results
 from server.failure import Failure
+
+_NO_FAILURE: Final = texts_of([])
 
 
 class Leaving:
@@ -54,10 +57,11 @@ class Leaving:
 
     def together(self, failures: Mapping[int, Failure], server_us: npt.NDArray[np.int64]) -> bytes:
         """Return the items as the bytes of a DecideBatchResponse, answers with (n,) server_us."""
-        errors = [b""] * len(server_us) if failures else []
-        for item, failure in failures.items():
-            errors[item] = self._error_of(failure)
-        encoded = texts_of(errors)
+        encoded = _NO_FAILURE
+        if failures:
+            encoded = texts_of(
+                [self._error_of(failures[item]) if item in failures else b"" for item in range(len(server_us))]
+            )
         self._reserve(len(server_us) * ITEM_BYTES_MAX + len(encoded.data))
         end = int(put_results(self._answers(), encoded, frozen(server_us), self._out.data))
         return self._out.data[:end].tobytes()

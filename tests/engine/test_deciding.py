@@ -74,7 +74,7 @@ def test_an_answer_longer_than_the_memory_is_taken_back(offered: tuple[EngineDri
     engine = engine_with(driver, 2 * ANSWER_BYTES_MAX)
     decisions = engine.decide(batch, saying(bytes(3 * ANSWER_BYTES_MAX)))
     assert decisions.conflict[0] == NO_MEMORY
-    assert (decisions.decision[0], decisions.chosen_count[0]) == (0, 0)
+    assert (decisions.decision[0], decisions.chosen_count[0], decisions.text(0)) == (0, 0, None)
     assert contacts(engine)[1] == 0, "no hold is left open"
 
 

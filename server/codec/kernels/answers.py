@@ -16,7 +16,9 @@ from server.codec.dtypes import (
     ASKED_TYPE,
     PIECES_TYPE,
     ROWS_TYPE,
+    SHARED_MOST,
     STAMP_TYPE,
+    WORDS_MOST,
     WRITTEN_NEEDED,
     WRITTEN_SAID,
     WRITTEN_TYPE,
@@ -86,22 +88,13 @@ def find_varying(
     return found
 
 
-@kernel(types.int64(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, TEXTS_TYPE, types.int64, types.int64), inner=True)
-def bytes_max(
-    pieces: Pieces, stamp: Stamp, rows: Rows, asked: Asked, said: Texts, row: Integer, said_next: Integer
-) -> Integer:
-    """Return how many bytes the answer to a row takes at most."""
-    most = _ANSWER_BYTES_MAX + len(stamp.version)
-    language = language_of(stamp, rows, asked, row)
-    for seat in range(rows.chosen_count[row]):
-        candidate = rows.chosen[row, seat]
-        pair = pieces.pairs[candidate, rows.channel[row]]
-        words = pieces.words[pair, language, 1]
-        if pieces.words[pair, language, 0] < 0:
-            words = said.length_bytes[said_next]
-            said_next += 1
-        most += _OFFER_BYTES_MAX + pieces.candidates[candidate, 2] - pieces.candidates[candidate, 0] + words
-    return most
+@kernel(types.int64(PIECES_TYPE, TEXTS_TYPE), inner=True)
+def offer_bytes_max(pieces: Pieces, said: Texts) -> Integer:
+    """Return how many bytes an Offer takes at most, whichever it is."""
+    words = pieces.most[WORDS_MOST]
+    for i in range(len(said.length_bytes)):
+        words = max(words, said.length_bytes[i])
+    return np.int64(_OFFER_BYTES_MAX + pieces.most[SHARED_MOST] + words)
 
 
 @kernel(types.int64(_TEXT, types.int64, ROWS_TYPE, types.int64, types.int64), inner=True)
@@ -133,7 +126,7 @@ def put_offers(
     channel = rows.channel[row]
     push = np.int64(pieces.push[channel])
     language = language_of(stamp, rows, asked, row)
-    times = times_bytes(rows, row, push)
+    times, times_at = times_bytes(rows, row, push), at
     for seat in range(rows.chosen_count[row]):
         candidate = rows.chosen[row, seat]
         names, parts, end = (
@@ -166,7 +159,13 @@ def put_offers(
             written.state[WRITTEN_SAID] += 1
         else:
             copy_bytes(out, at, pieces.blob, words, words_bytes)
-        at = put_times(out, at + words_bytes, rows, row, push)
+        at += words_bytes
+        if seat == 0:
+            put_times(out, at, rows, row, push)
+        else:
+            copy_bytes(out, at, out, times_at, times)
+        times_at = at
+        at += times
     return at
 
 
@@ -226,8 +225,9 @@ def write_answers(
     Fewer than all when there is not room for the next; WRITTEN_NEEDED then says how much it may take. Go on from there with more room.
     """
     state = written.state
+    offer = offer_bytes_max(pieces, said)
     for i in range(first, len(index)):
-        most = bytes_max(pieces, stamp, rows, asked, said, index[i], state[WRITTEN_SAID])
+        most = _ANSWER_BYTES_MAX + len(stamp.version) + rows.chosen_count[index[i]] * offer
         if state[WRITTEN_USED] + most > len(written.texts.data):
             state[WRITTEN_NEEDED] = most
             return np.int64(i)
