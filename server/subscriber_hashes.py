@@ -17,7 +17,7 @@ class SubscriberHashes:
     def __init__(self, keys: SubscriberKeys, secret: bytes) -> None:
         self._keys = keys
         self._digest_key = blake2b(b"request digest", key=secret, digest_size=32).digest()
-        derived = blake2b(b"digests of requests and bodies", key=secret, digest_size=64).digest()
+        derived = blake2b(b"digests of requests and bodies", key=secret, digest_size=48).digest()
         self.words: npt.NDArray[np.uint64] = frozen(np.concatenate([keys.words, np.frombuffer(derived, "<u8")]))
         """(KEYS_SIZE,): the key of `hashes`, then those of server.codec.kernels.identity, derived from the same secret."""
         self.digits_only = keys.kind == "msisdn"

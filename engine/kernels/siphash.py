@@ -10,6 +10,7 @@ from engine.jit import kernel, read_only, writable
 
 Int: TypeAlias = int | np.integer[Any]
 Sip: TypeAlias = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
+WORDS_TYPE: Any = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
 SIP_TYPE: Any = types.UniTuple(types.uint64, 4)  # type: ignore[no-untyped-call]
 
 
@@ -34,21 +35,34 @@ def _round(v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64) -> Sip:
 
 
 @kernel(types.uint64(read_only(np.uint8), types.int64), inner=True)
+def byte_at(data: npt.NDArray[np.uint8], at: Int) -> np.uint64:
+    """Return a byte; its place is taken as unsigned, which spares the test for places counted from the end."""
+    return np.uint64(data[np.uint64(at)])
+
+
+@kernel(types.uint64(read_only(np.uint8), types.int64), inner=True)
+def half_word(data: npt.NDArray[np.uint8], at: Int) -> np.uint64:
+    """Return the four bytes from `at` on as a little-endian number: compiled, one load."""
+    low = byte_at(data, at) | byte_at(data, at + 1) << np.uint64(8)
+    return low | byte_at(data, at + 2) << np.uint64(16) | byte_at(data, at + 3) << np.uint64(24)
+
+
+@kernel(types.uint64(read_only(np.uint8), types.int64), inner=True)
 def whole_word(data: npt.NDArray[np.uint8], at: Int) -> np.uint64:
-    """Return the eight bytes from `at` on as a little-endian word."""
-    low = np.uint64(data[at]) | np.uint64(data[at + 1]) << np.uint64(8)
-    low |= np.uint64(data[at + 2]) << np.uint64(16) | np.uint64(data[at + 3]) << np.uint64(24)
-    high = np.uint64(data[at + 4]) | np.uint64(data[at + 5]) << np.uint64(8)
-    high |= np.uint64(data[at + 6]) << np.uint64(16) | np.uint64(data[at + 7]) << np.uint64(24)
-    return low | high << np.uint64(32)
+    """Return the eight bytes from `at` on as a little-endian word: compiled, one load."""
+    return half_word(data, at) | half_word(data, at + 4) << np.uint64(32)
 
 
 @kernel(types.uint64(read_only(np.uint8), types.int64, types.int64), inner=True)
 def part_word(data: npt.NDArray[np.uint8], start: Int, stop: Int) -> np.uint64:
     """Return bytes [start, stop), at most seven, as a little-endian word."""
-    word = np.uint64(0)
-    for k in range(start, stop):
-        word |= np.uint64(data[k]) << np.uint64(8 * (k - start))
+    word, shift = np.uint64(0), np.uint64(0)
+    if stop - start >= 4:
+        word, shift, start = half_word(data, start), np.uint64(32), start + 4
+    while start < stop:
+        word |= byte_at(data, start) << shift
+        shift += np.uint64(8)
+        start += 1
     return word
 
 
@@ -81,6 +95,20 @@ def sip_end(state: Sip) -> np.uint64:
     for _ in range(4):
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     return v0 ^ v1 ^ v2 ^ v3
+
+
+@kernel(WORDS_TYPE(SIP_TYPE), inner=True)
+def sip_end_128(state: Sip) -> tuple[np.uint64, np.uint64]:
+    """Return the hash of the words so far in 128 bits, as SipHash-2-4-128 has it; for that, the second word of the key was changed by 0xEE."""
+    v0, v1, v2, v3 = state
+    v2 ^= np.uint64(0xEE)
+    for _ in range(4):
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    first = v0 ^ v1 ^ v2 ^ v3
+    v1 ^= np.uint64(0xDD)
+    for _ in range(4):
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    return first, v0 ^ v1 ^ v2 ^ v3
 
 
 @kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.uint64, types.uint64), inner=True)

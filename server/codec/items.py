@@ -7,10 +7,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.jit import frozen
 from server.codec.kernels.spans import NO_SPANS, item_spans
 
 _SPANS_FIRST: Final = 256
 """Room for as many items is tried first; most messages have no more."""
+
+_FIRST: Final = frozen(np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,10 @@ class Items:
 
 def items_of(payloads: Sequence[bytes]) -> Items:
     """Return the payloads as items."""
-    ends = np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)))
-    sizes = np.diff(ends, prepend=0)
-    return Items(b"".join(payloads), ends - sizes, sizes.astype(np.int32))
+    sizes = np.fromiter(map(len, payloads), np.int32, len(payloads))
+    if len(payloads) == 1:
+        return Items(payloads[0], _FIRST, sizes)
+    return Items(b"".join(payloads), np.cumsum(sizes, dtype=np.int64) - sizes, sizes)
 
 
 def items_in(message: bytes) -> Items | None:

@@ -41,11 +41,11 @@ class Reading(NamedTuple):
     def stretches(self) -> Iterator[tuple[Batch, Asked]]:
         """Yield the rows in parts that may be decided together: a row that wants an explanation must see the state at its own place, and goes alone."""
         count = self.batch.count
-        wanted = np.flatnonzero(self.asked.flags[:count] & EXPLAIN)
-        if not len(wanted):
+        if not self.asked.flags[:count].any():
             if count:
                 yield self.batch, self.asked
             return
+        wanted = np.flatnonzero(self.asked.flags[:count] & EXPLAIN)
         cuts = sorted({0, *wanted.tolist(), *(wanted + 1).tolist(), count})
         for start, end in pairwise(cuts):
             part = Batch(end - start, *(getattr(self.batch, name)[start:end] for name in _COLUMNS))

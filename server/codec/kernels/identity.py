@@ -19,7 +19,18 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from engine.kernels.siphash import SIP_TYPE, Int, Sip, part_word, sip_begin, sip_end, sip_word, whole_word
+from engine.kernels.siphash import (
+    SIP_TYPE,
+    WORDS_TYPE,
+    Int,
+    Sip,
+    part_word,
+    sip_begin,
+    sip_end,
+    sip_end_128,
+    sip_word,
+    whole_word,
+)
 from server.codec.kernels.message import (
     ASSUMED_NOW,
     DRY_RUN,
@@ -42,9 +53,9 @@ from server.codec.kernels.message import (
     has,
 )
 
-KEYS_SIZE = 10
-SUBSCRIBER_KEY, REQUEST_KEY, BODY_KEY, FIELDS_KEY = 0, 2, 6, 8
-"""Places of the keys among (KEYS_SIZE,) uint64, two words each; the request's are two."""
+KEYS_SIZE = 8
+SUBSCRIBER_KEY, REQUEST_KEY, BODY_KEY, FIELDS_KEY = 0, 2, 4, 6
+"""Places of the keys among (KEYS_SIZE,) uint64, two words each."""
 _LAST = 255
 
 
@@ -54,7 +65,7 @@ def _word(number: Int) -> np.uint64:
     return np.uint64(np.int64(number).view(np.uint64))
 
 
-@kernel(SIP_TYPE(SIP_TYPE, read_only(np.uint8), types.int64, types.int64))
+@kernel(SIP_TYPE(SIP_TYPE, read_only(np.uint8), types.int64, types.int64), inner=True)
 def _absorb(state: Sip, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Sip:
     whole = at + (size // 8) * 8
     for k in range(at, whole, 8):
@@ -62,17 +73,13 @@ def _absorb(state: Sip, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Sip:
     return sip_word(state, part_word(text, whole, at + size)) if whole < at + size else state
 
 
-@kernel(
-    types.uint64(read_only(np.uint8), types.int64, types.int64, types.uint64, read_only(np.uint64), types.int64),
-    inner=True,
-)
+@kernel(WORDS_TYPE(read_only(np.uint8), types.int64, types.int64, types.uint64, read_only(np.uint64)), inner=True)
 def request_digest(
-    text: npt.NDArray[np.uint8], at: Int, size: Int, subscriber: np.uint64, keys: npt.NDArray[np.uint64], half: int
-) -> np.uint64:
-    """Return one half, 0 or 1, of the keyed digest of a request id of `size` bytes and the subscriber's hash."""
-    place = REQUEST_KEY + 2 * half
-    state = sip_word(sip_begin(keys[place], keys[place + 1]), subscriber)
-    return sip_end(sip_word(_absorb(state, text, at, size), np.uint64(size)))
+    text: npt.NDArray[np.uint8], at: Int, size: Int, subscriber: np.uint64, keys: npt.NDArray[np.uint64]
+) -> tuple[np.uint64, np.uint64]:
+    """Return the keyed digest of a request id of `size` bytes and the subscriber's hash: SipHash-2-4-128 of the hash, the id's words and its size."""
+    state = sip_word(sip_begin(keys[REQUEST_KEY], keys[REQUEST_KEY + 1] ^ np.uint64(0xEE)), subscriber)
+    return sip_end_128(sip_word(_absorb(state, text, at, size), np.uint64(size)))
 
 
 @kernel(types.uint64(read_only(np.uint8), writable(np.int64), read_only(np.uint64)), inner=True)
@@ -91,7 +98,7 @@ def entry_digest(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64], keys
     return sip_end(state)
 
 
-@kernel(types.uint64(read_only(np.uint8), writable(np.int64), types.uint64, read_only(np.uint64)))
+@kernel(types.uint64(read_only(np.uint8), writable(np.int64), types.uint64, read_only(np.uint64)), inner=True)
 def body_digest(
     text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64], fields: np.uint64, keys: npt.NDArray[np.uint64]
 ) -> np.uint64:

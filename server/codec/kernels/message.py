@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from engine.kernels.siphash import Int, whole_word
+from engine.kernels.siphash import Int, byte_at, whole_word
 from server.codec.kernels.wire import ODD, READ, instant_at, is_utf8, length_at, varint_at
 
 REQUEST_ID, SUBSCRIBER, TRIGGER, PLACEMENT, CHANNEL, LANGUAGE, MAX_OFFERS = 1, 2, 3, 4, 5, 6, 7
@@ -54,7 +54,7 @@ def has(parts: npt.NDArray[np.int64], part: Int) -> bool:
 def _split_trigger(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64]) -> int:
     at, end = parts[2 * TRIGGER], parts[2 * TRIGGER] + parts[2 * TRIGGER + 1]
     while at < end:
-        tag = np.int64(text[at])
+        tag = np.int64(byte_at(text, at))
         at, length = length_at(text, at + 1, end)
         if length < 0:
             return ODD
@@ -72,14 +72,14 @@ def _split_trigger(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64]) ->
     return READ
 
 
-@kernel(types.int64(read_only(np.uint8), types.int64, types.int64, writable(np.int64)))
+@kernel(types.int64(read_only(np.uint8), types.int64, types.int64, writable(np.int64)), inner=True)
 def split_message(text: npt.NDArray[np.uint8], start: Int, size: Int, parts: npt.NDArray[np.int64]) -> int:
     """Fill `parts`, (PARTS_SIZE,), from the DecideRequest in bytes [start, start + size); return READ or ODD."""
     for part in range(PARTS):
         parts[2 * part + 1] = -1
     at, end = start, start + size
     while at < end:
-        tag = np.int64(text[at])
+        tag = np.int64(byte_at(text, at))
         field, wire = tag >> 3, tag & 7
         if field < REQUEST_ID or field > ASSUMED_NOW or has(parts, field):
             return ODD
@@ -106,7 +106,7 @@ def _read_value(text: npt.NDArray[np.uint8], at: Int, size: Int, parts: npt.NDAr
     end = at + size
     if size == 0:
         return ODD
-    tag = np.int64(text[at])
+    tag = np.int64(byte_at(text, at))
     kind, at = tag >> 3, at + 1
     parts[KIND], parts[NANOS] = kind, 0
     if tag == BOOL << 3 | _VARINT or tag == INT << 3 | _VARINT:
@@ -134,7 +134,7 @@ def _read_entry(text: npt.NDArray[np.uint8], at: Int, size: Int, parts: npt.NDAr
     end = at + size
     parts[NAME_AT], parts[KIND] = -1, -1
     while at < end:
-        tag = text[at]
+        tag = np.int64(byte_at(text, at))
         at, length = length_at(text, at + 1, end)
         if length < 0:
             return ODD
@@ -150,7 +150,7 @@ def _read_entry(text: npt.NDArray[np.uint8], at: Int, size: Int, parts: npt.NDAr
 def next_entry(text: npt.NDArray[np.uint8], at: Int, parts: npt.NDArray[np.int64]) -> Int:
     """Read the trigger's next entry of `fields` at or after `at`, of a message that was taken apart; return where to go on, -1 when it is odd."""
     end = parts[2 * TRIGGER] + parts[2 * TRIGGER + 1]
-    while text[at] != _THIRD_TAG:
+    while np.int64(byte_at(text, at)) != _THIRD_TAG:
         at, length = length_at(text, at + 1, end)
         at += length
     at, length = length_at(text, at + 1, end)

@@ -24,10 +24,11 @@ def _name_hash(data: npt.NDArray[np.uint8], at: Int, size: Int, kind: Int) -> np
 
 @kernel(types.boolean(read_only(np.uint8), types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
 def _same(a: npt.NDArray[np.uint8], a_at: Int, b: npt.NDArray[np.uint8], b_at: Int, size: Int) -> bool:
-    k: Int = 0
-    while k < size and a[a_at + k] == b[b_at + k]:
-        k += 1
-    return bool(k == size)
+    whole = (size // 8) * 8
+    for k in range(0, whole, 8):
+        if whole_word(a, a_at + k) != whole_word(b, b_at + k):
+            return False
+    return bool(part_word(a, a_at + whole, a_at + size) == part_word(b, b_at + whole, b_at + size))
 
 
 @kernel(types.void(writable(np.int32), read_only(np.int32), read_only(np.int64), read_only(np.uint8)))
@@ -48,7 +49,7 @@ def index_names(
         slots[place] = name
 
 
-@kernel(types.int64(NAMES_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64))
+@kernel(types.int64(NAMES_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
 def name_number(names: Names, kind: int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
     """Return the number of the name of `kind` in bytes [at, at + size); -1 when there is none."""
     mask = len(names.slots) - 1
@@ -66,7 +67,7 @@ def name_number(names: Names, kind: int, text: npt.NDArray[np.uint8], at: Int, s
     return -1
 
 
-@kernel(types.int64(CODED_TYPE, types.uint64, types.int64, read_only(np.uint8), types.int64, types.int64))
+@kernel(types.int64(CODED_TYPE, types.uint64, types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
 def coded_text(coded: Coded, digest: np.uint64, column: Int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
     """Return the code of the string in bytes [at, at + size) of a field's column; -1 when it has none here."""
     mask = len(coded.slots) - 1

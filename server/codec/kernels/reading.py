@@ -191,7 +191,9 @@ def _read_fields(
     return READ
 
 
-@kernel(types.void(read_only(np.uint8), types.int64, read_only(np.uint64), COLUMNS_TYPE, writable(np.int64)))
+@kernel(
+    types.void(read_only(np.uint8), types.int64, read_only(np.uint64), COLUMNS_TYPE, writable(np.int64)), inner=True
+)
 def _identify(
     text: npt.NDArray[np.uint8],
     item: int,
@@ -201,9 +203,9 @@ def _identify(
 ) -> None:
     """Fill the request's digest, and the body's from the sum of its fields'."""
     columns.body[item] = body_digest(text, parts, columns.body[item], keys)
-    for half in range(2):
-        at, size = columns.id_at[item], columns.id_bytes[item]
-        columns.request[item, half] = request_digest(text, at, size, columns.subscriber[item], keys, half)
+    at, size = columns.id_at[item], columns.id_bytes[item]
+    first, second = request_digest(text, at, size, columns.subscriber[item], keys)
+    columns.request[item, 0], columns.request[item, 1] = first, second
 
 
 @kernel(

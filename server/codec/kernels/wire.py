@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from engine.kernels.siphash import Int
+from engine.kernels.siphash import Int, byte_at, part_word, whole_word
 
 READ, ODD = 0, 1
 """Statuses: understood and well-formed; left to whoever knows the rare forms."""
@@ -25,7 +25,7 @@ def length_at(text: npt.NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int]
     size: Int = 0
     shift = 0
     while at < end and shift < 7 * LENGTH_BYTES_MAX:
-        byte = np.int64(text[at])
+        byte = np.int64(byte_at(text, at))
         at += 1
         size |= (byte & 127) << shift
         if byte < 128:
@@ -40,7 +40,7 @@ def varint_at(text: npt.NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int]
     value: Int = 0
     shift = 0
     while at < end and shift < 70:
-        byte = np.int64(text[at])
+        byte = np.int64(byte_at(text, at))
         at += 1
         if shift == 63 and byte > 1:
             break
@@ -54,24 +54,25 @@ def varint_at(text: npt.NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int]
 @kernel(types.boolean(read_only(np.uint8), types.int64, types.int64), inner=True)
 def is_utf8(text: npt.NDArray[np.uint8], at: Int, size: Int) -> bool:
     """Return whether bytes [at, at + size) are UTF-8 (Unicode 15, table 3-7: neither overlong nor surrogates)."""
-    seen, end = np.uint8(0), at + size
-    for k in range(at, end):
-        seen |= text[k]
-    if seen < 128:
+    end, whole = at + size, at + (size // 8) * 8
+    seen = part_word(text, whole, end)
+    for k in range(at, whole, 8):
+        seen |= whole_word(text, k)
+    if seen & np.uint64(0x8080808080808080) == np.uint64(0):
         return True
     while at < end:
-        lead = np.int64(text[at])
+        lead = np.int64(byte_at(text, at))
         more = 0 if lead < 0x80 else 1 if lead < 0xE0 else 2 if lead < 0xF0 else 3
         if more > 0:
             if lead < 0xC2 or lead > 0xF4 or at + more >= end:
                 return False
-            second = np.int64(text[at + 1])
+            second = np.int64(byte_at(text, at + 1))
             low = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
             top = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
             if second < low or second > top:
                 return False
             for k in range(at + 2, at + 1 + more):
-                if text[k] & 0xC0 != 0x80:
+                if np.int64(byte_at(text, k)) & 0xC0 != 0x80:
                     return False
         at += 1 + more
     return True
@@ -84,7 +85,7 @@ def instant_at(text: npt.NDArray[np.uint8], at: Int, size: Int, out: npt.NDArray
     seen: Int = 0
     end = at + size
     while at < end:
-        tag = np.int64(text[at])
+        tag = np.int64(byte_at(text, at))
         field = tag >> 3
         if (tag != 8 and tag != 16) or (seen >> field) & 1:
             return ODD

@@ -12,6 +12,24 @@ _TEXTS: Final = {4: "placement", 5: "channel", 6: "language", 8: "tool", 9: "age
 
 def siphash(words: list[int], key: tuple[int, int]) -> int:
     """Return SipHash-2-4 of whole words, as Aumasson and Bernstein define the rounds."""
+    v = _absorbed(words, key)
+    v[2] ^= 0xFF
+    _rounds(v, 4)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+def siphash_128(words: list[int], key: tuple[int, int]) -> list[int]:
+    """Return the 128-bit variant of the same authors."""
+    v = _absorbed(words, (key[0], key[1] ^ 0xEE))
+    v[2] ^= 0xEE
+    _rounds(v, 4)
+    first = v[0] ^ v[1] ^ v[2] ^ v[3]
+    v[1] ^= 0xDD
+    _rounds(v, 4)
+    return [first, v[0] ^ v[1] ^ v[2] ^ v[3]]
+
+
+def _absorbed(words: list[int], key: tuple[int, int]) -> list[int]:
     v = [
         key[0] ^ 0x736F6D6570736575,
         key[1] ^ 0x646F72616E646F6D,
@@ -22,9 +40,7 @@ def siphash(words: list[int], key: tuple[int, int]) -> int:
         v[3] ^= word
         _rounds(v, 2)
         v[0] ^= word
-    v[2] ^= 0xFF
-    _rounds(v, 4)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    return v
 
 
 def _rounds(v: list[int], count: int) -> None:
@@ -52,7 +68,7 @@ def words_of(text: bytes) -> list[int]:
 def request_digest(request_id: str, subscriber: int, keys: list[int]) -> list[int]:
     text = request_id.encode()
     words = [subscriber, *words_of(text), len(text)]
-    return [siphash(words, (keys[at], keys[at + 1])) for at in (2, 4)]
+    return siphash_128(words, (keys[2], keys[3]))
 
 
 def body_digest(message: Any, keys: list[int]) -> int:
@@ -73,7 +89,7 @@ def body_digest(message: Any, keys: list[int]) -> int:
         words += _pair(message.assumed_now)
     if len(fields):
         words += [len(fields), sum(_field(name, fields[name], keys) for name in fields) & _MASK]
-    return siphash(words, (keys[6], keys[7]))
+    return siphash(words, (keys[4], keys[5]))
 
 
 def _field(name: str, value: Any, keys: list[int]) -> int:
@@ -88,7 +104,7 @@ def _field(name: str, value: Any, keys: list[int]) -> int:
         words += _pair(held)
     else:
         words.append(int(held) & _MASK)
-    return siphash(words, (keys[8], keys[9]))
+    return siphash(words, (keys[6], keys[7]))
 
 
 def _pair(instant: Any) -> list[int]:
