@@ -50,7 +50,7 @@ nojit: .venv/dev.stamp ## the suite with the kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not long"
 
 bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
-	NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$(CURDIR)/run/bounds-cache $(BIN)/python -m pytest -m "not long" tests/engine
+	NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$(CURDIR)/run/bounds-cache $(BIN)/python -m pytest -m "not long" tests/engine tests/server/codec
 
 mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 	$(BIN)/python -m tests.mutants

@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from touchpoint.v1 import decision_service_pb2
@@ -55,17 +56,17 @@ def cost(reader: Reader, payloads: list[bytes], repeats: int) -> float:
     return taken_us / repeats / len(payloads)
 
 
-def run(rounds: int, seed: int) -> dict[str, Any]:
+def run(rounds: int, seed: int, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Measure each size both ways, in turn."""
     front, _ = front_of_demo()
     reader = Reader(front.engine.bound, front.hashes, front.engine.new_batch())
     figures: dict[str, Any] = {}
-    for size in SIZES:
+    for size in sizes:
         usual = requests(size, seed)
         odd = [payload + UNKNOWN_FIELD for payload in usual]
-        repeats = max(1, 512 // size)
+        repeats = max(1, 4_096 // size)
         cost(reader, usual, 1)
-        both = [(cost(reader, usual, repeats), cost(reader, odd, max(1, repeats // 8))) for _ in range(rounds)]
+        both = [(cost(reader, usual, repeats), cost(reader, odd, max(1, repeats // 16))) for _ in range(rounds)]
         kernels_us, python_us = (statistics.median(column) for column in zip(*both, strict=True))
         figures[f"batch_{size}"] = {
             "kernels_us": round(kernels_us, 3),

@@ -116,3 +116,17 @@ def test_a_kernel_that_allocates_is_refused(allocating: Any) -> None:
 def test_what_is_compiled_would_be_seen() -> None:
     with pytest.raises(AssertionError, match="doubled"), compiles_nothing():
         assert kernel(types.int64(types.int64))(doubled)(4) == 8
+
+
+def test_kernels_are_cached_by_all_of_ours_that_they_import() -> None:
+    """Of several packages, in whatever form they are imported, and what those import."""
+    root = Path(engine.jit.__file__).parent.parent
+    sources = {path.relative_to(root).as_posix() for path in engine.jit._sources("server.codec.kernels.reading")}
+    assert {
+        "server/codec/kernels/reading.py",
+        "server/codec/request_tables.py",
+        "server/codec/kernels/wire.py",
+    } <= sources
+    assert {"engine/jit.py", "engine/limits.py", "engine/kernels/siphash.py"} <= sources
+    assert "server/codec/kernels/message.py" in sources
+    assert not any(path.startswith(("tests/", "bench/")) or path.endswith("reader.py") for path in sources)
