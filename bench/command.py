@@ -17,6 +17,7 @@ NAMES: Final = {
     "load": "bench.load",
     "reload": "bench.reload",
     "scale": "bench.scale",
+    "memory": "bench.memory",
 }
 """Each bench's module: `run(sizes)` returns its figures, FIGURES says which of them count."""
 
