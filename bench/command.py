@@ -18,6 +18,7 @@ NAMES: Final = {
     "reload": "bench.reload",
     "scale": "bench.scale",
     "memory": "bench.memory",
+    "start": "bench.start",
 }
 """Each bench's module: `run(sizes)` returns its figures, FIGURES says which of them count."""
 

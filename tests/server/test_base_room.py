@@ -89,8 +89,8 @@ def test_reload_refuses_a_base_that_needs_a_restart_and_serves_on(folder: Path) 
         with pytest.raises(grpc.RpcError) as caught:
             _reload(server)
         assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-        assert "nothing was changed" in caught.value.details()
-        assert "restart the server to serve this base" in caught.value.details()
+        assert "nothing was changed" in str(caught.value.details())
+        assert "restart the server to serve this base" in str(caught.value.details())
         status = server.admin.GetStatus(admin.GetStatusRequest())
         assert status.base_version == before
     with running(settings_for(operator)) as server:
