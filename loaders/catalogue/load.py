@@ -4,13 +4,15 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import schema_of
 from engine.cel.conditions import Compiler
 from engine.rulebook import Rulebook, compile_rulebook
 from loaders.catalogue.checks import check_things
-from loaders.catalogue.gather import gather
+from loaders.catalogue.gather import Gathered, gather
+from loaders.catalogue.places import Places
 from loaders.catalogue.policy_checks import check_policy
 from loaders.catalogue.problems import Problems
 from loaders.catalogue.reading import Reading
@@ -24,13 +26,20 @@ def load_catalogue(folder: Path, *, now_us: int) -> Catalogue:
     Raises CatalogueErrors with every mistake of every file, at most 1,000 of them, when there is any.
     """
     with _collection_paused():
-        return _load(folder, now_us)[0]
+        return _load(folder, now_us).catalogue
 
 
 def compile_catalogue(folder: Path, *, now_us: int) -> Rulebook:
     """Return the rulebook of the catalogue in `folder`; raises CatalogueErrors like load_catalogue, which does the same work but the last step."""
     with _collection_paused():
-        return compile_rulebook(*_load(folder, now_us))
+        return _load(folder, now_us).rulebook()
+
+
+def compile_with_places(folder: Path, *, now_us: int) -> tuple[Rulebook, Places]:
+    """Return the rulebook of the catalogue in `folder`, and where its things stand; raises CatalogueErrors."""
+    with _collection_paused():
+        loaded = _load(folder, now_us)
+        return loaded.rulebook(), Places(loaded.gathered)
 
 
 @contextmanager
@@ -45,8 +54,19 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(folder: Path, now_us: int) -> tuple[Catalogue, Compiler]:
-    """Return the catalogue, and its compiler with every condition in it."""
+class _Loaded(NamedTuple):
+    """A catalogue without mistakes."""
+
+    catalogue: Catalogue
+    compiler: Compiler
+    """It has every condition."""
+    gathered: Gathered
+
+    def rulebook(self) -> Rulebook:
+        return compile_rulebook(self.catalogue, self.compiler)
+
+
+def _load(folder: Path, now_us: int) -> _Loaded:
     reading = Reading(Problems())
     gathered = gather(folder, reading)
     if not gathered.whole.nodes:
@@ -58,4 +78,4 @@ def _load(folder: Path, now_us: int) -> tuple[Catalogue, Compiler]:
     compiler = Compiler(schema_of(catalogue))
     check_texts(gathered, catalogue, compiler, reading)
     reading.problems.raise_any()
-    return catalogue, compiler
+    return _Loaded(catalogue, compiler, gathered)
