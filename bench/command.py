@@ -17,6 +17,8 @@ NAMES: Final = {
     "load": "bench.load",
     "reload": "bench.reload",
     "scale": "bench.scale",
+    "memory": "bench.memory",
+    "start": "bench.start",
 }
 """Each bench's module: `run(sizes)` returns its figures, FIGURES says which of them count."""
 

@@ -4,9 +4,13 @@ A world is a name for a number of subscribers: tiny, city, country. Keys are tel
 Each label that has a column of its own holds for a share of the subscribers between 0.1 and 60 %; none is missing there; 5 % of the attributes' values are.
 """
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
@@ -18,9 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from bench.resident import forget_peak, status_bytes
 from engine.base.schema import AttributeSpec, BaseSchema, base_schema_of
 from engine.catalogue.terms import ValueType
-from loaders.base.build import build_base
+from loaders.base.build import Progress, build_base
 from loaders.base.mapping import Mapping, read_mapping
 from loaders.catalogue.load import load_catalogue
 
@@ -41,6 +46,7 @@ _SHARE_MIN, _SHARE_MAX = 0.001, 0.6
 _MISSING: Final = 0.05
 _TEXTS: Final = {"handset": 2_000, "plan": 40, "region": 50}
 _ROW_GROUP_ROWS: Final = 1 << 18
+_LOAD: Final = "load.json"
 
 
 class World(NamedTuple):
@@ -186,15 +192,50 @@ def built(rows: int, seed: int, folder: Path | None = None) -> World:
     return World(final / "base", final / "key-secret", rows)
 
 
+def load_figures(world: World) -> dict[str, float]:
+    """Return what was measured when the world's base was loaded."""
+    figures: dict[str, float] = json.loads((world.base.parent / _LOAD).read_text(encoding="utf-8"))
+    return figures
+
+
 def _build(work: Path, rows: int, seed: int) -> None:
     source = work / "subscribers.parquet"
+    began = time.monotonic()
     write_parquet(source, rows, seed)
-    report = build_base(source, mapping(), schema(), SECRET, work / "base", as_of_us=AS_OF_US)
-    assert report.rows_kept == rows, report
+    made_s = time.monotonic() - began
+    subprocess.run((sys.executable, "-m", "bench.worlds", source, work / "base", work / _LOAD, str(made_s)), check=True)
     source.unlink()
     secret = work / "key-secret"
     secret.write_text(SECRET.hex() + "\n", encoding="ascii")
     secret.chmod(0o600)
+
+
+def _load(source: Path, base: Path, figures: Path, made_s: float) -> None:
+    """Load the file in this process, on one core, and write down what it took."""
+    pa.set_cpu_count(1)
+    own_bytes = 0
+
+    def look(_: Progress) -> None:
+        nonlocal own_bytes
+        own_bytes = max(own_bytes, status_bytes("RssAnon"))
+
+    parts = mapping(), schema()
+    forget_peak()
+    began_s = time.process_time()
+    report = build_base(source, *parts, SECRET, base, as_of_us=AS_OF_US, progress=look)
+    cpu_s = time.process_time() - began_s
+    assert not report.rows_rejected, report
+    found = {
+        "rows_per_s_per_core": round(report.rows_read / cpu_s),
+        "rows_per_s": round(report.rows_per_s),
+        "seconds": round(report.seconds, 2),
+        "cpu_seconds": round(cpu_s, 2),
+        "peak_own_bytes": own_bytes,
+        "peak_resident_bytes": status_bytes("VmHWM"),
+        "parquet_bytes": source.stat().st_size,
+        "parquet_made_s": round(made_s, 2),
+    }
+    figures.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _made_from() -> str:
@@ -206,3 +247,7 @@ def _made_from() -> str:
     for path in sorted(paths):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    _load(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

@@ -12,6 +12,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from touchpoint.v1 import decision_service_pb2
 
+from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
 from server.decision_thread import CallInfo, DecisionThread
@@ -92,6 +93,7 @@ class Server:
         await self.grpc.start()
         await self.grpc.ready()
         self._unready = ""
+        self._preload = Preload(self.decisions.engine.snapshot)
         if self._settings.management_listen and not is_local(self._settings.management_listen):
             log().warning("the management port is open beyond loopback", listen=self._settings.management_listen)
         engine = self.decisions.engine
@@ -108,6 +110,7 @@ class Server:
     async def stop(self) -> None:
         """Say not ready, go on for the notice time, refuse new calls, let those under way end, stop."""
         self._unready = "draining"
+        self._preload.stop()
         await self.grpc.drain()
         await self.thread.stop()
         if self._management:

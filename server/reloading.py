@@ -1,6 +1,7 @@
 """Reload: what is on disk is opened beside what serves, then swapped in by one command; a bad one changes nothing and says why."""
 
 import asyncio
+import dataclasses
 import time
 
 from touchpoint.v1 import admin_service_pb2 as admin
@@ -8,6 +9,7 @@ from touchpoint.v1 import admin_service_pb2 as admin
 from engine.base.manifest import SnapshotError
 from engine.ledger.port import LedgerFullError
 from engine.rulebook import RulebookError
+from server.base_room import check_swap
 from server.content import Content
 from server.decision_thread import DecisionThread
 from server.failure import Code, Failure, RefusedError
@@ -42,6 +44,12 @@ class Reloading:
                     raise SnapshotError(
                         f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart"
                     )
+                if stores.snapshot.version == self._stores.snapshot.version:
+                    # The same content; the one that serves has its pages in place already.
+                    stores = dataclasses.replace(stores, snapshot=self._stores.snapshot)
+                else:
+                    check_swap(self._settings, self._stores.snapshot, stores.snapshot)
+                    await asyncio.to_thread(stores.snapshot.preload)
                 changed = self._differs(stores)
                 if changed:
                     content = await asyncio.to_thread(Content, stores.rulebook)

@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     management_listen: Annotated[str, _about("host:port for /metrics, /livez, /readyz; empty: none")] = "127.0.0.1:7718"
     rulebook: Annotated[str, _about("compiled rulebook, or a catalogue folder to compile at start")] = ""
     base: Annotated[str, _about("snapshot folder of the subscribers")] = ""
+    base_swap: Annotated[
+        Literal["auto", "live", "restart"],
+        _about("how a reload takes a new base: live, or by a restart alone; auto, live when both fit into memory"),
+    ] = "auto"
     key_secret_file: Annotated[str, _about("file with the 32 hexadecimal digits of the subscriber hash's secret")] = ""
     shard: Annotated[int, _about("number of this server among those that share the subscribers", ge=0, le=65_535)] = 0
 

@@ -1,9 +1,12 @@
 """An opened snapshot: its files memory-mapped, read-only, and checked; where a row is."""
 
+import contextlib
 import mmap
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -27,6 +30,8 @@ from engine.dtypes.base import Rows
 from engine.jit import frozen
 from engine.kernels.gather import find_row
 
+_PRELOAD_BYTES: Final = 64 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -42,6 +47,26 @@ class Snapshot:
     def version(self) -> str:
         """The name of the snapshot, the same for the same content."""
         return self.manifest.version
+
+    @property
+    def bytes(self) -> int:
+        """All files together: what is resident once every subscriber was asked for."""
+        return sum(info.bytes for info in self.manifest.files.values())
+
+    def preload(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Bring the index and the rows into memory, in order and some at a time, until `stopped` says so; the GIL is free meanwhile."""
+        with contextlib.suppress(FileNotFoundError):  # removed since it was mapped: there is a newer one
+            self._preload(stopped)
+
+    def _preload(self, stopped: Callable[[], bool]) -> None:
+        for name, array in ((DIRECTORY, self.rows.directory), (HASHES, self.rows.hashes), (ROWS, self.rows.r8)):
+            raw = array.view(np.uint8)
+            with (self.folder / name).open("rb") as file:
+                for start in range(0, len(raw), _PRELOAD_BYTES):
+                    if stopped():
+                        return
+                    os.posix_fadvise(file.fileno(), start, 2 * _PRELOAD_BYTES, os.POSIX_FADV_WILLNEED)
+                    raw[start : start + _PRELOAD_BYTES : mmap.PAGESIZE].max()
 
     def find(self, subscriber: int) -> int:
         """Return the row of the subscriber's hash, or -1."""
@@ -102,7 +127,10 @@ def _map(path: Path, info: FileInfo) -> npt.NDArray[np.uint8]:
                 raise SnapshotError(f"{path}: expected {info.bytes} bytes, was {size}; build the base again")
             if size == 0:
                 return frozen(np.empty(0, np.uint8))
-            return frozen(np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.uint8))
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            # Subscribers come in no order: reading on after the page that one needs would only push others out.
+            mapped.madvise(mmap.MADV_RANDOM)
+            return frozen(np.frombuffer(mapped, np.uint8))
     except OSError as error:
         raise SnapshotError(f"{path}: cannot be read ({error.strerror}); build the base again") from None
 

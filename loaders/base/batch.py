@@ -122,8 +122,11 @@ class BatchReader:
     def _consent(self, rows: _Rows, records: Records) -> None:
         count = len(rows.good)
         words = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
+        read: dict[str, Typed] = {}
         for pair, rule in self.mapping.consent.items():
-            typed = _texts(rows.batch.table.column(rule.column), self.mapping)
+            if rule.column not in read:
+                read[rule.column] = _texts(rows.batch.table.column(rule.column), self.mapping)
+            typed = read[rule.column]
             bit = np.uint64(1 << self.schema.pairs.index(pair))
             said = [
                 np.array([bit * (text in held) for text in typed.texts] + [0], np.uint64)

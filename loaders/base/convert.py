@@ -160,15 +160,16 @@ def _from_texts(column: Any, spec: AttributeSpec, words: Words) -> Typed:
     return _by_distinct(column, known, _text_parser(spec, words), spec.type == ValueType.DOUBLE)
 
 
-def _distinct(column: Any) -> tuple[npt.NDArray[np.int64], list[bytes]]:
-    """Return each cell's index into the distinct values, and those; missing cells have index 0."""
+def _distinct(column: Any) -> tuple[npt.NDArray[np.int64], Any]:
+    """Return each cell's index into the distinct values, and those as Arrow's large_binary; missing cells have index 0."""
     encoded = column.cast(pa.large_binary()).dictionary_encode()
     codes = _numpy(encoded.indices).astype(np.int64)
-    return codes, encoded.dictionary.to_pylist()
+    return codes, encoded.dictionary
 
 
 def _by_distinct(column: Any, known: npt.NDArray[np.bool_], parse: Callable[[str], Any], double: bool) -> Typed:
-    codes, cells = _distinct(column)
+    codes, dictionary = _distinct(column)
+    cells = dictionary.to_pylist()
     parsed = np.zeros(len(cells) + 1, np.float64 if double else np.int64)
     fine = np.zeros(len(cells) + 1, np.bool_)
     for index, cell in enumerate(cells):
@@ -182,17 +183,25 @@ def _by_distinct(column: Any, known: npt.NDArray[np.bool_], parse: Callable[[str
 
 
 def _strings(column: Any, known: npt.NDArray[np.bool_]) -> Typed:
-    codes, cells = _distinct(column)
-    texts, fine = [], np.zeros(len(cells) + 1, np.bool_)
-    for index, cell in enumerate(cells):
-        try:
-            texts.append(cell.decode())
-            fine[index] = len(cell) <= STRING_FIELD_BYTES_MAX
-        except UnicodeDecodeError:
-            texts.append("")
+    codes, dictionary = _distinct(column)
+    fine = np.append(_numpy(pc.binary_length(dictionary)) <= STRING_FIELD_BYTES_MAX, False)
+    try:
+        texts = dictionary.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
+    except pa.ArrowInvalid:
+        texts = [_decoded(cell) for cell in dictionary.to_pylist()]
+        fine[:-1] &= [text is not None for text in texts]
+        texts = [text or "" for text in texts]
     typed = _typed(np.where(known, codes, 0), known, texts)
-    _refuse(typed, ~fine[codes])
+    if not fine[:-1].all():
+        _refuse(typed, ~fine[codes])
     return typed
+
+
+def _decoded(cell: bytes) -> str | None:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _text_parser(spec: AttributeSpec, words: Words) -> Callable[[str], Any]:

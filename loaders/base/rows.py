@@ -16,13 +16,13 @@ class Names:
 
     def numbers(self, texts: list[str]) -> npt.NDArray[np.uint32]:
         """Return the number of each text, new ones included; one more at the end stands for none."""
-        found = np.zeros(len(texts) + 1, np.uint32)
-        for index, text in enumerate(texts):
-            number = self._numbers.setdefault(text, len(self.texts))
-            if number == len(self.texts):
-                self.texts.append(text)
-            found[index] = number
-        return found
+        numbers = list(map(self._numbers.get, texts))
+        for index, number in enumerate(numbers):
+            if number is None:
+                numbers[index] = self._numbers.setdefault(texts[index], len(self.texts))
+                if numbers[index] == len(self.texts):
+                    self.texts.append(texts[index])
+        return np.array([*numbers, 0], np.uint32)
 
 
 class Codes:

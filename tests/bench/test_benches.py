@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 import bench.charts
+from bench import start
 from bench.command import NAMES
 from bench.command import bench as command
+from bench.operator import Operator
 from bench.rules import rules
 from engine.jit import COMPILED
 
@@ -91,6 +93,28 @@ def test_scale() -> None:
     assert len(found["us_by_offers"]) == len(found["us_by_subscribers"]) == 2
     assert found["offers_exponent"] < 5
     assert len(found["charts"]) == 2
+
+
+def test_memory() -> None:
+    found = smallest("memory")
+    assert found["bytes_per_subscriber"] > 0
+    assert 0 < found["attach_s"] <= 3
+    assert found["load"]["rows_per_s_per_core"] > 0
+
+
+def test_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = start._start
+    given: list[dict[str, str]] = []
+
+    def with_kernels_at_hand(served: Operator, environment: dict[str, str]) -> start.Started:
+        given.append(environment)
+        return begin(served, {})
+
+    # An empty cache costs a minute of compilation, which other tests have paid for already.
+    monkeypatch.setattr(start, "_start", with_kernels_at_hand)
+    found = smallest("start")
+    assert [sorted(environment) for environment in given] == [["XDG_CACHE_HOME"]] * 2
+    assert all(figure.value(found) > 0 for figure in start.FIGURES)
 
 
 def test_every_bench_has_a_test_of_its_smallest_size() -> None:
