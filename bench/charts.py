@@ -39,17 +39,29 @@ def cost_chart(name: str, across: str, up: str, lines: dict[str, list[tuple[floa
     """Draw cost against size, both on logarithmic axes, one line for each name; return the file."""
     from matplotlib.ticker import FuncFormatter
 
-    figure, axes = _axes(f"{name}: {up} by {across}", across, up)
+    figure, axes = _axes(f"{name}: processor time {up.removeprefix('us ')}, by {across}", across, "us")
     axes.set_xscale("log")
     axes.set_yscale("log")
     for colour, (label, points) in zip(COLOURS * 2, lines.items(), strict=False):
         ours = label.startswith("ours")
         style = {"linewidth": 2.4 if ours else 1.5, "linestyle": "--" if label == "ours_match_only" else "-"}
         axes.plot(*zip(*points, strict=True), marker="o", markersize=5, color=colour, label=_words(label), **style)
+        if ours:
+            for across_at, value in points:
+                axes.annotate(
+                    f"{value:,.3g}",
+                    (across_at, value),
+                    (0, -16),
+                    textcoords="offset points",
+                    color=colour,
+                    ha="center",
+                    fontsize=8,
+                )
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     axes.xaxis.set_major_formatter(plain)
     axes.yaxis.set_major_formatter(plain)
-    axes.legend(frameon=False, loc="upper left")
+    if len(lines) > 1:
+        axes.legend(frameon=False, loc="upper left")
     return _saved(figure, name)
 
 

@@ -34,6 +34,9 @@ WINDOW_DEFAULT: Final = 65_535
 STREAM_ID_MAX: Final = (1 << 31) - 1
 BUFFER_BYTES: Final = 1 << 18
 PATIENCE_S: Final = 30.0
+_READ_AT, _READ_END, _RECEIVED = int(State.READ_AT), int(State.READ_END), int(State.RECEIVED)
+_NEXT_STREAM, _STREAM_MAX, _SENDING = int(State.NEXT_STREAM), int(State.STREAM_MAX), int(State.SENDING)
+_IN_FLIGHT, _WANTED = int(State.IN_FLIGHT), int(State.WANTED)
 
 
 class LoadError(Exception):
@@ -52,6 +55,8 @@ class Connection:
         self.socket = _connected(address)
         self.slots = new_slots(slots, answer_bytes_max)
         self.state = np.zeros(len(State), np.int64)
+        # The same words for Python: indexing an array costs several times as much, and these are read for every few calls.
+        self._words = self.state.data
         self._buffer = np.zeros(BUFFER_BYTES, np.uint8)
         self._view = self._buffer.data
         self._frozen = frozen(self._buffer)
@@ -86,17 +91,17 @@ class Connection:
     @property
     def exhausted(self) -> bool:
         """Whether its stream ids are used up, or the server asked to leave: calls must go to a new connection."""
-        return self._leaving or bool(self.state[State.NEXT_STREAM] > self.state[State.STREAM_MAX])
+        return self._leaving or self._words[_NEXT_STREAM] > self._words[_STREAM_MAX]
 
     @property
     def in_flight(self) -> int:
         """Calls that were begun and have not ended."""
-        return int(self.state[State.IN_FLIGHT])
+        return int(self._words[_IN_FLIGHT])
 
     @property
     def sending(self) -> bool:
         """Whether a call's message is on its way, held up by windows or room."""
-        return bool(self.state[State.SENDING])
+        return bool(self._words[_SENDING])
 
     def start_at(self, place: int) -> None:
         """Take the calls' starts from the intended ones, from this place on."""
@@ -121,13 +126,14 @@ class Connection:
         """Begin up to `wanted` calls, and go on sending what is under way; returns how many were begun."""
         if self._unsent and not self._send(self._unsent):
             return 0
-        self.state[State.WANTED] = 0 if self._leaving else wanted
+        wanted = 0 if self._leaving else wanted
+        self._words[_WANTED] = wanted
         size = write_calls(self._out, request, self.state, self.slots, tally, starts_ns, time.monotonic_ns())
         if size:
             self._send(self._out_view[:size])
-        begun = (0 if self._leaving else wanted) - int(self.state[State.WANTED])
-        self.state[State.WANTED] = 0
-        return begun
+        begun = wanted - self._words[_WANTED]
+        self._words[_WANTED] = 0
+        return int(begun)
 
     def _send(self, data: bytes | memoryview) -> bool:
         """Return whether all went out; what did not is kept for later."""
@@ -135,41 +141,36 @@ class Connection:
             sent = self.socket.send(data)
         except BlockingIOError:
             sent = 0
-        self._unsent = bytes(data[sent:])
+        self._unsent = bytes(data[sent:]) if sent < len(data) else b""
         return not self._unsent
 
     def receive(
         self,
         tally: npt.NDArray[np.int64],
         finished: Finished,
-        words: npt.NDArray[np.uint64],
+        fixed: npt.NDArray[np.uint64],
     ) -> None:
-        """Read what is there, and every call's end in it; raises LoadError when the server is gone."""
-        state = self.state
+        """Read what is there, and every call's end in it; `fixed` are the request's words. Raises LoadError when the server is gone."""
+        words = self._words
         try:
-            count = self.socket.recv_into(self._view[int(state[State.READ_END]) :])
+            count = self.socket.recv_into(self._view[words[_READ_END] :])
         except BlockingIOError:
             return
         except ConnectionError as error:
             raise LoadError(f"the server ended the connection: {error}") from None
         if count == 0:
             raise LoadError("the server closed the connection")
-        state[State.READ_END] += count
+        words[_READ_END] += count
         now_ns = time.monotonic_ns()
-        while read_frames(self._frozen, state, self.slots, tally, finished, words, now_ns):
+        while read_frames(self._frozen, self.state, self.slots, tally, finished, fixed, now_ns):
             self._read_rare()
-        self._make_room()
-        if state[State.RECEIVED] > WINDOW_MAX >> 2:
-            self._say(frame(8, 0, 0, struct.pack(">I", int(state[State.RECEIVED]))))
-            state[State.RECEIVED] = 0
-
-    def _make_room(self) -> None:
-        """Move the part of a frame that is left to the buffer's start."""
-        state = self.state
-        at, end = int(state[State.READ_AT]), int(state[State.READ_END])
-        if at:
+        at, end = words[_READ_AT], words[_READ_END]
+        if at < end:  # a part of a frame is left: to the buffer's start with it
             self._buffer[: end - at] = self._buffer[at:end].copy()
-            state[State.READ_AT], state[State.READ_END] = 0, end - at
+        words[_READ_AT], words[_READ_END] = 0, end - at
+        if words[_RECEIVED] > WINDOW_MAX >> 2:
+            self._say(frame(8, 0, 0, struct.pack(">I", words[_RECEIVED])))
+            words[_RECEIVED] = 0
 
     def _say(self, data: bytes) -> None:
         """Send a control frame after whatever waits; never within a frame, since what waits ends with a whole one."""

@@ -77,6 +77,7 @@ class Generator:
         self._request = request_of(template, headers, target.keys, target.kind, (salts.take(), load.seed))
         self._slots = _slots_for(load)
         self._connections = [self._connect() for _ in range(load.connections)]
+        self._number()
         self._tally = np.zeros(len(Tally), np.int64)
         room = int(load.calls_max or load.seconds * CALLS_PER_S_MAX / max(1, target.items)) + load.in_flight
         self._finished = Finished(
@@ -120,18 +121,15 @@ class Generator:
         each = self._load.in_flight // len(self._connections)
         starts = frozen(np.zeros(1, np.int64))
         calls_max = self._load.calls_max or self._left
+        spare = self._left - calls_max
         while time.monotonic_ns() < end_ns and self._tally[Tally.CALLS] < calls_max:
             for place, connection in enumerate(self._connections):
-                wanted = min(each - connection.in_flight, calls_max - self._begun, self._left)
+                wanted = min(each - connection.in_flight, self._left - spare)
                 if wanted > 0 or connection.has_unsent or connection.sending:
                     self._left -= connection.begin(self._request, max(wanted, 0), self._tally, starts)
                 if connection.exhausted and not connection.in_flight:
                     self._replace(place)
             self._receive(end_ns)
-
-    @property
-    def _begun(self) -> int:
-        return len(self._finished.latency_ns) - self._left
 
     def _open_loop(self, began_ns: int) -> None:
         starts = frozen(_arrivals(self._load, began_ns))
@@ -160,15 +158,19 @@ class Generator:
     def _receive(self, until_ns: int) -> None:
         """Read from whichever connections have something, waiting until then."""
         wait_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
-        unsent = [connection for connection in self._connections if connection.has_unsent]
-        readable, _, _ = select.select(self._connections, unsent, (), wait_s)
-        for connection in readable:
-            connection.receive(self._tally, self._finished, self._request.words)
+        unsent = [number for number, connection in self._by_number.items() if connection.has_unsent]
+        readable, _, _ = select.select(self._by_number, unsent, (), wait_s)
+        for number in readable:
+            self._by_number[number].receive(self._tally, self._finished, self._request.words)
 
     def _replace(self, place: int) -> None:
         """Go on over a new connection: the old one's stream ids are used up."""
         self._connections[place].close()
         self._connections[place] = self._connect()
+        self._number()
+
+    def _number(self) -> None:
+        self._by_number = {connection.fileno(): connection for connection in self._connections}
 
     def _finish(self) -> None:
         """Wait for the calls in flight; their answers count, and are checked, like all others."""

@@ -21,7 +21,9 @@ CALLS_PER_S_MAX: Final = 60_000
 
 FIGURES: Final = (
     Figure(
-        "ratio_vs_grpc_aio_empty", "our calls a second over those of an empty handler on grpc.aio with uvloop", least=6
+        "ratio_vs_grpc_aio_empty",
+        "our calls a second over those of an empty handler on grpc.aio with uvloop, by rate or by processor time, whichever is less",
+        least=6,
     ),
     Figure("ratio_vs_native_empty", "the same over an empty handler on pygrpc-native's batch interface", least=0.45),
     Figure("ratio_vs_cpp_empty", "the same over an empty handler on gRPC C++'s callback API", least=0.40),
@@ -33,9 +35,6 @@ FIGURES: Final = (
     ),
     Figure("calls_per_s.touchpoint", "full decisions a second on one core, 64 in flight"),
     Figure("server_us_per_call.touchpoint", "our processor time a call", unit="us"),
-    Figure("processor_ratio_vs_grpc_aio_empty", "ratio of processor time a call: what a busy machine disturbs least"),
-    Figure("processor_ratio_vs_native_empty", "the same beside pygrpc-native"),
-    Figure("processor_ratio_vs_cpp_empty", "the same beside gRPC C++"),
     Figure("offered_share", "least share of a run's answers that held an offer; none was a repeat", least=OFFERED_MIN),
     Figure("generator_us_per_call", "the load generator's own processor time a call", unit="us"),
 )
@@ -93,8 +92,10 @@ def _told(
     ratios: dict[str, Any] = {}
     for name in ("grpc_aio_empty", "native_empty", "cpp_empty"):
         there = name in rates
-        ratios[f"ratio_vs_{name}"] = round(rates[OURS] / rates[name], 3) if there else None
-        ratios[f"processor_ratio_vs_{name}"] = round(costs[name] / costs[OURS], 3) if there and costs[OURS] else None
+        by_rate = round(rates[OURS] / rates[name], 3) if there else None
+        by_processor = round(costs[name] / costs[OURS], 3) if there and costs[OURS] else None
+        ratios[f"ratio_vs_{name}"] = min(by_rate, by_processor) if by_rate and by_processor else by_rate
+        ratios |= {f"rate_ratio_vs_{name}": by_rate, f"processor_ratio_vs_{name}": by_processor}
     return {
         **ratios,
         "p99_ms_at_half_load": round(median(one.latency_ms["p99"] for one in half), 3),
