@@ -46,22 +46,14 @@ def cost_chart(name: str, across: str, up: str, lines: dict[str, list[tuple[floa
         ours = label.startswith("ours")
         style = {"linewidth": 2.4 if ours else 1.5, "linestyle": "--" if label == "ours_match_only" else "-"}
         axes.plot(*zip(*points, strict=True), marker="o", markersize=5, color=colour, label=_words(label), **style)
-        if ours:
-            for across_at, value in points:
-                axes.annotate(
-                    f"{value:,.3g}",
-                    (across_at, value),
-                    (0, -16),
-                    textcoords="offset points",
-                    color=colour,
-                    ha="center",
-                    fontsize=8,
-                )
+        for place in points if ours and "match_only" not in label else []:
+            axes.annotate(_number(place[1]), place, (-4, 7), textcoords="offset points", color=colour, ha="right")
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     axes.xaxis.set_major_formatter(plain)
     axes.yaxis.set_major_formatter(plain)
+    axes.margins(0.08)
     if len(lines) > 1:
-        axes.legend(frameon=False, loc="upper left")
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _saved(figure, name)
 
 
@@ -76,8 +68,15 @@ def latency_chart(name: str, across: str, lines: dict[str, list[tuple[float, flo
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.legend([label.replace("p99_9", "p99.9").replace("p99.99", "p99.99") for label in lines], frameon=False)
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}" if f"{value:e}"[0] in "25" else ""))
+    axes.legend(
+        [label.replace("_", ".") for label in lines], frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )
     return _saved(figure, name)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _words(label: str) -> str:
