@@ -10,9 +10,9 @@ from touchpoint.v1 import outcome_service_pb2 as pb
 
 from engine.ledger.port import OutcomeResult, Outcomes
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX, REQUEST_ID_BYTES_MAX
+from server.codec.bounds import NOTE_BYTES_MAX
 from server.decision_id import DecisionIds, DecisionName
 from server.failure import Code, Failure, RefusedError, Violation, invalid
-from server.requests import NOTE_BYTES_MAX
 from server.values import checked_text, instant_us
 
 Digest = Callable[[str, int], tuple[int, int]]

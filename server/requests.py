@@ -14,13 +14,12 @@ from touchpoint.v1 import decision_service_pb2
 from engine.bound import Bound
 from engine.catalogue.terms import ValueType
 from engine.limits import OFFERS_PER_ANSWER_MAX, REQUEST_ID_BYTES_MAX
+from server.codec.bounds import NOTE_BYTES_MAX
 from server.failure import invalid
 from server.names import Index
 from server.subscriber_hashes import SubscriberHashes
 from server.values import checked_text, instant_us, slot_value
 
-NOTE_BYTES_MAX: Final = 128
-"""Tool, agent and outlet."""
 ASSUMED_MIN_US: Final = 946_684_800_000_000
 ASSUMED_MAX_US: Final = 4_102_444_800_000_000
 """2000-01-01 and 2100-01-01, UTC: what-ifs need no more, and calendars are made for the years around them."""

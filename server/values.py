@@ -12,12 +12,9 @@ from touchpoint.v1 import value_pb2
 
 from engine.catalogue.terms import ValueType
 from engine.limits import MICROSECONDS_PER_SECOND, STRING_FIELD_BYTES_MAX
+from server.codec.bounds import DURATION_MAX_S, NANOS_MAX, TIMESTAMP_MAX_S, TIMESTAMP_MIN_S
 from server.failure import invalid
 
-TIMESTAMP_MIN_S: Final = -62_135_596_800
-TIMESTAMP_MAX_S: Final = 253_402_300_799
-DURATION_MAX_S: Final = 315_576_000_000
-NANOS_MAX: Final = 999_999_999
 _KINDS: Final[dict[ValueType, tuple[str, ...]]] = {
     ValueType.BOOL: ("bool_value",),
     ValueType.INT: ("int_value",),

@@ -52,6 +52,7 @@ ALLOWED: Final = {
         "engine.limits",
         "engine.reasons",
         "engine.kernels",
+        "server.codec.bounds",
         "server.codec.dtypes",
         "server.codec.request_tables",
         "server.codec.kernels",

@@ -18,6 +18,7 @@ from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
 from server.codec.binding import new_coded, tables_of
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items
+from server.codec.kernels import reading
 from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
@@ -26,6 +27,7 @@ from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
 
+assert reading.DRY_RUN == DRY_RUN
 _COLUMNS: Final = tuple(field.name for field in fields(Batch) if field.name != "count")
 
 

@@ -13,6 +13,7 @@ from engine.limits import (
     STRING_FIELD_BYTES_MAX,
     SUBSCRIBER_KEY_BYTES_MAX,
 )
+from server.codec.bounds import DURATION_MAX_S, NANOS_MAX, NOTE_BYTES_MAX, TIMESTAMP_MAX_S, TIMESTAMP_MIN_S
 from server.codec.dtypes import EXPLAIN as WANTS_EXPLANATION
 from server.codec.kernels import message
 from server.codec.kernels.identity import SUBSCRIBER_KEY, body_digest, entry_digest, request_digest
@@ -49,12 +50,8 @@ from server.codec.request_tables import (
     Tables,
 )
 
-NOTE_BYTES_MAX = 128
-"""Tool, agent and outlet."""
-TIMESTAMP_MIN_S, TIMESTAMP_MAX_S = -62_135_596_800, 253_402_300_799
-DURATION_MAX_S = 315_576_000_000
-NANOS_MAX = 999_999_999
-_DRY_RUN = 1
+DRY_RUN = 1
+"""As engine.batch has it."""
 _EXPONENT = 0x7FF
 _PLUS = 43
 
@@ -87,7 +84,7 @@ def _read_address(
             return ODD
     columns.id_at[item], columns.id_bytes[item] = parts[2 * message.REQUEST_ID], id_bytes
     columns.channel[item], columns.language[item], columns.offers_max[item] = channel, language, seats
-    columns.flags[item] = _DRY_RUN if has(parts, message.DRY_RUN) and parts[2 * message.DRY_RUN] else 0
+    columns.flags[item] = DRY_RUN if has(parts, message.DRY_RUN) and parts[2 * message.DRY_RUN] else 0
     columns.wants[item] = 0
     return READ
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import value_pb2
 
+from engine.cel.bind import DYNAMIC_ROWS
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.binding import new_coded
 from server.codec.items import items_of
@@ -242,12 +243,33 @@ def test_rare_but_usual_forms_are_read_by_kernels(both: BothWays, payload: bytes
         event(USAGE) + number_field(99, 1),
         event(USAGE) + group(20, b""),
         event(USAGE) + text_field(8, b"x", 4),
+        event(USAGE) + text_field(8, b"\xc1\xbf"),
+        event(USAGE) + text_field(8, b"\xe0\x9f\xbf"),
+        event(USAGE) + text_field(8, b"\xed\xa0\x80"),
+        event(USAGE) + text_field(8, b"\xf0\x8f\xbf\xbf"),
+        event(USAGE) + text_field(8, b"\xf4\x90\x80\x80"),
+        event(USAGE) + text_field(8, b"eight by\xe2\x82"),
         b"",
     ],
 )
 def test_odd_forms_are_left_to_python(both: BothWays, payload: bytes) -> None:
     both.compare([payload])
     assert both.kernels.taken.tolist() == [False]
+
+
+@given(st.one_of(st.binary(max_size=12), st.text(max_size=6).map(lambda text: text.encode(errors="surrogatepass"))))
+@settings(max_examples=200, deadline=None)
+def test_texts_are_taken_if_they_are_utf8(both: BothWays, note: bytes) -> None:
+    both.compare([event(USAGE) + text_field(8, note)])
+    assert both.kernels.taken.tolist() == [is_utf8(note)]
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def plain_requests(count: int) -> list[pb.DecideRequest]:
@@ -365,11 +387,8 @@ def test_a_string_goes_the_slow_way_once_until_codes_are_forgotten(operator: Any
 
     assert read("a", "b", "a", "") == [False, False, False, False]
     assert read("a", "b", "c", "") == [True, True, False, True]
-    while not interner.reset_if_needed(BATCH_ITEMS_MAX):
-        for n in range(BATCH_ITEMS_MAX):
-            interner.intern(fresh.engine.bound.field_slot + column, f"filler {n} {random.random()}")
-    # Whoever resets beside the reader would leave it with old codes: it alone resets where it reads.
-    reader._forget()
+    for n in range(DYNAMIC_ROWS - 5):
+        interner.intern(fresh.engine.bound.field_slot + column, f"filler {n}")
     assert read("b", "a") == [False, False]
     assert read("b", "a") == [True, True]
 
