@@ -103,7 +103,7 @@ def _plain(entry: Entry, *without: str) -> dict[str, Any]:
 def _bare(value: Any) -> Any:
     if isinstance(value, Word):
         return str(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {str(key): _bare(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return tuple(sorted(_bare(item) for item in value))
