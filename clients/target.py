@@ -47,7 +47,7 @@ class Target:
     """A server as a client sees it."""
 
     address: str = DEFAULT_ADDRESS
-    """host:port, or unix:<path>."""
+    """host:port, unix:<path>, or several as ipv4:<host:port>,<host:port>; the next is tried when one goes away."""
     ca_file: Path | None = None
     """PEM authorities that vouch for the server; with it the connection is TLS."""
     token: str | None = None
@@ -70,6 +70,9 @@ class Target:
             raise CallError(
                 f"{self.address} is not on this machine and the connection has no TLS: give --ca-file, or the token could be read on its way"
             )
+        if "," in self.address:
+            # Of several addresses gRPC makes an authority that is none, which servers refuse.
+            options.append(("grpc.default_authority", "touchpoint"))
         return grpc.insecure_channel(self.address, options)
 
     def metadata(self, subscriber: str | None = None) -> tuple[tuple[str, str], ...]:

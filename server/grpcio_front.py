@@ -42,6 +42,8 @@ UNARY_METHODS: Final = tuple(
 )
 """Every unary method as (service, method)."""
 DECISIONS: Final = "touchpoint.v1.DecisionService"
+METADATA_BYTES_MAX: Final = 65_536
+"""A call with more metadata is refused."""
 _GLANCE_S: Final = 0.01
 
 
@@ -51,7 +53,9 @@ def options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.receive_bytes_max),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", 16_384),
+        # Between these two calls are refused at random.
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
         # Above 1,000 pending calls the default fails them at random; the queue's own limit sheds instead.
         ("grpc.server.max_pending_requests", 100_000),
         ("grpc.server.max_pending_requests_hard_limit", 200_000),

@@ -47,8 +47,8 @@ TURN_WAIT_S: Final = 0.002
 """While somebody else has the turn, how often calls are taken, so that they can be counted, shed and seen to be given up."""
 SETTLE_S: Final = 0.03
 """Between the last answer and the end of the connections: what was answered is written by then."""
-METADATA_BYTES_MAX: Final = 65_536
-"""More is refused for the call alone; four times as much ends its connection."""
+METADATA_BYTES_MAX: Final = 262_144
+"""A call with a little more is refused alone; a header block of twice as much ends its connection, so this is more than anyone needs."""
 SOCKET_PATH_BYTES_MAX: Final = 103
 """The shortest limit of any system we know, with room for the end."""
 _SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108  # mkdtemp makes a private folder in them
