@@ -1,9 +1,7 @@
 // An empty unary handler on gRPC's C++ callback API, the fastest that gRPC C++ has: raw bytes in and out, answered on the thread that read them.
 // Answers an empty message to Decide and DecideBatch; prints its address and serves until SIGTERM.
 
-#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <signal.h>
 

@@ -1,6 +1,8 @@
 """The load generator against grpcio's server: what it sends, and that it counts what is wrong."""
 
 import itertools
+import socket
+import threading
 import time
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
 
+from bench.connection import LoadError, frame
 from bench.generator import Driven, Load, Target, drive
 from bench.measured import Decisions, RunError, check_empty, measured, percentiles_ms
 from bench.processes import drive_together
@@ -238,7 +241,7 @@ def test_server_that_takes_few_calls_at_once_gets_no_more() -> None:
 
 
 def test_open_loop_counts_latency_from_the_intended_start() -> None:
-    """A handler that stops for a fifth of a second once makes all calls meant for that time late, not only the one that met it."""
+    """The server takes one call at a time and stops for a fifth of a second once: all calls meant for that time are late, not only the one that met it."""
     desk = Desk()
 
     async def stopping(payload: bytes, context: Any) -> bytes:
@@ -246,11 +249,36 @@ def test_open_loop_counts_latency_from_the_intended_start() -> None:
             time.sleep(0.2)
         return await desk.decide(payload, context)
 
-    driven = driven_by(stopping, load={"seconds": 1.0, "rate_per_s": 200.0, "calls_max": 0})
+    one_at_a_time = [("grpc.max_concurrent_streams", 1)]
+    driven = driven_by(
+        stopping, one_at_a_time, load={"seconds": 1.0, "rate_per_s": 200.0, "calls_max": 0, "connections": 1}
+    )
     assert 120 < driven.tally["calls"] < 280
     late = int((driven.latency_ns > 50_000_000).sum())
     assert late >= 15
     Decisions().check(driven)
+
+
+def test_server_that_leaves_fails_the_run() -> None:
+    """It settles the connection, takes the first calls, and is gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def leave() -> None:
+        taken, _ = listener.accept()
+        with taken:
+            taken.sendall(frame(4, 0, 0, b""))
+            while len(taken.recv(65_536)) < 500:
+                pass
+
+    server = threading.Thread(target=leave)
+    server.start()
+    target = Target(f"127.0.0.1:{listener.getsockname()[1]}", DECIDE, Question("a", "b", 1), KEYS, Answer.ANY)
+    try:
+        with pytest.raises(LoadError, match=r"the server (closed|ended) the connection"), np.errstate(over="ignore"):
+            drive(target, Load(20.0, 1, 1, 8), Salts(1))
+    finally:
+        server.join(20)
+        listener.close()
 
 
 def test_several_processes_drive_one_load_together() -> None:

@@ -18,7 +18,7 @@ from tests.mutants.check import BROKEN, CAUGHT, SURVIVED
 from tests.mutants.mutant import Mutant, applied, read_mutants
 
 ROOT: Final = Path(__file__).parents[2]
-COPIED: Final = ("engine", "loaders", "server", "clients", "proto", "tests", "pyproject.toml")
+COPIED: Final = ("bench", "engine", "loaders", "server", "clients", "proto", "tests", "pyproject.toml")
 CHECK_S_MAX: Final = 180
 HUNG: Final = 3
 WORDS: Final = {SURVIVED: "MISSED", CAUGHT: "caught", BROKEN: "BROKEN", HUNG: "HUNG"}
