@@ -1,6 +1,7 @@
 // An empty unary handler on gRPC's C++ callback API, the fastest that gRPC C++ has: raw bytes in and out, answered on the thread that read them.
 // Answers an empty message to Decide and DecideBatch; prints its address and serves until SIGTERM.
 
+#include <grpcpp/generic/async_generic_service.h>  // brings the service, its methods and how bytes are passed on
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <signal.h>

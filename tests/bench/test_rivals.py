@@ -31,6 +31,15 @@ def test_rival_that_does_not_compile_is_missing_with_the_compiler_s_words(
     assert not list(tmp_path.rglob("empty_callback-*"))
 
 
+def test_rival_in_cpp_compiles_where_there_is_a_toolchain() -> None:
+    """A mistake in its source must not pass for a machine without a compiler."""
+    built = building.callback_server()
+    if built.path is None and not built.version:
+        pytest.skip(built.why)
+    assert built.path is not None, built.why
+    assert built.path.stat().st_mode & 0o100
+
+
 @pytest.mark.parametrize("name", ["native_empty", "grpc_aio_empty"])
 def test_rival_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
