@@ -7,10 +7,10 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-virtualenv
 
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint type test test-long nojit bounds mutants bench micro run demo lock clean
+.PHONY: help install proto lint type test test-long nojit bounds mutants bench bench-country micro run demo lock clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
 
 # The stamps name what was installed from what: a second `make run` installs nothing.
 .venv/run.stamp: requirements.lock pyproject.toml
@@ -60,6 +60,9 @@ bench: .venv/dev.stamp ## measure everything, ours beside the rivals, in one tab
 
 micro: .venv/dev.stamp ## micro-benchmarks of kernels and codec
 	$(BIN)/python -m pytest --benchmark-enable --benchmark-timer=time.thread_time --benchmark-columns=median,iqr,rounds tests/bench/micro
+
+bench-country: .venv/dev.stamp ## build and attach 100,000,000 subscribers, then remove them (40 GB of disk, an hour or so)
+	$(BIN)/python -m bench.memory --rows 100000000 --forget
 
 run: .venv/run.stamp ## build and serve the demo operator
 	@exec $(BIN)/touchpoint serve --demo

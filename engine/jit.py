@@ -114,13 +114,15 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
     Without Numba's runtime: a kernel that allocated would not compile, and passing arrays on costs no reference counts.
 
     An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, which for wide bundles takes longer to compile than the body.
+    It is compiled, or loaded from the cache, when a caller is compiled: a caller that comes from the cache holds it already.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if COMPILED:
             _CONFIG.CACHE_DIR = str(cache_folder() / _digest(function.__module__))
+        waits = inner and COMPILED
         dispatcher = _NJIT(
-            list(signatures),
+            None if waits else list(signatures),
             nogil=True,
             cache=True,
             error_model="numpy",
@@ -129,10 +131,25 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
             forceinline=inner,
             _nrt=False,
         )(function)
+        if waits:
+            _wait_for_caller(dispatcher, signatures)
         compiled_kernels.append(dispatcher)
         return cast(Callable[P, R], dispatcher)
 
     return decorate
+
+
+def _wait_for_caller(dispatcher: Any, signatures: tuple[Any, ...]) -> None:
+    """Have the declared signatures compiled when a kernel that calls this one asks for its type, and no others ever."""
+
+    def call_template(args: Any, kws: Any) -> Any:
+        del dispatcher.get_call_template
+        for signature in signatures:
+            dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return dispatcher.get_call_template(args, kws)
+
+    dispatcher.get_call_template = call_template
 
 
 def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -90,7 +90,15 @@ class BatchReader:
         rows = _Rows(batch, rejects)
         rows.reject(~found.readable, self.mapping.key_column, KEY_EXPECTED[self.mapping.key_kind])
         typed = [self._column(rows, self.mapping.attributes[a.id], a) for a in self.schema.attributes]
-        labels = {key: self._column(rows, key[0], spec) for key, spec in self.plan.columns.items()}
+        # What an attribute's range refuses rejects its row, so an expression over the same column need not read it again.
+        read = {
+            (self.mapping.attributes[a.id], a.type, a.scale): t
+            for a, t in zip(self.schema.attributes, typed, strict=True)
+        }
+        labels = {
+            key: read.get((key[0], spec.type, spec.scale)) or self._column(rows, key[0], spec)
+            for key, spec in self.plan.columns.items()
+        }
         records = Records(self.schema, len(batch.rows), self.has_as_of, room)
         self._consent(rows, records)
         zone = self._names(rows, self.mapping.zone, _is_zone, "an IANA time zone such as America/Chicago")

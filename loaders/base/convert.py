@@ -133,14 +133,14 @@ def _numpy(column: Any) -> npt.NDArray[Any]:
 def _from_dictionary(column: Any, spec: AttributeSpec, words: Words) -> Typed:
     """Return a column of texts in dictionary form: each text that occurs is looked at once."""
     size = len(column.dictionary)
-    codes = np.where(_known(column), _numpy(column.indices), size)
+    codes = _numpy(column.indices.cast(pa.int64()).fill_null(size))
     occurs = np.zeros(size + 1, np.bool_)
     occurs[codes] = True
-    once = convert(column.dictionary.take(pa.array(np.flatnonzero(occurs[:size]))), spec, words)
-    at = np.where(occurs, np.cumsum(occurs) - 1, 0)
-    values, known, bad = (np.append(part, part.dtype.type(0)) for part in (once.values, once.known, once.bad))
-    at = at[codes]
-    return Typed(values[at], known[at], bad[at], once.texts)
+    occurs[size] = False
+    once = convert(column.dictionary.take(pa.array(np.flatnonzero(occurs))), spec, words)
+    at = np.where(occurs, np.cumsum(occurs) - 1, -1)
+    values, known, bad = (np.append(part, part.dtype.type(0))[at] for part in (once.values, once.known, once.bad))
+    return Typed(values[codes], known[codes], bad[codes] if bad.any() else np.zeros(len(codes), np.bool_), once.texts)
 
 
 def _from_texts(column: Any, spec: AttributeSpec, words: Words) -> Typed:

@@ -50,11 +50,36 @@ def warm_up(driver: EngineDriver, now_us: int) -> None:
     driver.engine.explain(batch)
 
 
+def waits(dispatcher: Any) -> bool:
+    """Return whether an inner kernel has not been needed yet."""
+    return "get_call_template" in vars(dispatcher)
+
+
 def test_every_kernel_has_what_it_declares_and_can_learn_nothing_more() -> None:
     assert len(compiled_kernels) > 100
-    for dispatcher in compiled_kernels:
+    needed = [dispatcher for dispatcher in compiled_kernels if not waits(dispatcher)]
+    assert len(needed) > 40
+    for dispatcher in needed:
         assert dispatcher.nopython_signatures, dispatcher
         assert not dispatcher._can_compile, f"{dispatcher} would compile for other arguments"
+    for dispatcher in compiled_kernels:
+        assert waits(dispatcher) <= dispatcher.targetoptions["no_cpython_wrapper"], (
+            f"{dispatcher} is called from Python"
+        )
+
+
+@pytest.mark.usefixtures("kernels_apart")
+def test_an_inner_kernel_waits_for_a_caller_and_gets_its_declared_signatures_alone() -> None:
+    inner = kernel(types.int64(types.int64), types.float64(types.float64), inner=True)(doubled)
+    assert waits(inner)
+    assert inner.nopython_signatures == []  # type: ignore[attr-defined]  # a dispatcher
+    function: Any = lambda count: inner(inner(count))  # noqa: E731  # it closes over the inner kernel
+    assert kernel(types.int64(types.int64))(function)(3) == 12
+    assert not waits(inner)
+    assert inner.nopython_signatures == [types.int64(types.int64), types.float64(types.float64)]  # type: ignore[attr-defined]  # a dispatcher
+    assert not inner._can_compile  # type: ignore[attr-defined]  # a dispatcher
+    with pytest.raises(NumbaError):
+        kernel(types.complex128(types.complex128))(function)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
