@@ -239,17 +239,16 @@ class DecisionThread:
         """Return why work of so many items is not taken; what is alone is taken whatever its size."""
         if self._stopping:
             return STOPPED
-        if refused := self.too_many(items):
+        if refused := self.too_many(items, self.load.waiting_items):
             self.load.loop.shed_items += items
             return refused
         return None
 
-    def too_many(self, items: int, more: int = 0) -> Failure | None:
-        """Return what a call with so many items gets when too many wait already, `more` beside those known; what is alone is taken."""
-        waiting = self.load.waiting_items + more
-        if not waiting or waiting + items <= self._items_max:
+    def too_many(self, items: int, waiting_items: int) -> Failure | None:
+        """Return what a call with so many items gets when too many wait already; what is alone is taken whatever its size."""
+        if not waiting_items or waiting_items + items <= self._items_max:
             return None
-        message = f"{waiting} decisions wait already, of {self._items_max} at most; send again later"
+        message = f"{waiting_items} decisions wait already, of {self._items_max} at most; send again later"
         return Failure(Code.RESOURCE_EXHAUSTED, message)
 
     async def _submit(self, work: Work) -> Any:

@@ -133,11 +133,11 @@ class NativeFront:
         return (ticket if isinstance(ticket, int) else ticket.call_id) in self._given_up
 
     def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
-        """Answer calls that are done."""
+        """Answer calls that are done; each counts as answered before its caller can know, who may call again at once."""
         for ticket, outcome, items in done:
             self._source.answered_items += items
             if isinstance(ticket, int):
-                self._answer(ticket, outcome if isinstance(outcome, Failure) else outcome[0])
+                self._answer(ticket, outcome[0] if isinstance(outcome, list) else outcome)
                 continue
             ticket.items_left -= items
             if (answer := ticket.take(outcome)) is not None:
@@ -178,6 +178,7 @@ class NativeFront:
     def _take(self, events: list[Any]) -> None:
         """Queue the calls among the events, refuse those that cannot be served, note what was given up."""
         arrived_ns = time.monotonic_ns()
+        waiting = self._thread.load.waiting_items
         work: list[Work] = []
         submitted = 0
         for kind, call_id, method_id, payload, _, details in events:
@@ -189,7 +190,7 @@ class NativeFront:
                 if found is None:
                     continue
                 each, items = found
-                if refused := self._thread.too_many(items, submitted):
+                if refused := self._thread.too_many(items, waiting + submitted):
                     self._source.shed_items += items
                     raise RefusedError(refused)
             except Exception as error:
@@ -266,7 +267,8 @@ class NativeFront:
 
     def _answer(self, call_id: int, answer: bytes | Failure) -> None:
         self._open.discard(call_id)
-        self._given_up.discard(call_id)
+        if self._given_up:
+            self._given_up.discard(call_id)
         if isinstance(answer, Failure):
             self._library.fail(call_id, int(answer.code), answer.message, trailing(answer))
         else:
