@@ -123,12 +123,11 @@ class Generator:
         calls_max = self._load.calls_max or self._left
         spare = self._left - calls_max
         while time.monotonic_ns() < end_ns and self._tally[Tally.CALLS] < calls_max:
-            for place, connection in enumerate(self._connections):
+            self._replace_exhausted()
+            for connection in self._connections:
                 wanted = min(each - connection.in_flight, self._left - spare)
                 if wanted > 0 or connection.has_unsent or connection.sending:
                     self._left -= connection.begin(self._request, max(wanted, 0), self._tally, starts)
-                if connection.exhausted and not connection.in_flight:
-                    self._replace(place)
             self._receive(end_ns)
 
     def _open_loop(self, began_ns: int) -> None:
@@ -139,21 +138,15 @@ class Generator:
         while next_start < count:
             now_ns = time.monotonic_ns()
             due = int(np.searchsorted(starts[next_start:], now_ns, "right"))
-            for place in self._by_room():
-                connection = self._connections[place]
+            self._replace_exhausted()
+            for connection in sorted(self._connections, key=lambda one: one.in_flight):
                 wanted = min(-(-due // len(self._connections)), due)
                 if wanted or connection.has_unsent or connection.sending:
                     connection.start_at(next_start)
                     begun = connection.begin(self._request, wanted, self._tally, starts)
                     next_start, due = next_start + begun, due - begun
                     self._left -= begun
-                if connection.exhausted and not connection.in_flight:
-                    self._replace(place)
             self._receive(int(starts[next_start]) if next_start < count and not due else now_ns + 1_000_000)
-
-    def _by_room(self) -> list[int]:
-        """Return the connections, the one with the fewest calls first."""
-        return sorted(range(len(self._connections)), key=lambda place: self._connections[place].in_flight)
 
     def _receive(self, until_ns: int) -> None:
         """Read from whichever connections have something, waiting until then."""
@@ -163,11 +156,13 @@ class Generator:
         for number in readable:
             self._by_number[number].receive(self._tally, self._finished, self._request.words)
 
-    def _replace(self, place: int) -> None:
-        """Go on over a new connection: the old one's stream ids are used up."""
-        self._connections[place].close()
-        self._connections[place] = self._connect()
-        self._number()
+    def _replace_exhausted(self) -> None:
+        """Go on over a new connection where an old one's stream ids are used up and its calls have ended."""
+        for place, connection in enumerate(self._connections):
+            if connection.exhausted and not connection.in_flight:
+                connection.close()
+                self._connections[place] = self._connect()
+                self._number()
 
     def _number(self) -> None:
         self._by_number = {connection.fileno(): connection for connection in self._connections}
