@@ -116,7 +116,8 @@ def _print(found: dict[str, dict[str, Any]], sizes: "Sizes") -> None:
     out.print(machine_lines(first["machine"], sizes.seed), highlight=False)
     out.print(
         figures_table(
-            [(name, figures, importlib.import_module(NAMES[name]).FIGURES) for name, figures in found.items()]
+            [(name, figures, importlib.import_module(NAMES[name]).FIGURES) for name, figures in found.items()],
+            judged=not sizes.smallest,
         )
     )
     for bench_name, figures in found.items():

@@ -20,8 +20,8 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=MEASURED_IN)
 
 
-def figures_table(parts: Sequence[tuple[str, dict[str, Any], Sequence[Figure]]]) -> Table:
-    """Return one table of some benches' figures: (name, what `run` returned, its figures)."""
+def figures_table(parts: Sequence[tuple[str, dict[str, Any], Sequence[Figure]]], judged: bool = True) -> Table:
+    """Return one table of some benches' figures: (name, what `run` returned, its figures); unless `judged`, targets are shown and not compared."""
     table = Table(title="Figures", title_justify="left")
     for heading, justify in (
         ("bench", "left"),
@@ -34,7 +34,7 @@ def figures_table(parts: Sequence[tuple[str, dict[str, Any], Sequence[Figure]]])
         table.add_column(heading, justify=justify, no_wrap=heading in ("bench", "measured"))  # type: ignore[arg-type]  # a literal
     for name, found, figures in parts:
         for place, figure in enumerate(figures):
-            met = figure.met(found)
+            met = figure.met(found) if judged else None
             verdict = "" if met is None else "met" if met else "[bold]missed[/bold]"
             shown = (
                 name if place == 0 else "",

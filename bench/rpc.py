@@ -14,6 +14,8 @@ from bench.measured import OFFERED_MIN, Measured
 from bench.operator import operator
 from bench.sizes import Sizes
 from bench.subjects import rivals
+from server.front_choice import choose_front
+from server.settings import Settings
 
 CALLS_PER_S_MAX: Final = 60_000
 """More than one core of ours answers: the ledger gets room for so many decisions."""
@@ -108,6 +110,7 @@ def _told(
         ),
         "limited_by": {name: [one.limited_by for one in runs] for name, runs in closed.items()},
         "percentiles": told(closed | {"touchpoint at half load": half}),
+        "front": choose_front(Settings(listen="127.0.0.1:0")).front,
         "missing": missing,
         "shape": shape._asdict(),
     }

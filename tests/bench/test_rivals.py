@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import subjects
+from bench.figure import Figure
 from bench.rivals import building, matchers
 from bench.subjects import StartError, rivals, started
 
@@ -60,3 +61,13 @@ def test_server_that_does_not_start_says_why() -> None:
         started("x", ["python3", "-c", "raise SystemExit('no module of this name')"]),
     ):
         raise AssertionError("it does not start")
+
+
+def test_figures_are_compared_with_their_targets_both_ways() -> None:
+    found = {"a": {"b": 2.0}, "c": 3}
+    assert Figure("a.b", "", least=2).met(found) is True
+    assert Figure("a.b", "", least=2.1).met(found) is False
+    assert Figure("c", "", most=2).met(found) is False
+    assert Figure("c", "", most=3).met(found) is True
+    assert Figure("a.x", "", most=3).met(found) is None
+    assert Figure("c", "").met(found) is None
