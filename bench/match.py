@@ -143,13 +143,13 @@ def _times(contest: _Contest, rows: int, rounds: int, least_s: float) -> dict[st
 
     def both() -> None:
         batch = batches[next(turn) % len(batches)]
-        contest.ours.match(batch, contest.ours.gather(batch))
+        contest.ours.match(contest.ours.gather(batch))
 
     batch = batches[0]
     view = contest.ours.gather(batch)
     engines: dict[str, tuple[Callable[[], object], int]] = {
         "ours": (both, size),
-        "ours_match_only": (lambda: contest.ours.match(batch, view), size),
+        "ours_match_only": (lambda: contest.ours.match(view), size),
     }
     for name, rival in contest.rivals.items():
         events = rows if name == "blazerules_batch" else _events_for(rival, rows, least_s)

@@ -14,14 +14,13 @@ from bench.worlds import AS_OF_US, World, keys
 from engine.base.keys import SubscriberKeys, read_secret
 from engine.base.overlay import Overlay
 from engine.base.snapshot import open_current
-from engine.dtypes.rules import Items
-from engine.dtypes.view import View
+from engine.dtypes.rules import Moment
 from engine.engine import Engine
-from engine.jit import frozen
-from engine.kernels.screening import screen_run
+from engine.kernels.screening import eligible_run
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
-from engine.limits import MICROSECONDS_PER_DAY
+from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
+from engine.runs import Prepared, Runs
 
 CONTACTS_MAX: Final = 1_000
 
@@ -47,35 +46,39 @@ class Ours:
 
     def __init__(self, world: World, rules: list[Rule], seed: int) -> None:
         self._engine = engine_of(world, Shelf(rules, 0, seed))
-        self._bound = self._engine.bound
+        self._bound = bound = self._engine.bound
         self._now_us = AS_OF_US + MICROSECONDS_PER_DAY
-        self.items_max = self._bound.items_max
+        self.items_max = BATCH_ITEMS_MAX
         """Most items of one batch."""
-        pair = self._bound.trigger_index[PLACEMENT], self._bound.channel_index[CHANNEL]
-        self._items = [np.full(self.items_max, code, np.int32) for code in pair]
-        first = pair[0] * len(self._bound.channel_index) + pair[1]
-        starts = self._bound.rules.pair_start
-        candidates = self._bound.rules.pair[int(starts[first]) : int(starts[first + 1])]
-        campaigns = [self._bound.candidates[int(c)].campaign.id for c in candidates]
+        self._runs = Runs(bound)
+        self._batch = self._engine.new_batch()
+        trigger, channel = bound.trigger_index[PLACEMENT], bound.channel_index[CHANNEL]
+        self._batch.trigger[:], self._batch.channel[:] = trigger, channel
+        self._index = np.arange(self.items_max)
+        self._reading = self._engine.ledger.read(np.zeros(0, np.uint64)).result()
+        pair = bound.pairs.pairs[trigger * len(bound.channel_index) + channel]
+        candidates = bound.pairs.candidate[int(pair["first"]) : int(pair["first"]) + int(pair["count"])]
+        campaigns = [bound.candidates[int(c)].campaign.id for c in candidates]
         self._order = np.argsort(campaigns)
+        self._held = np.zeros((self.items_max, int(pair["words"])), np.uint64)
 
-    def gather(self, subscribers: npt.NDArray[np.uint64]) -> View:
+    def gather(self, subscribers: npt.NDArray[np.uint64]) -> Prepared:
         """Look the subscribers up."""
         n = len(subscribers)
-        view = View._make(array[:n] for array in self._bound.view)
-        self._bound.binding.gather(subscribers, np.full(n, self._now_us), view, 0, n)
-        return view
+        self._batch.count = n
+        self._batch.subscriber[:n] = subscribers
+        self._runs.gather(self._batch, self._index[:n], self._now_us)
+        clock = self._bound.clock_at(self._now_us)
+        moment = Moment(n, self._now_us, self._now_us, 0, clock.horizon.end_us, 0)
+        return self._runs.prepared(clock, self._reading, moment)
 
-    def match(self, subscribers: npt.NDArray[np.uint64], view: View) -> None:
+    def match(self, prepared: Prepared) -> None:
         """Find for each of the subscribers looked up which rules hold."""
-        n = len(subscribers)
-        trigger, channel = (column[:n] for column in self._items)
-        items = Items(frozen(subscribers), frozen(trigger), frozen(channel), frozen(np.ones(n, np.int32)))
-        screen_run(self._bound.rules, self._bound.conditions.tables, view, items, self._now_us, self._bound.work)
+        eligible_run(prepared.reference, self._held)
 
     def matches(self, subscribers: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Return (n, rules): which rules hold."""
-        self.match(subscribers, self.gather(subscribers))
-        held = self._bound.work.reason[: len(subscribers), : len(self._order)] == 0
-        ordered: npt.NDArray[np.bool_] = held[:, self._order]
+        self.match(self.gather(subscribers))
+        held = np.unpackbits(self._held[: len(subscribers)].view(np.uint8), axis=1, bitorder="little")
+        ordered: npt.NDArray[np.bool_] = held[:, : len(self._order)].astype(np.bool_)[:, self._order]
         return ordered

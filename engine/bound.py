@@ -10,24 +10,27 @@ from engine.base.binding import Binding
 from engine.base.overlay import Overlay
 from engine.base.schema import base_schema_of
 from engine.base.snapshot import Snapshot
-from engine.bound_rules import Candidate, bind_rules
+from engine.bound_pairs import PairLayout, lay_out_pairs
+from engine.bound_rules import Candidate, bind_rules, ranked
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
 from engine.cel.bind import Bound as BoundConditions
 from engine.cel.bind import bind
-from engine.dtypes.ledger import LIFETIME
+from engine.dtypes.ledger import FOREVER_US, LIFETIME
+from engine.dtypes.matching import Matching
+from engine.dtypes.pairs import Pairs
 from engine.dtypes.rules import Rules, WallClock, Work
 from engine.dtypes.view import View, new_view
 from engine.ledger.names import Names
 from engine.ledger.port import Ledger, Retention
 from engine.limits import BATCH_ITEMS_MAX, CONTACTS_PER_SUBSCRIBER_MAX, MICROSECONDS_PER_DAY, OFFERS_PER_ANSWER_MAX
+from engine.matching import lay_out
 from engine.policy.clock_tables import build_clock, home_days, horizon_around, total_since_day
 from engine.policy.wall_clock import Horizon, Instants
+from engine.reasons import STAGE_COUNT
 from engine.rulebook import Rulebook
 
-CELLS_MAX: Final = 1 << 21
-"""Items times candidates of one run: what bounds its scratch."""
 HISTORY_FLOOR_US: Final = 31 * MICROSECONDS_PER_DAY
 """Seen, handed-off and accepted contacts are kept at least this long, so that a cap that an edit adds or widens finds them."""
 LATE_US: Final = MICROSECONDS_PER_DAY
@@ -70,15 +73,16 @@ class Bound:
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)
         self.rules: Rules = bind_rules(catalogue, names, self.binding.zone_names, rulebook.campaign_conditions)
+        layout = lay_out_pairs(self.rules, ranked(catalogue, self.candidates))
+        self.pairs: Pairs = layout.pairs
+        """By trigger * channels + channel: the candidates in rank order."""
+        self.matching: Matching = lay_out(self.conditions.tables, layout.conditions, self.binding.label_density())
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
         self._codes = {(int(row["campaign"]), int(row["offer"])): n for n, row in enumerate(self.rules.candidates)}
         self._channels = {int(row["code"]): n for n, row in enumerate(self.rules.channels)}
         self.total_caps = any(cap.per == CapPer.TOTAL for cap in catalogue.contact_policy.caps)
-        widths = np.diff(self.rules.pair_start)
-        self.positions_max = int(widths.max(initial=0))
-        self.items_max = max(1, min(BATCH_ITEMS_MAX, CELLS_MAX // max(1, self.positions_max)))
-        self.view: View = new_view(self.items_max, self.binding.label_words, self.slots)
-        self.work: Work = self._new_work()
+        self.view: View = new_view(BATCH_ITEMS_MAX, self.binding.label_words, self.slots)
+        self.work: Work = new_work(self.rules, layout, self.matching)
 
     def candidate_of_codes(self, campaign: int, offer: int) -> int | None:
         """Return the candidate of these ledger codes, or None when the rulebook has it no more."""
@@ -111,25 +115,34 @@ class Bound:
         clock = self.clock_at(now_us)
         ledger.set_policy(retention_of(self.rulebook.catalogue), clock.first_day, clock.day_starts_us)
 
-    def _new_work(self) -> Work:
-        n, width = self.items_max, max(1, self.positions_max)
-        instances, conditions = len(self.rules.instances), max(1, len(self.rulebook.terms))
-        return Work(
-            reason=np.zeros((n, width), np.uint8),
-            control=np.zeros((n, width), np.uint8),
-            detail=np.zeros((n, width), np.int32),
-            used=np.zeros(max(1, instances), np.int32),
-            stamp=np.full(max(1, instances), -1, np.int64),
-            serial=np.zeros(1, np.int64),
-            since_day=np.full(max(1, len(self.rules.caps)), LIFETIME, np.int64),
-            tie_hash=np.zeros(width, np.uint64),
-            tie_position=np.zeros(width, np.int32),
-            stops_us=np.zeros(CONTACTS_PER_SUBSCRIBER_MAX, np.int64),
-            condition_value=np.zeros(conditions, np.int64),
-            condition_item=np.full(conditions, -1, np.int64),
-            later=np.zeros(width, np.uint8),
-            seats=np.zeros(OFFERS_PER_ANSWER_MAX, np.int32),
-        )
+
+def new_work(rules: Rules, layout: PairLayout, matching: Matching) -> Work:
+    """Return the scratch of one item that these need."""
+    pairs, matchers = layout.pairs.pairs, matching.matchers
+    words = int(pairs["words"].max(initial=1))
+    rows = 64 * matchers["label_words"] + matchers["columns"]
+    instances = max(1, len(rules.instances))
+    return Work(
+        stopped=np.zeros((STAGE_COUNT, words), np.uint64),
+        left=np.zeros(words, np.uint64),
+        free=np.zeros(words, np.uint64),
+        matched=np.zeros((4, int(matchers["words"].max(initial=1))), np.uint64),
+        row_at=np.zeros(int(rows.max(initial=1)), np.int64),
+        valid=np.zeros(max(1, layout.valid_words), np.uint64),
+        valid_span_us=np.full((max(1, len(pairs)), 3), FOREVER_US, np.int64),
+        reason=np.zeros(64 * words, np.uint8),
+        detail=np.full(64 * words, -1, np.int32),
+        looked_at=np.zeros(words, np.uint64),
+        used=np.zeros(instances, np.int32),
+        stamp=np.full(instances, -1, np.int64),
+        serial=np.zeros(2, np.int64),
+        touched=np.zeros(instances, np.int32),
+        since_day=np.full(max(1, len(rules.caps)), LIFETIME, np.int64),
+        tie_hash=np.zeros(64 * words, np.uint64),
+        tie_position=np.zeros(64 * words, np.int32),
+        stops_us=np.zeros(CONTACTS_PER_SUBSCRIBER_MAX, np.int64),
+        seats=np.zeros(OFFERS_PER_ANSWER_MAX, np.int32),
+    )
 
 
 def retention_of(catalogue: Catalogue) -> Retention:

@@ -98,14 +98,11 @@ def bind_rules(catalogue: Catalogue, names: Names, zones: Sequence[str], conditi
     candidates = candidates_of(catalogue)
     caps = _Caps(catalogue, names, candidates)
     channels = sorted(catalogue.channels, key=lambda channel: channel.id)
-    pair_start, pair = _pairs(catalogue, candidates, channels)
     numbers = dict(zip(sorted(c.id for c in catalogue.campaigns), conditions, strict=True))
     return Rules(
         frozen(_settings(catalogue, zones)),
         frozen(_candidate_rows(catalogue, candidates, names, caps, numbers)),
         frozen(_channel_rows(catalogue, channels, names, caps)),
-        frozen(pair_start),
-        frozen(pair),
         frozen(caps.definitions()),
         frozen(np.array(caps.instances, layout.INSTANCE)),
         frozen(np.array(caps.entries, np.int32)),
@@ -131,10 +128,9 @@ def _settings(catalogue: Catalogue, zones: Sequence[str]) -> npt.NDArray[Any]:
     return rows
 
 
-def _pairs(
-    catalogue: Catalogue, candidates: list[Candidate], channels: list[Channel]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return (pair_start, pair): by trigger, then channel, both sorted by id; each pair in rank order."""
+def ranked(catalogue: Catalogue, candidates: list[Candidate]) -> list[npt.NDArray[np.int32]]:
+    """Return the candidates of each pair in rank order: by trigger, then channel, both sorted by id."""
+    channels = sorted(channel.id for channel in catalogue.channels)
     tiered = catalogue.ranking.priority_first
     order = sorted(
         range(len(candidates)), key=lambda i: (-candidates[i].offer.priority * tiered, -candidates[i].score, i)
@@ -145,9 +141,8 @@ def _pairs(
         for channel in set(campaign.channels) & set(candidates[number].offer.content):
             for trigger in set(campaign.triggers):
                 lists.setdefault((trigger, channel), []).append(number)
-    keys = [(trigger, channel.id) for trigger in sorted(t.id for t in catalogue.triggers) for channel in channels]
-    rows = [lists.get(key, []) for key in keys]
-    return np.cumsum([0, *map(len, rows)]).astype(np.int32), np.array([n for row in rows for n in row], np.int32)
+    keys = [(trigger, channel) for trigger in sorted(t.id for t in catalogue.triggers) for channel in channels]
+    return [np.array(lists.get(key, []), np.int32) for key in keys]
 
 
 class _Caps:
@@ -156,7 +151,7 @@ class _Caps:
     def __init__(self, catalogue: Catalogue, names: Names, candidates: list[Candidate]) -> None:
         self.caps = sorted(catalogue.contact_policy.caps, key=lambda cap: cap.id)
         self.calendars = calendars(catalogue)
-        self.instances: list[tuple[int, int, int]] = []
+        self.instances: list[tuple[int, int, int, int]] = []
         self.entries: list[int] = []
         self.numbers: dict[tuple[int, str], int] = {}
         self.codes: dict[tuple[int, str], int] = {}
@@ -180,7 +175,7 @@ class _Caps:
             slot = self.names.total_slot(_KINDS[cap.scope], code) if cap.per == CapPer.TOTAL else -1
             self.numbers[key] = len(self.instances)
             self.codes[key] = code
-            self.instances.append((cap_number, cap.limit, slot))
+            self.instances.append((cap_number, cap.limit, slot, code))
         return self.numbers[key]
 
     def add_entries(self, targets: dict[Scope, str]) -> tuple[int, int]:

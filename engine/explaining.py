@@ -1,14 +1,15 @@
 """Why each candidate of one request stands where it stands: a dry run through the same kernels, with what they left behind kept."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.batch import Batch, Decisions, new_decisions
 from engine.bound import Bound
-from engine.deciding import Decider, Steps, rows_of, store_answers
-from engine.kernels.answering import answer_run, untils
+from engine.deciding import Decider, Steps, store_answers
+from engine.kernels.answering import answer_run, explain_run
 from engine.limits import NEVER_US
 from engine.reasons import Reason
 
@@ -40,31 +41,37 @@ class Explanation:
     candidates: list[Explained]
 
 
+class _Why(NamedTuple):
+    """What `explain_run` writes."""
+
+    reason: npt.NDArray[np.uint8]
+    detail: npt.NDArray[np.int32]
+    until_us: npt.NDArray[np.int64]
+
+
 def explaining(decider: Decider, bound: Bound, batch: Batch, push_stopped: bool) -> Steps[Explanation]:
     """Explain the only item of the batch as a dry run."""
     assert batch.count == 1
     index = np.zeros(1, np.int64)
     instant = decider.instant(int(batch.now_us[0]), True, push_stopped)
-    run = yield from decider.prepare(batch, index, instant)
+    prepared = yield from decider.prepare(batch, index, instant)
     decisions = new_decisions(1)
-    decisions.now_us[0] = instant.moment.now_us
-    answers = rows_of(decisions, index)
-    answer_run(run, answers)
-    store_answers(decisions, index, answers, bound)
+    decisions.now_us[0] = instant.now_us
+    answer_run(prepared.reference, decider.runs.answers_reference)
+    store_answers(decisions, index, decider.runs.answers)
     if decisions.reason[0] < Reason.CAMPAIGN_NOT_LIVE and not decisions.stages[0].any():
         return Explanation(decisions, [])
-    pair = int(batch.trigger[0]) * len(bound.rules.channels) + int(batch.channel[0])
-    first, end = int(bound.rules.pair_start[pair]), int(bound.rules.pair_start[pair + 1])
-    until_us = np.full(end - first, NEVER_US, np.int64)
-    untils(run, until_us)
+    pair = bound.pairs.pairs[int(batch.trigger[0]) * len(bound.rules.channels) + int(batch.channel[0])]
+    count = int(pair["count"])
+    why = _Why(np.zeros(count, np.uint8), np.full(count, -1, np.int32), np.full(count, NEVER_US, np.int64))
+    explain_run(prepared.reference, *why)
     seats = {int(candidate): seat for seat, candidate in enumerate(decisions.chosen[0], 1) if candidate >= 0}
-    return Explanation(decisions, [_explained(bound, seats, first, at, until_us) for at in range(end - first)])
+    numbers = bound.pairs.candidate[pair["first"] : pair["first"] + count].tolist()
+    return Explanation(decisions, [_explained(bound, number, seats, why, at) for at, number in enumerate(numbers)])
 
 
-def _explained(bound: Bound, seats: dict[int, int], first: int, at: int, until_us: npt.NDArray[np.int64]) -> Explained:
-    number = int(bound.rules.pair[first + at])
-    reason = Reason(int(bound.work.reason[0, at]))
-    detail = int(bound.work.detail[0, at])
+def _explained(bound: Bound, number: int, seats: dict[int, int], why: _Why, at: int) -> Explained:
+    reason, detail = Reason(int(why.reason[at])), int(why.detail[at])
     condition = int(bound.rules.candidates[number]["condition"])
     stopped_by_term = Reason.NOT_ELIGIBLE <= reason <= Reason.CONDITION_ERROR
     return Explained(
@@ -74,5 +81,5 @@ def _explained(bound: Bound, seats: dict[int, int], first: int, at: int, until_u
         term=bound.rulebook.terms[condition][detail] if stopped_by_term and condition >= 0 else "",
         cap=bound.cap_ids[detail] if reason == Reason.CAP_REACHED else "",
         winner=detail if reason == Reason.EXCLUSIVE_GROUP else -1,
-        until_us=int(until_us[at]),
+        until_us=int(why.until_us[at]),
     )

@@ -19,6 +19,7 @@ from engine.kernels.screening import consent, validity
 from engine.ledger.port import Ledger
 from engine.limits import NEVER_US
 from engine.reasons import Reason
+from engine.runs import Prepared
 
 
 class Verdict(IntEnum):
@@ -49,17 +50,17 @@ def checking(decider: Decider, bound: Bound, ledger: Ledger, hold: tuple[int, in
     if record is None or not record["flags"] & LIVE:
         return ENDED
     deadline_us = int(record["expires_us"]) - (PUSH_GRACE_US if record["flags"] & PUSH else 0)
-    if instant.moment.now_us >= deadline_us:
+    if instant.now_us >= deadline_us:
         return ENDED
     channel = bound.channel_of_code(int(record["channel"]))
     candidate = bound.candidate_of_codes(int(record["campaign"]), int(record["offer"]))
     if candidate is None or channel is None:
         return HandOff(Verdict.NEVER, Reason.OFFER_NOT_VALID)
-    run = yield from decider.prepare(_asking(bound, subscriber, channel, raw_us), np.zeros(1, np.int64), instant)
-    stop = _stop(bound, run, candidate, channel)
+    prepared = yield from decider.prepare(_asking(bound, subscriber, channel, raw_us), np.zeros(1, np.int64), instant)
+    stop = _stop(bound, prepared.run, candidate, channel)
     if stop is not None:
         return HandOff(Verdict.NEVER, stop)
-    return _timed(run, candidate, deadline_us)
+    return _timed(prepared, candidate, deadline_us)
 
 
 def _asking(bound: Bound, subscriber: int, channel: int, raw_us: int) -> Batch:
@@ -78,10 +79,10 @@ def _stop(bound: Bound, run: Run, candidate: int, channel: int) -> Reason | None
     return Reason(int(reason)) if reason else None
 
 
-def _timed(run: Run, candidate: int, deadline_us: int) -> HandOff:
+def _timed(prepared: Prepared, candidate: int, deadline_us: int) -> HandOff:
     for reason, until_us in (
-        (Reason.QUIET_HOURS, hand_off_quiet_us(run)),
-        (Reason.CAP_REACHED, hand_off_caps_us(run, candidate)),
+        (Reason.QUIET_HOURS, hand_off_quiet_us(prepared.reference)),
+        (Reason.CAP_REACHED, hand_off_caps_us(prepared.reference, candidate)),
     ):
         if until_us == NEVER_US:
             continue

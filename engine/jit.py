@@ -11,22 +11,22 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from numba import types
 
+from engine.bundles import COMPILED, bundle
+
+__all__ = ["COMPILED", "bundle", "compiled_kernels", "frozen", "kernel", "read_only", "writable"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _CONFIG: Any = numba.config
 _NJIT: Any = numba.njit
-_TYPES: Any = types
-COMPILED: Final = not _CONFIG.DISABLE_JIT
-"""False when NUMBA_DISABLE_JIT=1: kernels are then the plain Python that they are written in."""
-
 compiled_kernels: list[Any] = []
 """Every dispatcher made by `kernel`, so that a test can show that nothing is compiled after ready."""
 
@@ -101,20 +101,13 @@ def writable(dtype: Any, dimensions: int = 1) -> types.Array:
     return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C")
 
 
-def bundle(cls: type, *fields: Any) -> Any:
-    """Return the type of the NamedTuple `cls` whose fields have the given types, in order."""
-    if len(set(fields)) == 1:
-        return _TYPES.NamedUniTuple(fields[0], len(fields), cls)
-    return _TYPES.NamedTuple(fields, cls)
-
-
 def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk.
 
     Without Numba's runtime: a kernel that allocated would not compile, and passing arrays on costs no reference counts.
 
-    An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, which for wide bundles takes longer to compile than the body.
-    It is compiled, or loaded from the cache, when a caller is compiled: a caller that comes from the cache holds it already.
+    An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, and is inlined. It is compiled, or loaded from the cache, when
+    a caller is compiled: a caller that comes from the cache holds it already.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -38,6 +38,7 @@ ALLOWED: Final = {
     "engine/kernels": (
         "numpy",
         "numba.types",
+        "engine.intrinsics",
         "engine.jit",
         "engine.dtypes",
         "engine.limits",
@@ -58,7 +59,7 @@ ALLOWED: Final = {
         "server.codec.kernels",
     ),
     "bench/kernels": ("numpy", "numba.types", "engine.jit", "engine.kernels", "bench.wire", "bench.kernels"),
-    "engine": ("numpy", "numba", "llvmlite.binding", "msgspec", "cel_expr_python", "google.protobuf", "engine"),
+    "engine": ("numpy", "numba", "llvmlite", "msgspec", "cel_expr_python", "google.protobuf", "engine"),
     "loaders": (
         "numpy",
         "msgspec",

@@ -11,10 +11,12 @@ PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
     "answer_run": "tests/oracle/decide.py",
-    "screen_run": "tests/oracle/decide.py",
+    "ask": "tests/oracle/oracle.py",
+    "eligible_run": "tests/oracle/decide.py",
+    "explain_run": "tests/oracle/decide.py",
     "validity": "tests/oracle/decide.py",
     "run_end": "tests/oracle/oracle.py",
-    "untils": "tests/oracle/caps.py",
+    "take_items": "tests/oracle/oracle.py",
     "hand_off_quiet_us": "tests/oracle/oracle.py",
     "hand_off_caps_us": "tests/oracle/oracle.py",
     "read_contacts": "tests/engine/ledger/model.py",

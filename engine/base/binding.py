@@ -1,7 +1,7 @@
 """One rulebook's view of one snapshot and the overlay: where each label, attribute, consent pair, zone and language lies, and the gather."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,16 @@ from engine.base.manifest import SnapshotError
 from engine.base.overlay import ATTRIBUTE, LABEL, LANGUAGE, PAIR, ZONE, Overlay
 from engine.base.schema import BaseSchema
 from engine.base.snapshot import Snapshot
+from engine.bundles import reference
 from engine.catalogue.terms import ValueType
-from engine.dtypes.base import FIELD, PLAN, Asked, Live, ReadPlan
+from engine.dtypes.base import FIELD, PLAN, Asked, ReadPlan
 from engine.dtypes.view import View
 from engine.jit import frozen
 from engine.kernels.gather import gather
 from engine.limits import BATCH_ITEMS_MAX
 
 TEXT: Final = "text:"
+DENSITY_ROWS: Final = 4_096
 
 
 class Binding:
@@ -62,22 +64,54 @@ class Binding:
             slot: {text: code for code, text in enumerate(texts)} for slot, texts in self.dictionaries.items()
         }
         """By slot: the code of each string, those of live changes too."""
-        self._plan = _read_plan(snapshot, schema, self)
+        self.plan: ReadPlan = _read_plan(snapshot, schema, self)
+        """How the kernels read the snapshot's rows."""
         self._bound = np.full(overlay.names_max, -1, np.int32)
         self._names_bound = 0
         self._positions = self._name_positions()
-        self._live: Live = overlay.live(frozen(self._bound))
+        self._live: Any = reference(overlay.live(frozen(self._bound)))
+        self._rows: Any = reference(snapshot.rows)
+        self._plan: Any = reference(self.plan)
 
     def gather(
-        self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64], view: View, start: int, stop: int
+        self,
+        subscribers: npt.NDArray[np.uint64],
+        now_us: npt.NDArray[np.int64],
+        view: View,
+        start: int,
+        stop: int,
+        *,
+        whole: bool = True,
     ) -> None:
-        """Fill the view's and `languages`' rows [start, stop) for these hashes and instants ((n,) each); of View.values, nanos, known the attribute slots."""
+        """Fill the view's and `languages`' rows [start, stop) for these hashes and instants ((n,) each); of View.values, nanos, known the attribute slots.
+
+        Unless `whole`, attributes may be left for the kernel `load_attributes`.
+        """
         assert 0 <= start <= stop <= min(len(subscribers), len(now_us), len(view.found), BATCH_ITEMS_MAX)
         assert view.present.shape[1] == self.label_words
         assert view.values.shape[1] >= len(self.schema.attributes)
         self.bind_names()
-        asked = Asked(frozen(subscribers), frozen(now_us), self.languages)
-        gather(self.snapshot.rows, self._plan, self._live, asked, view, start, stop)
+        asked = self.asked(subscribers, now_us)
+        gather(self._rows, self._plan, self._live, asked, view, start, stop, whole)
+
+    def asked(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> Asked:
+        """Return whom to ask about, with `languages` to be written."""
+        return Asked(frozen(subscribers), frozen(now_us), self.languages)
+
+    def gather_asked(self, asked: Any, view: Any, count: int) -> None:
+        """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view."""
+        self.bind_names()
+        gather(self._rows, self._plan, self._live, asked, view, 0, count, False)
+
+    def label_density(self) -> npt.NDArray[np.float64]:
+        """Return (64 * label words,): the share of subscribers that have each label, as DENSITY_ROWS of them tell; rows stand in order of a hash."""
+        rows = min(self.snapshot.manifest.rows, DENSITY_ROWS)
+        if not rows:
+            return np.zeros(64 * self.label_words)
+        words, stride = self.label_words, self.snapshot.manifest.layout.stride
+        labels = self.snapshot.rows.r8[: rows * stride].reshape(rows, stride)[:, : 8 * words]
+        held: npt.NDArray[np.float64] = np.unpackbits(labels, axis=1, bitorder="little").mean(axis=0)
+        return held
 
     def bind_names(self) -> None:
         """Give the overlay's new names their meaning in this binding."""

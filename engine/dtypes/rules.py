@@ -1,13 +1,10 @@
 """The bound rulebook as kernels see it: candidates, channels, caps and the instants of the wall-clock rules.
 
-    (trigger, channel) -> pair_start[t * channels + ch] : positions -> pair[position] = candidate, in rank order
-    candidate          -> CANDIDATE record              -> cap_of[cap_start : cap_start + cap_count] = cap instances
-    channel            -> CHANNEL record                -> cap_of[...] = instances of the channel's and the overall caps
-    cap instance       -> INSTANCE record               -> cap definition, limit, total slot
-    contact            -> instance_of[definition, code]    = the instance it counts for, or -1
-
-Within a pair, candidates stand in static rank order (tier, score, then ids), so that the choice is one pass; only equals are put in the
-subscriber's own order when they meet. Rejected: scoring and sorting every candidate for each decision.
+(trigger, channel) -> engine.dtypes.pairs          -> positions in rank order, each a candidate
+candidate          -> CANDIDATE record              -> cap_of[cap_start : cap_start + cap_count] = cap instances
+channel            -> CHANNEL record                -> cap_of[...] = instances of the channel's and the overall caps
+cap instance       -> INSTANCE record               -> cap definition, limit, total slot
+contact            -> instance_of[definition, code]    = the instance it counts for, or -1
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from engine.dtypes.base import READ_PLAN_TYPE, ROWS_TYPE, ReadPlan, Rows
+from engine.dtypes.condition import CONDITION_TABLES_TYPE, ConditionTables
 from engine.dtypes.contact import CONTACTS_TYPE, TOTALS_TYPE, Contacts, Totals
+from engine.dtypes.matching import MATCHING_TYPE, Matching
+from engine.dtypes.pairs import PAIRS_TYPE, Pairs
 from engine.dtypes.view import VIEW_TYPE, View
 from engine.jit import bundle, read_only, writable
 
@@ -76,7 +77,15 @@ CAP = np.dtype(
     align=True,
 )
 
-INSTANCE = np.dtype([("cap", np.int32), ("limit", np.int32), ("total_slot", np.int32)], align=True)
+INSTANCE = np.dtype(
+    [
+        ("cap", np.int32),
+        ("limit", np.int32),
+        ("total_slot", np.int32),
+        ("code", np.int32),
+    ],  # of its target; 0 for the scope of everything
+    align=True,
+)
 
 SCOPE_OFFER, SCOPE_CAMPAIGN, SCOPE_CATEGORY, SCOPE_CHANNEL, SCOPE_ALL = 0, 1, 2, 3, 4
 ROLLING, CALENDAR, LIFETIME = 0, 1, 2
@@ -110,10 +119,6 @@ class Rules(NamedTuple):
     """(candidates,) CANDIDATE, sorted by campaign id, then offer id"""
     channels: npt.NDArray[np.void]
     """(channels,) CHANNEL"""
-    pair_start: npt.NDArray[np.int32]
-    """(triggers * channels + 1,)"""
-    pair: npt.NDArray[np.int32]
-    """(positions,) candidate numbers in rank order"""
     caps: npt.NDArray[np.void]
     """(definitions,) CAP"""
     instances: npt.NDArray[np.void]
@@ -131,8 +136,6 @@ RULES_TYPE: Any = bundle(
     read_only(SETTINGS),
     read_only(CANDIDATE),
     read_only(CHANNEL),
-    read_only(np.int32),
-    read_only(np.int32),
     read_only(CAP),
     read_only(INSTANCE),
     read_only(np.int32),
@@ -169,19 +172,35 @@ WALL_CLOCK_TYPE: Any = bundle(
 
 
 class Work(NamedTuple):
-    """Scratch of one run of items, and what it leaves behind for each candidate; C = the largest pair's positions."""
+    """Scratch of one item, and what the last item leaves behind; C = the largest pair's positions in rows of P words, K = words of conditions."""
 
+    stopped: npt.NDArray[np.uint64]
+    """(STAGE_COUNT, P): positions that each stage up to caps stopped."""
+    left: npt.NDArray[np.uint64]
+    """(P,): positions that nothing stopped; before control groups are looked at."""
+    free: npt.NDArray[np.uint64]
+    """(P,): positions among which the choice is made."""
+    matched: npt.NDArray[np.uint64]
+    """(4, K): conditions that are false, unknown, in error, still to be evaluated."""
+    row_at: npt.NDArray[np.int64]
+    """(rows,): rows of Matching.bits to be joined."""
+    valid: npt.NDArray[np.uint64]
+    """(words,): by pair, at PAIR's `valid_at`: positions whose campaign and offer are valid ..."""
+    valid_span_us: npt.NDArray[np.int64]
+    """(pairs, 3): ... from one instant until another; then the soonest instant at which one that is not valid may be, or NEVER_US."""
     reason: npt.NDArray[np.uint8]
-    """(n, C): engine.reasons.Reason of each position of the item's pair; 0 while nothing has stopped it."""
-    control: npt.NDArray[np.uint8]
-    """(n, C): CONTROL_UNIVERSAL, CONTROL_CAMPAIGN or 0."""
+    """(C,): engine.reasons.Reason of the positions that the choice looked at."""
     detail: npt.NDArray[np.int32]
-    """(n, C): for conditions the term that decided, for caps the cap, for exclusive groups the position that won."""
+    """(C,): for caps the cap, for exclusive groups the candidate that won; Explain adds for conditions the term that decided."""
+    looked_at: npt.NDArray[np.uint64]
+    """(P,): positions whose `reason` the choice wrote."""
     used: npt.NDArray[np.int32]
     """(instances,): what counts toward each cap instance, valid where `stamp` has the present serial."""
     stamp: npt.NDArray[np.int64]
     serial: npt.NDArray[np.int64]
-    """(1,)"""
+    """(2,): the present pass; how many instances `touched` lists."""
+    touched: npt.NDArray[np.int32]
+    """(instances,): instances by subscriber for which the item's contacts count."""
     since_day: npt.NDArray[np.int64]
     """(definitions,): totals count events from this home-zone day on; LIFETIME for all."""
     tie_hash: npt.NDArray[np.uint64]
@@ -190,59 +209,85 @@ class Work(NamedTuple):
     """(C,)"""
     stops_us: npt.NDArray[np.int64]
     """(CONTACTS_PER_SUBSCRIBER_MAX,)"""
-    condition_value: npt.NDArray[np.int64]
-    """(conditions,): what a condition came to for the item that `condition_item` names: campaigns share it among their offers."""
-    condition_item: npt.NDArray[np.int64]
-    """(conditions,)"""
-    later: npt.NDArray[np.uint8]
-    """(C,): for the present item, the reason of cool-downs and caps for each position; 0 passes; STOPPED_BEFORE when an earlier stage stopped it."""
     seats: npt.NDArray[np.int32]
     """(OFFERS_PER_ANSWER_MAX,): candidates chosen in the present pass."""
 
 
 WORK_TYPE: Any = bundle(
     Work,
-    writable(np.uint8, 2),
-    writable(np.uint8, 2),
-    writable(np.int32, 2),
+    writable(np.uint64, 2),
+    writable(np.uint64),
+    writable(np.uint64),
+    writable(np.uint64, 2),
+    writable(np.int64),
+    writable(np.uint64),
+    writable(np.int64, 2),
+    writable(np.uint8),
     writable(np.int32),
-    writable(np.int64),
-    writable(np.int64),
-    writable(np.int64),
     writable(np.uint64),
     writable(np.int32),
     writable(np.int64),
     writable(np.int64),
+    writable(np.int32),
     writable(np.int64),
-    writable(np.uint8),
+    writable(np.uint64),
+    writable(np.int32),
+    writable(np.int64),
     writable(np.int32),
 )
 
 
-class Items(NamedTuple):
-    """The requests of one run: distinct subscribers, one instant."""
+class Asking(NamedTuple):
+    """The columns of engine.batch.Batch that the decision reads."""
 
     subscriber: npt.NDArray[np.uint64]
     trigger: npt.NDArray[np.int32]
     channel: npt.NDArray[np.int32]
     offers_max: npt.NDArray[np.int32]
+    field_values: npt.NDArray[np.int64]
+    field_nanos: npt.NDArray[np.int32]
+    field_known: npt.NDArray[np.uint8]
 
 
-ITEMS_TYPE: Any = bundle(Items, read_only(np.uint64), read_only(np.int32), read_only(np.int32), read_only(np.int32))
+ASKING_TYPE: Any = bundle(
+    Asking,
+    read_only(np.uint64),
+    *(read_only(np.int32),) * 3,
+    read_only(np.int64, 2),
+    read_only(np.int32, 2),
+    read_only(np.uint8, 2),
+)
+
+
+class Items(NamedTuple):
+    """The requests of one run, of which Moment.items are filled: distinct subscribers, one instant."""
+
+    subscriber: npt.NDArray[np.uint64]
+    now_us: npt.NDArray[np.int64]
+    trigger: npt.NDArray[np.int32]
+    channel: npt.NDArray[np.int32]
+    offers_max: npt.NDArray[np.int32]
+
+
+ITEMS_TYPE: Any = bundle(Items, writable(np.uint64), writable(np.int64), *(writable(np.int32),) * 3)
 
 
 class Moment(NamedTuple):
-    """The instant of a run on both clocks."""
+    """What is the same of all items of a run."""
 
+    items: int
     raw_us: int
     now_us: int
+    """Ledger time."""
     push_stopped: int
     """1 while the clock is not trusted."""
     horizon_end_us: int
     """What the wall-clock tables say at or past it is not known."""
+    stuck: int
+    """1: the first item has no room in the ledger, whatever that says."""
 
 
-MOMENT_TYPE: Any = bundle(Moment, types.int64, types.int64, types.int64, types.int64)
+MOMENT_TYPE: Any = bundle(Moment, *(types.int64,) * 6)
 
 
 class Answers(NamedTuple):
@@ -251,7 +296,9 @@ class Answers(NamedTuple):
     reason: npt.NDArray[np.uint8]
     chosen_count: npt.NDArray[np.int32]
     chosen: npt.NDArray[np.int32]
-    """(n, k) candidate numbers"""
+    """(n, k) candidate numbers; -1 in empty seats"""
+    score: npt.NDArray[np.float64]
+    """(n, k)"""
     would_be_count: npt.NDArray[np.int32]
     would_be: npt.NDArray[np.int32]
     stages: npt.NDArray[np.int32]
@@ -267,6 +314,7 @@ ANSWERS_TYPE: Any = bundle(
     writable(np.uint8),
     writable(np.int32),
     writable(np.int32, 2),
+    writable(np.float64, 2),
     writable(np.int32),
     writable(np.int32, 2),
     writable(np.int32, 2),
@@ -281,6 +329,11 @@ class Run(NamedTuple):
     """Everything that the choice for one run reads and writes."""
 
     rules: Rules
+    pairs: Pairs
+    matching: Matching
+    conditions: ConditionTables
+    base: Rows
+    plan: ReadPlan
     clock: WallClock
     rows: View
     items: Items
@@ -291,5 +344,18 @@ class Run(NamedTuple):
 
 
 RUN_TYPE: Any = bundle(
-    Run, RULES_TYPE, WALL_CLOCK_TYPE, VIEW_TYPE, ITEMS_TYPE, MOMENT_TYPE, CONTACTS_TYPE, TOTALS_TYPE, WORK_TYPE
+    Run,
+    RULES_TYPE,
+    PAIRS_TYPE,
+    MATCHING_TYPE,
+    CONDITION_TABLES_TYPE,
+    ROWS_TYPE,
+    READ_PLAN_TYPE,
+    WALL_CLOCK_TYPE,
+    VIEW_TYPE,
+    ITEMS_TYPE,
+    MOMENT_TYPE,
+    CONTACTS_TYPE,
+    TOTALS_TYPE,
+    WORK_TYPE,
 )

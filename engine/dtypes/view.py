@@ -38,6 +38,8 @@ class View(NamedTuple):
     """(n,): the same bits for refusals; a refusal wins over a grant."""
     found: npt.NDArray[np.uint8]
     """(n,): 0 unknown subscriber, 1 found, 2 erased."""
+    row: npt.NDArray[np.int64]
+    """(n,): the base's row whose attributes are still to be read; -1 when none are."""
 
 
 VIEW_TYPE: Any = bundle(
@@ -51,6 +53,7 @@ VIEW_TYPE: Any = bundle(
     writable(np.uint64),
     writable(np.uint64),
     writable(np.uint8),
+    writable(np.int64),
 )
 
 UNKNOWN, FOUND, ERASED = 0, 1, 2
@@ -68,4 +71,5 @@ def new_view(items: int, label_words: int, slots: int) -> View:
         granted=np.zeros(items, np.uint64),
         refused=np.zeros(items, np.uint64),
         found=np.zeros(items, np.uint8),
+        row=np.full(items, -1, np.int64),
     )

@@ -4,10 +4,24 @@ import numpy as np
 from numba import types
 
 from engine.dtypes.rules import ANSWERS_TYPE, RUN_TYPE, Answers, Run
-from engine.dtypes.view import ERASED, UNKNOWN
+from engine.dtypes.view import ERASED, FOUND, UNKNOWN
+from engine.intrinsics import lowest_bit, popcount
 from engine.jit import kernel, writable
-from engine.kernels.choice import choose
-from engine.kernels.counting import zone_row
+from engine.kernels.choice import choose, reached_cap, weigh
+from engine.kernels.condition import condition_result
+from engine.kernels.counting import count_contacts, zone_row
+from engine.kernels.reasons import (
+    COOL_DOWN,
+    NOT_ELIGIBLE,
+    QUIET,
+    RANK,
+    never_unknown,
+    reason_of,
+    stage_of,
+    stopped_at,
+    stopped_bits,
+)
+from engine.kernels.screening import CAP, CONTROL, ELIGIBILITY, VALIDITY, screen, sooner
 from engine.kernels.until import candidate_until_us, quiet_until_us
 from engine.kernels.wall_clock import next_quiet_start
 from engine.limits import MICROSECONDS_PER_SECOND, NEVER_US
@@ -17,10 +31,15 @@ UNKNOWN_SUBSCRIBER = int(Reason.UNKNOWN_SUBSCRIBER)
 SUBSCRIBER_ERASED = int(Reason.SUBSCRIBER_ERASED)
 CLOCK_UNCONFIRMED = int(Reason.CLOCK_UNCONFIRMED)
 NO_CANDIDATE = int(Reason.NO_CANDIDATE)
-QUIET_HOURS = int(Reason.QUIET_HOURS)
 OFFERED = int(Reason.OFFERED)
 PUSH_GRACE_US = 600 * MICROSECONDS_PER_SECOND
 """A push hold outlives its deadline by this: the hand-off may have begun just before."""
+
+
+@kernel(types.int64(RUN_TYPE, types.int64), inner=True)
+def pair_of(run: Run, item: int) -> int:
+    """Return the number of the item's trigger and channel."""
+    return int(run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item])
 
 
 @kernel(types.int64(RUN_TYPE, types.int64), inner=True)
@@ -33,10 +52,7 @@ def request_stop(run: Run, item: int) -> int:
         return UNKNOWN_SUBSCRIBER
     if run.moment.push_stopped and run.rules.channels[run.items.channel[item]]["push"]:
         return CLOCK_UNCONFIRMED
-    pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
-    if run.rules.pair_start[pair] == run.rules.pair_start[pair + 1]:
-        return NO_CANDIDATE
-    return 0
+    return 0 if run.pairs.pairs[pair_of(run, item)]["count"] else NO_CANDIDATE
 
 
 @kernel(types.boolean(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
@@ -61,96 +77,170 @@ def may_contact(run: Run, item: int, answers: Answers) -> bool:
     return True
 
 
-@kernel(types.void(RUN_TYPE, types.int64, types.int64), inner=True)
-def stop_for_quiet(run: Run, item: int, count: int) -> None:
-    """Give every passing position the reason QUIET_HOURS."""
-    for position in range(count):
-        if run.work.reason[item, position] == 0 and run.work.control[item, position] == 0:
-            run.work.reason[item, position] = QUIET_HOURS
+@kernel(types.void(RUN_TYPE, types.int64, types.boolean), inner=True)
+def free_positions(run: Run, pair: int, with_control: bool) -> None:
+    """Fill work.free with what may be chosen; `with_control`, as if nobody were in a control group."""
+    work = run.work
+    for w in range(run.pairs.pairs[pair]["words"]):
+        work.free[w] = work.left[w] & ~work.stopped[COOL_DOWN, w] & ~work.stopped[CAP, w]
+        if not with_control:
+            work.free[w] &= ~work.stopped[CONTROL, w]
+
+
+@kernel(types.boolean(RUN_TYPE, types.int64), inner=True)
+def any_in_control(run: Run, pair: int) -> bool:
+    """Return whether a control group withholds a position."""
+    held = np.uint64(0)
+    for w in range(run.pairs.pairs[pair]["words"]):
+        held |= run.work.stopped[CONTROL, w]
+    return bool(held != np.uint64(0))
 
 
 @kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE), inner=True)
-def withhold(run: Run, item: int, count: int, answers: Answers) -> None:
-    """When any position is in control, write the would-be offers: those of the choice without control that control stopped."""
-    any_control = False
-    for position in range(count):
-        any_control = any_control or (run.work.control[item, position] != 0 and run.work.reason[item, position] == 0)
-    if not any_control:
-        return
-    picked = choose(run, item, True)
-    pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
-    first = run.rules.pair_start[pair]
-    kept = 0
+def would_be(run: Run, item: int, pair: int, answers: Answers) -> None:
+    """Write the would-be offers: those of the choice without control groups that one withholds."""
+    free_positions(run, pair, True)
+    picked = choose(run, item, pair)
+    record, kept = run.pairs.pairs[pair], 0
     for at in range(picked):
-        for position in range(count):
-            if run.rules.pair[first + position] == run.work.seats[at] and run.work.control[item, position]:
+        for position in range(record["count"]):
+            if run.pairs.candidate[record["first"] + position] == run.work.seats[at] and stopped_at(
+                run, CONTROL, position
+            ):
                 answers.would_be[item, kept] = run.work.seats[at]
                 kept += 1
     answers.would_be_count[item] = kept
 
 
+@kernel(types.void(RUN_TYPE, types.int64), inner=True)
+def count_item(run: Run, item: int) -> None:
+    """Start a pass of the choice: count the item's contacts."""
+    count_contacts(run.rules, run.clock, run.contacts, item, zone_row(run, item), run.moment.now_us, run.work)
+
+
 @kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE), inner=True)
-def summarize(run: Run, item: int, count: int, answers: Answers) -> None:
-    """Settle each position's reason and from them the decision's reason, its counts by stage and its next allowed instant."""
-    work = run.work
-    reason = 0
-    for position in range(count):
-        if work.reason[item, position] == 0:
-            work.reason[item, position] = work.control[item, position]
-        reason = max(reason, work.reason[item, position])
-        answers.stages[item, work.reason[item, position] // 10] += 1
-    answers.reason[item] = reason
-    if reason == OFFERED:
-        return
-    soonest = NEVER_US
-    for position in range(count):
-        until = candidate_until_us(run, item, position)
-        if until != NEVER_US and (soonest == NEVER_US or until < soonest):
-            soonest = until
-    answers.next_allowed_us[item] = soonest
+def choose_offers(run: Run, item: int, pair: int, answers: Answers) -> None:
+    """Choose among what is left, for the answer and for what control groups withhold."""
+    count_item(run, item)
+    weigh(run, item, pair)
+    if any_in_control(run, pair):
+        would_be(run, item, pair, answers)
+        count_item(run, item)
+    free_positions(run, pair, False)
+    picked = choose(run, item, pair)
+    answers.chosen_count[item] = picked
+    for at in range(picked):
+        answers.chosen[item, at] = run.work.seats[at]
+        answers.score[item, at] = run.rules.candidates[run.work.seats[at]]["score"]
+
+
+@kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE), inner=True)
+def count_stages(run: Run, item: int, pair: int, answers: Answers) -> None:
+    """Count by stage what was stopped, and what the choice made of the rest."""
+    work, words = run.work, run.pairs.pairs[pair]["words"]
+    for w in range(words):
+        for stage in range(CAP + 1):
+            answers.stages[item, stage] += popcount(stopped_bits(run, stage, w))
+        looked = work.looked_at[w]
+        answers.stages[item, RANK] += popcount(work.free[w] & ~looked)
+        while looked != np.uint64(0):
+            answers.stages[item, work.reason[w * 64 + lowest_bit(looked)] // 10] += 1
+            looked &= looked - np.uint64(1)
+
+
+@kernel(types.void(RUN_TYPE, types.int64, types.int64, types.int64, ANSWERS_TYPE), inner=True)
+def look_into(run: Run, item: int, pair: int, stage: int, answers: Answers) -> None:
+    """Let the positions that one stage stopped raise the item's reason and bring its next allowed instant nearer."""
+    record = run.pairs.pairs[pair]
+    for w in range(record["words"]):
+        bits = stopped_bits(run, stage, w)
+        while bits != np.uint64(0):
+            position = w * 64 + lowest_bit(bits)
+            bits &= bits - np.uint64(1)
+            reason = reason_of(run, item, pair, position)
+            if reason > answers.reason[item]:
+                answers.reason[item] = reason
+            until = candidate_until_us(run, item, run.pairs.candidate[record["first"] + position], reason)
+            answers.next_allowed_us[item] = sooner(answers.next_allowed_us[item], until)
+
+
+@kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE), inner=True)
+def explain_nothing(run: Run, item: int, pair: int, answers: Answers) -> None:
+    """For an answer without an offer: write the reason that got furthest, and the next instant at which a candidate may pass."""
+    answers.reason[item] = 0
+    for back in range(RANK + 1):
+        stage = RANK - back
+        if not answers.stages[item, stage] and stage != RANK:
+            continue
+        furthest = answers.reason[item] // 10 <= stage
+        if stage == VALIDITY and run.rows.found[item] == FOUND and not furthest:
+            answers.next_allowed_us[item] = sooner(answers.next_allowed_us[item], run.work.valid_span_us[pair, 2])
+        elif stage == ELIGIBILITY and furthest and never_unknown(run, pair):
+            answers.reason[item] = NOT_ELIGIBLE
+        elif furthest or stage >= QUIET or stage == VALIDITY:
+            look_into(run, item, pair, stage, answers)
 
 
 @kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
 def clear(run: Run, item: int, answers: Answers) -> None:
     """Make the item's row empty."""
     answers.chosen_count[item] = answers.would_be_count[item] = 0
-    answers.chosen[item, :] = -1
-    answers.would_be[item, :] = -1
-    answers.stages[item, :] = 0
+    for seat in range(answers.chosen.shape[1]):
+        answers.chosen[item, seat] = answers.would_be[item, seat] = -1
+        answers.score[item, seat] = 0.0
+    for stage in range(answers.stages.shape[1]):
+        answers.stages[item, stage] = 0
     answers.next_allowed_us[item] = NEVER_US
     answers.not_before_us[item] = answers.deadline_us[item] = answers.expires_us[item] = run.moment.now_us
 
 
 @kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
 def answer_item(run: Run, item: int, answers: Answers) -> None:
-    """Decide one item whose candidates are screened."""
+    """Decide one item of gathered rows."""
     clear(run, item, answers)
     stop = request_stop(run, item)
     if stop:
         answers.reason[item] = stop
         return
-    pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
-    count = run.rules.pair_start[pair + 1] - run.rules.pair_start[pair]
+    pair = pair_of(run, item)
+    screen(run, item, pair)
     if may_contact(run, item, answers):
-        withhold(run, item, count, answers)
-        picked = choose(run, item, False)
-        answers.chosen_count[item] = picked
-        for at in range(picked):
-            answers.chosen[item, at] = run.work.seats[at]
+        choose_offers(run, item, pair, answers)
     else:
-        stop_for_quiet(run, item, count)
-    summarize(run, item, count, answers)
+        for w in range(run.pairs.pairs[pair]["words"]):
+            run.work.stopped[QUIET, w] = run.work.left[w] & ~run.work.stopped[CONTROL, w]
+            run.work.free[w] = np.uint64(0)
+    count_stages(run, item, pair, answers)
+    answers.reason[item] = OFFERED
+    if not answers.chosen_count[item]:
+        explain_nothing(run, item, pair, answers)
 
 
 @kernel(types.void(RUN_TYPE, ANSWERS_TYPE))
 def answer_run(run: Run, answers: Answers) -> None:
     """Decide every item of a run, in order; what one chooses is not yet in the ledger when the next is decided."""
-    for item in range(len(run.items.subscriber)):
+    for item in range(run.moment.items):
         answer_item(run, item, answers)
 
 
-@kernel(types.void(RUN_TYPE, writable(np.int64)))
-def untils(run: Run, until_us: np.ndarray) -> None:
-    """For Explain, right after `answer_run` of a run of one item: write for each position the instant at which it may next pass, or NEVER_US."""
-    for position in range(len(until_us)):
-        until_us[position] = candidate_until_us(run, 0, position)
+@kernel(types.void(RUN_TYPE, writable(np.uint8), writable(np.int32), writable(np.int64)))
+def explain_run(run: Run, reason: np.ndarray, detail: np.ndarray, until_us: np.ndarray) -> None:
+    """For Explain, right after `answer_run` of a run of one item: write for each position why it stands where it stands.
+
+    `detail`: for conditions the term that decided, for caps the first that is reached, for exclusive groups the candidate that has the place.
+    `until_us`: the instant at which the position may next pass, or NEVER_US.
+    """
+    pair = pair_of(run, 0)
+    first = run.pairs.pairs[pair]["first"]
+    for position in range(len(reason)):
+        reason[position] = reason_of(run, 0, pair, position)
+        until_us[position] = candidate_until_us(run, 0, run.pairs.candidate[first + position], int(reason[position]))
+    count_item(run, 0)
+    for position in range(len(reason)):
+        candidate = run.pairs.candidate[first + position]
+        detail[position] = run.work.detail[position]
+        if stopped_at(run, CAP, position):
+            detail[position] = reached_cap(run, 0, candidate)
+        elif stage_of(run, position) == ELIGIBILITY:
+            condition = run.rules.candidates[candidate]["condition"]
+            detail[position] = condition_result(run.conditions, run.rows, 0, condition) >> 8

@@ -150,6 +150,17 @@ def evaluate_term(tables: ConditionTables, view: View, item: int, term: int) -> 
     return _term_result(tables, view, item, term)
 
 
+@kernel(types.boolean(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
+def labels_rule_out(tables: ConditionTables, view: View, item: int, condition: int) -> bool:
+    """Return whether a leading term of labels is false, so that nothing else of the condition need be looked at."""
+    for term in range(tables.start[condition], tables.start[condition + 1]):
+        if tables.terms[term]["kind"] > LABELS_NONE:
+            return False
+        if _term_result(tables, view, item, term) == FALSE:
+            return True
+    return False
+
+
 @kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), inner=True)
 def condition_result(tables: ConditionTables, view: View, item: int, condition: int) -> int:
     """Return the result of a condition for one item of the view; mutates only tables.stack.
@@ -175,4 +186,5 @@ def evaluate_condition(tables: ConditionTables, view: View, item: int, condition
     return condition_result(tables, view, item, condition)
 
 
+assert (LABELS_ALL, LABELS_NONE) == (0, 1)
 assert (FALSE, TRUE, UNKNOWN, ERROR) == (0, 1, 2, 3), "the low byte of a result, and label_state"

@@ -38,21 +38,23 @@ def in_scope(run: Run, slot: int, candidate: int, scope: int) -> bool:
     return scope == SCOPE_ALL
 
 
+@kernel(types.int64(RUN_TYPE, types.int64, types.int64), inner=True)
+def cooling_end_us(run: Run, slot: int, kind: int) -> int:
+    """Return when the cool-down that the contact started ends, FOREVER_US for good, NEVER_US when none holds now."""
+    length_us, start = run.rules.cool_downs[kind]["length_us"], cooling_from_us(run, slot, kind)
+    if length_us == 0 or start == NEVER_US:
+        return NEVER_US
+    end = FOREVER_US if length_us == FOREVER_US else start + length_us
+    return end if run.moment.now_us < end else NEVER_US
+
+
 @kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
 def cooling_until_us(run: Run, item: int, candidate: int, kind: int) -> int:
     """Return the latest end of the cool-downs of one kind that hold for the candidate now, or NEVER_US; FOREVER_US for good."""
-    rule = run.rules.cool_downs[kind]
-    latest = NEVER_US
-    if rule["length_us"] == 0:
-        return latest
-    first = run.contacts.start[item]
+    latest, first = NEVER_US, run.contacts.start[item]
     for slot in range(first, first + run.contacts.count[item]):
-        start = cooling_from_us(run, slot, kind)
-        if start == NEVER_US or not in_scope(run, slot, candidate, rule["scope"]):
-            continue
-        end = FOREVER_US if rule["length_us"] == FOREVER_US else start + rule["length_us"]
-        if run.moment.now_us < end:
-            latest = max(latest, end)
+        if in_scope(run, slot, candidate, run.rules.cool_downs[kind]["scope"]):
+            latest = max(latest, cooling_end_us(run, slot, kind))
     return latest
 
 
@@ -63,14 +65,3 @@ def cool_down(run: Run, item: int, candidate: int) -> int:
         if cooling_until_us(run, item, candidate, kind) != NEVER_US:
             return COOL_DOWN_REFUSED + kind
     return 0
-
-
-@kernel(types.boolean(RUN_TYPE, types.int64), inner=True)
-def anything_cooling(run: Run, item: int) -> bool:
-    """Return whether any contact of the item has a refusal, a "not now" or an acceptance: most have none, and need no look for each candidate."""
-    first = run.contacts.start[item]
-    for slot in range(first, first + run.contacts.count[item]):
-        for kind in range(KINDS):
-            if cooling_from_us(run, slot, kind) != NEVER_US:
-                return True
-    return False

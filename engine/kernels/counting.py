@@ -144,8 +144,9 @@ def add_used(work: Work, instance: int, amount: int) -> None:
 def count_contacts(
     rules: Rules, clock: WallClock, contacts: Contacts, item: int, zone_row: int, now_us: int, work: Work
 ) -> None:
-    """Start a pass: count the item's contacts toward every instance of the caps by subscriber."""
+    """Start a pass: count the item's contacts toward every instance of the caps by subscriber, and list in work.touched those that any counts for."""
     work.serial[0] += 1
+    work.serial[1] = 0
     first = contacts.start[item]
     end = first + contacts.count[item]
     if first == end:
@@ -164,6 +165,9 @@ def count_contacts(
                 continue
             instance = rules.instance_of[cap, scope_code(contacts.records, slot, scope)]
             if instance >= 0:
+                if work.stamp[instance] != work.serial[0]:
+                    work.touched[work.serial[1]] = instance
+                    work.serial[1] += 1
                 add_used(work, instance, 1)
                 counted_decision = decision
 

@@ -30,9 +30,13 @@ from engine.dtypes.base import (
     Rows,
 )
 from engine.dtypes.view import ERASED, FOUND, UNKNOWN, VIEW_TYPE, View
+from engine.intrinsics import prefetch
 from engine.jit import kernel, writable
 
 _MICROS = 1_000_000
+CACHE_LINE_BYTES = 64
+ITEMS_AHEAD = 16
+"""Items whose rows are asked for at once: enough to hide a cache miss behind the others, few enough to stay in the first cache."""
 _Int: TypeAlias = int | np.integer[Any]
 
 
@@ -225,20 +229,33 @@ def _apply_changes(
         change = np.int64(live.changes[change]["next"])
 
 
-@kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64, types.int64), inner=True)
-def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: _Int) -> None:
-    for w in range(view.present.shape[1]):
-        view.present[item, w] = np.uint64(0)
-        view.fresh[item, w] = np.uint64(0)
+@kernel(types.void(VIEW_TYPE, types.int64, types.int64), inner=True)
+def _clear_attributes(view: View, item: _Int, attributes: _Int) -> None:
     for slot in range(attributes):
         view.values[item, slot] = 0
         view.nanos[item, slot] = 0
         view.known[item, slot] = 0
+
+
+@kernel(types.void(VIEW_TYPE, writable(np.int16), types.int64), inner=True)
+def _clear(view: View, language: npt.NDArray[np.int16], item: _Int) -> None:
+    for w in range(view.present.shape[1]):
+        view.present[item, w] = np.uint64(0)
+        view.fresh[item, w] = np.uint64(0)
     view.zone[item] = -1
     view.granted[item] = np.uint64(0)
     view.refused[item] = np.uint64(0)
     view.found[item] = UNKNOWN
     language[item] = -1
+
+
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64), inner=True)
+def load_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int) -> None:
+    """Read the item's attributes, unless they are there: most subscribers are ruled out by their labels, and never need them."""
+    if view.row[item] >= 0:
+        _clear_attributes(view, item, read.plan[0]["attributes"])
+        _read_attributes(rows, read, view, item, view.row[item])
+        view.row[item] = -1
 
 
 @kernel(
@@ -248,32 +265,63 @@ def _clear(view: View, language: npt.NDArray[np.int16], item: _Int, attributes: 
 def _read_row(
     rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: _Int, row: _Int, now_us: _Int
 ) -> None:
+    """Read all of the row but its attributes."""
     attributes = read.plan[0]["attributes"]
     start = row * read.plan[0]["stride"]
     view.found[item] = FOUND
     _read_labels(rows, read, view, item, row, now_us)
-    _read_attributes(rows, read, view, item, row)
     view.granted[item] = _consent_bits(rows, read, start + read.plan[0]["granted_at"])
     view.refused[item] = _consent_bits(rows, read, start + read.plan[0]["refused_at"])
     view.zone[item] = np.int32(_row_code(rows, read, row, attributes))
     language[item] = np.int16(_row_code(rows, read, row, attributes + 1))
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64))
-def gather(rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
+def _find_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
+    """Set view.row for items [start, stop), asking for every cache line of all of them before any is waited for."""
+    shift = read.plan[0]["shift"]
+    stride = read.plan[0]["stride"]
+    for item in range(start, stop):
+        prefetch(rows.directory, np.int64(asked.subscriber[item] >> shift))
+    for item in range(start, stop):
+        prefetch(rows.hashes, np.int64(rows.directory[np.int64(asked.subscriber[item] >> shift)]))
+    for item in range(start, stop):
+        row = find_row(rows, shift, asked.subscriber[item])
+        view.row[item] = row
+        if row >= 0:
+            for line in range(0, stride, CACHE_LINE_BYTES):
+                prefetch(rows.r8, row * stride + line)
+            prefetch(rows.r8, row * stride + stride - 1)
+
+
+@kernel(
+    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.boolean)
+)
+def gather(
+    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, whole: bool
+) -> None:
     """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
 
     An erased subscriber has every pair refused and nothing else; an unknown one has nothing but its live consent, zone and language.
+    Unless `whole`, attributes are left for `load_attributes` where nothing live changes them.
     """
+    attributes = read.plan[0]["attributes"]
     for item in range(start, stop):
-        _clear(view, asked.language, item, read.plan[0]["attributes"])
+        if (item - start) % ITEMS_AHEAD == 0:
+            _find_rows(rows, read, asked, view, item, min(item + ITEMS_AHEAD, stop))
+        _clear(view, asked.language, item)
         person = find_person(live, asked.subscriber[item])
+        row = view.row[item]
+        if row < 0 or (person >= 0 and live.persons[person]["erased"] != 0):
+            view.row[item] = -1
+            _clear_attributes(view, item, attributes)
         if person >= 0 and live.persons[person]["erased"] != 0:
             view.found[item] = ERASED
             view.refused[item] = read.plan[0]["pair_mask"]
             continue
-        row = find_row(rows, read.plan[0]["shift"], asked.subscriber[item])
         if row >= 0:
             _read_row(rows, read, view, asked.language, item, row, asked.now_us[item])
+            if whole or person >= 0:
+                load_attributes(rows, read, view, item)
         if person >= 0:
             _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])

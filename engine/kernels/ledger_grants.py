@@ -118,8 +118,8 @@ def grant_items(
     mask: npt.NDArray[np.uint8],
     decision: npt.NDArray[np.uint64],
 ) -> None:
-    """Hold the items in order until one does not fit; `mask` and `decision`, zero before, tell which. An item without offers passes."""
-    for item in range(len(grants.subscriber)):
+    """Hold the first len(mask) items in order until one does not fit; `mask` and `decision`, zero before, tell which. An item without offers passes."""
+    for item in range(len(mask)):
         if grants.seats[item] > 0:
             number = grant_item(store, counters, grants, item)
             if number == 0:

@@ -1,9 +1,12 @@
-"""Where a batch must be cut so that deciding together equals deciding one after the other."""
+"""Where a batch must be cut so that deciding together equals deciding one after the other, and what a run takes of it."""
 
 import numpy as np
 from numba import types
 
+from engine.dtypes.rules import ASKING_TYPE, ITEMS_TYPE, Asking, Items
+from engine.dtypes.view import VIEW_TYPE, View
 from engine.jit import kernel, read_only, writable
+from engine.limits import MICROSECONDS_PER_SECOND
 
 
 @kernel(types.int64(read_only(np.uint64), read_only(np.int64), read_only(np.uint8), types.int64, writable(np.int64, 1)))
@@ -29,3 +32,24 @@ def run_end(
             slot = (slot + np.uint64(1)) & mask
         seen[slot] = item
     return len(subscriber)
+
+
+@kernel(types.void(ASKING_TYPE, writable(np.int64), ITEMS_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+def take_items(
+    asking: Asking, index: np.ndarray, items: Items, view: View, count: int, now_slot: int, now_us: int
+) -> None:
+    """Copy rows index[:count] of a batch, all at one instant, to the first items of a run, and to the view's slots of `now` and of trigger fields."""
+    for item in range(count):
+        row = index[item]
+        items.subscriber[item] = asking.subscriber[row]
+        items.now_us[item] = now_us
+        items.trigger[item] = asking.trigger[row]
+        items.channel[item] = asking.channel[row]
+        items.offers_max[item] = asking.offers_max[row]
+        view.values[item, now_slot] = now_us // MICROSECONDS_PER_SECOND
+        view.nanos[item, now_slot] = now_us % MICROSECONDS_PER_SECOND * 1000
+        view.known[item, now_slot] = 1
+        for field in range(asking.field_values.shape[1]):
+            view.values[item, now_slot + 1 + field] = asking.field_values[row, field]
+            view.nanos[item, now_slot + 1 + field] = asking.field_nanos[row, field]
+            view.known[item, now_slot + 1 + field] = asking.field_known[row, field]

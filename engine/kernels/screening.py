@@ -1,41 +1,34 @@
-"""The stages that need no ledger, for each candidate of each item: validity, consent, eligibility, control."""
+"""The stages that need no ledger, as rows of bits over an item's candidates: validity, consent, eligibility, control."""
 
 import numpy as np
 from numba import types
 
-from engine.dtypes.condition import CONDITION_TABLES_TYPE, ConditionTables
-from engine.dtypes.rules import (
-    ITEMS_TYPE,
-    RULES_TYPE,
-    WORK_TYPE,
-    Items,
-    Rules,
-    Work,
-)
+from engine.dtypes.ledger import FOREVER_US
+from engine.dtypes.rules import RULES_TYPE, RUN_TYPE, Rules, Run
 from engine.dtypes.view import FOUND, VIEW_TYPE, View
-from engine.jit import kernel
-from engine.kernels.condition import condition_result
+from engine.intrinsics import lowest_bit
+from engine.jit import kernel, writable
+from engine.kernels.matching import match_conditions
 from engine.kernels.mix import mix64
-from engine.reasons import Reason
+from engine.limits import NEVER_US
+from engine.reasons import Reason, Stage
 
-UNKNOWN_SUBSCRIBER = int(Reason.UNKNOWN_SUBSCRIBER)
 CAMPAIGN_NOT_LIVE = int(Reason.CAMPAIGN_NOT_LIVE)
 CAMPAIGN_NOT_STARTED = int(Reason.CAMPAIGN_NOT_STARTED)
 CAMPAIGN_ENDED = int(Reason.CAMPAIGN_ENDED)
 OFFER_NOT_VALID = int(Reason.OFFER_NOT_VALID)
 CONSENT_MISSING = int(Reason.CONSENT_MISSING)
 CONSENT_REFUSED = int(Reason.CONSENT_REFUSED)
-NOT_ELIGIBLE = int(Reason.NOT_ELIGIBLE)
 CONTROL_UNIVERSAL = int(Reason.CONTROL_UNIVERSAL)
 CONTROL_CAMPAIGN = int(Reason.CONTROL_CAMPAIGN)
 PASSES = 0
-TRUE = 1
+REQUEST, VALIDITY, CONSENT = int(Stage.REQUEST), int(Stage.VALIDITY), int(Stage.CONSENT)
+ELIGIBILITY, CONTROL, CAP = int(Stage.ELIGIBILITY), int(Stage.CONTROL), int(Stage.CAP)
 
-assert int(Reason.CONDITION_UNKNOWN) == NOT_ELIGIBLE + 1
-assert int(Reason.CONDITION_ERROR) == NOT_ELIGIBLE + 2
+_i8 = types.int64
 
 
-@kernel(types.int64(RULES_TYPE, types.int64, types.int64))
+@kernel(_i8(RULES_TYPE, _i8, _i8))
 def validity(rules: Rules, candidate: int, now_us: int) -> int:
     """Return the reason for which the campaign or the offer makes no offers at `now_us`, or PASSES."""
     row = rules.candidates[candidate]
@@ -50,7 +43,18 @@ def validity(rules: Rules, candidate: int, now_us: int) -> int:
     return PASSES
 
 
-@kernel(types.int64(RULES_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(_i8(RULES_TYPE, _i8, _i8, _i8), inner=True)
+def starting_us(rules: Rules, candidate: int, reason: int, now_us: int) -> int:
+    """Return when what is not valid for the reason starts to be, as far as that reason goes; NEVER_US when it has been."""
+    start = NEVER_US
+    if reason == CAMPAIGN_NOT_STARTED:
+        start = rules.candidates[candidate]["campaign_from_us"]
+    elif reason == OFFER_NOT_VALID:
+        start = rules.candidates[candidate]["offer_from_us"]
+    return start if start > now_us else NEVER_US
+
+
+@kernel(_i8(RULES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
 def consent(rules: Rules, view: View, item: int, candidate: int, channel: int) -> int:
     """Return CONSENT_REFUSED, CONSENT_MISSING or PASSES: a refusal wins over everything."""
     row = rules.candidates[candidate]
@@ -62,23 +66,19 @@ def consent(rules: Rules, view: View, item: int, candidate: int, channel: int) -
     return PASSES
 
 
-@kernel(types.int64(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, types.int64, types.int64, WORK_TYPE), inner=True)
-def condition_of(rules: Rules, conditions: ConditionTables, view: View, item: int, candidate: int, work: Work) -> int:
-    """Return what the campaign's condition comes to, as `condition_result` does; evaluated once an item."""
-    condition = rules.candidates[candidate]["condition"]
-    if condition < 0:
-        return TRUE
-    if work.condition_item[condition] != item:
-        work.condition_item[condition] = item
-        work.condition_value[condition] = condition_result(conditions, view, item, condition)
-    return int(work.condition_value[condition])
-
-
-@kernel(types.int64(RULES_TYPE, types.uint64, types.int64))
-def control(rules: Rules, subscriber: int, candidate: int) -> int:
-    """Return CONTROL_UNIVERSAL, CONTROL_CAMPAIGN or 0."""
+@kernel(types.boolean(RULES_TYPE, types.uint64), inner=True)
+def in_universal(rules: Rules, subscriber: np.uint64) -> bool:
+    """Return whether the subscriber is in the universal control group."""
     settings = rules.settings[0]
-    if settings["universal_all"] or mix64(subscriber ^ settings["universal_salt"]) < settings["universal_threshold"]:
+    return bool(
+        settings["universal_all"] or mix64(subscriber ^ settings["universal_salt"]) < settings["universal_threshold"]
+    )
+
+
+@kernel(_i8(RULES_TYPE, types.uint64, _i8))
+def control(rules: Rules, subscriber: np.uint64, candidate: int) -> int:
+    """Return CONTROL_UNIVERSAL, CONTROL_CAMPAIGN or 0."""
+    if in_universal(rules, subscriber):
         return CONTROL_UNIVERSAL
     row = rules.candidates[candidate]
     if row["control_all"] or mix64(subscriber ^ row["control_salt"]) < row["control_threshold"]:
@@ -86,50 +86,152 @@ def control(rules: Rules, subscriber: int, candidate: int) -> int:
     return 0
 
 
-@kernel(
-    types.void(
-        RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, ITEMS_TYPE, types.int64, types.int64, types.int64, WORK_TYPE
-    ),
-    inner=True,
-)
-def screen_candidate(
-    rules: Rules,
-    conditions: ConditionTables,
-    view: View,
-    items: Items,
-    item: int,
-    position: int,
-    now_us: int,
-    work: Work,
-) -> None:
-    """Write the candidate's reason (0 when it passes), the term that decided its condition, and its control group."""
-    channel = items.channel[item]
-    first = rules.pair_start[items.trigger[item] * rules.settings[0]["channels"] + channel]
-    candidate = rules.pair[first + position]
-    work.control[item, position] = 0
-    work.detail[item, position] = -1
-    if view.found[item] != FOUND and not rules.candidates[candidate]["anonymous"]:
-        work.reason[item, position] = UNKNOWN_SUBSCRIBER
-        return
-    reason = validity(rules, candidate, now_us)
-    if reason == PASSES:
-        reason = consent(rules, view, item, candidate, channel)
-    if reason == PASSES:
-        value = condition_of(rules, conditions, view, item, candidate, work)
-        if value & 255 == TRUE:
-            work.control[item, position] = control(rules, items.subscriber[item], candidate)
+@kernel(_i8(_i8, _i8), inner=True)
+def sooner(one_us: int, other_us: int) -> int:
+    """Return the earlier of two instants, of which NEVER_US is none."""
+    if one_us == NEVER_US or (other_us != NEVER_US and other_us < one_us):
+        return other_us
+    return one_us
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+def note_edges(run: Run, pair: int, candidate: int) -> None:
+    """Narrow the pair's span of validity to the instants around now at which the candidate's changes."""
+    row, span, now_us = run.rules.candidates[candidate], run.work.valid_span_us, run.moment.now_us
+    for edge in (row["campaign_from_us"], row["campaign_until_us"], row["offer_from_us"], row["offer_until_us"]):
+        if edge <= now_us:
+            span[pair, 0] = max(span[pair, 0], edge)
         else:
-            # FALSE 0, UNKNOWN 2, ERROR 3
-            reason = NOT_ELIGIBLE + max((value & 255) - 1, 0)
-            work.detail[item, position] = value >> 8
-    work.reason[item, position] = reason
+            span[pair, 1] = min(span[pair, 1], edge)
 
 
-@kernel(types.void(RULES_TYPE, CONDITION_TABLES_TYPE, VIEW_TYPE, ITEMS_TYPE, types.int64, WORK_TYPE))
-def screen_run(rules: Rules, conditions: ConditionTables, view: View, items: Items, now_us: int, work: Work) -> None:
-    """Screen every candidate of every item; `view` and `work` have the run's items from row 0 on."""
-    work.condition_item[:] = -1
-    for item in range(len(items.subscriber)):
-        pair = items.trigger[item] * rules.settings[0]["channels"] + items.channel[item]
-        for position in range(rules.pair_start[pair + 1] - rules.pair_start[pair]):
-            screen_candidate(rules, conditions, view, items, item, position, now_us, work)
+@kernel(types.void(RUN_TYPE, _i8), inner=True)
+def refresh_valid(run: Run, pair: int) -> None:
+    """Make the pair's row of valid positions hold at the run's instant, unless it does."""
+    work, record, now_us = run.work, run.pairs.pairs[pair], run.moment.now_us
+    if work.valid_span_us[pair, 0] <= now_us < work.valid_span_us[pair, 1]:
+        return
+    work.valid_span_us[pair, 0], work.valid_span_us[pair, 1], work.valid_span_us[pair, 2] = (
+        NEVER_US,
+        FOREVER_US,
+        NEVER_US,
+    )
+    for w in range(record["words"]):
+        work.valid[record["valid_at"] + w] = np.uint64(0)
+    for position in range(record["count"]):
+        candidate = run.pairs.candidate[record["first"] + position]
+        note_edges(run, pair, candidate)
+        reason = validity(run.rules, candidate, now_us)
+        if reason == PASSES:
+            work.valid[record["valid_at"] + (position >> 6)] |= np.uint64(1) << np.uint64(position & 63)
+        else:
+            starts_us = starting_us(run.rules, candidate, reason, now_us)
+            work.valid_span_us[pair, 2] = sooner(work.valid_span_us[pair, 2], starts_us)
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8, types.uint64), inner=True)
+def stop(run: Run, stage: int, w: int, bits: np.uint64) -> None:
+    """Stop those of the positions left that `bits` has in word `w`."""
+    run.work.stopped[stage, w] |= run.work.left[w] & bits
+    run.work.left[w] &= ~bits
+
+
+@kernel(types.void(RUN_TYPE, _i8), inner=True)
+def all_left(run: Run, pair: int) -> None:
+    """Set every position of the pair, and clear what the last item left."""
+    record, work = run.pairs.pairs[pair], run.work
+    for w in range(record["words"]):
+        here = min(record["count"] - w * 64, 64)
+        work.left[w] = ~np.uint64(0) >> np.uint64(64 - here)
+        work.looked_at[w] = np.uint64(0)
+        for stage in range(CAP + 1):
+            work.stopped[stage, w] = np.uint64(0)
+
+
+@kernel(types.boolean(RUN_TYPE, _i8), inner=True)
+def any_left(run: Run, words: int) -> bool:
+    """Return whether a position is left."""
+    left = np.uint64(0)
+    for w in range(words):
+        left |= run.work.left[w]
+    return bool(left != np.uint64(0))
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+def gate(run: Run, item: int, pair: int) -> None:
+    """Stop the positions whose purpose has no consent."""
+    record, gates = run.pairs.pairs[pair], run.pairs.gates
+    for at in range(record["gate_at"], record["gate_at"] + record["gates"]):
+        bit = gates[at]["bit"]
+        missing = gates[at]["opt_in"] != 0 and run.rows.granted[item] & bit == np.uint64(0)
+        if missing or run.rows.refused[item] & bit != np.uint64(0):
+            for w in range(record["words"]):
+                stop(run, CONSENT, w, run.pairs.masks[gates[at]["positions_at"] + w])
+
+
+@kernel(types.void(RUN_TYPE, _i8), inner=True)
+def expand(run: Run, pair: int) -> None:
+    """Fill work.free with the positions whose condition holds."""
+    record, matched, free = run.pairs.pairs[pair], run.work.matched, run.work.free
+    if record["expand_at"] < 0:
+        for w in range(record["words"]):
+            free[w] = ~(matched[0, w] | matched[1, w] | matched[2, w])
+        return
+    for w in range(record["words"]):
+        free[w] = run.pairs.masks[record["always_at"] + w]
+    places, first = run.pairs.places, record["expand_at"]
+    for w in range(run.matching.matchers[record["matcher"]]["words"]):
+        holds = ~(matched[0, w] | matched[1, w] | matched[2, w])
+        while holds != np.uint64(0):
+            k = w * 64 + lowest_bit(holds)
+            holds &= holds - np.uint64(1)
+            for at in range(places[first + k], places[first + k + 1]):
+                free[places[at] >> 6] |= np.uint64(1) << np.uint64(places[at] & 63)
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+def withhold(run: Run, item: int, pair: int) -> None:
+    """Note under CONTROL the positions left that a control group withholds; they stay left."""
+    record, controls, work = run.pairs.pairs[pair], run.pairs.controls, run.work
+    subscriber = run.items.subscriber[item]
+    if in_universal(run.rules, subscriber):
+        for w in range(record["words"]):
+            work.stopped[CONTROL, w] = work.left[w]
+        return
+    for at in range(record["control_at"], record["control_at"] + record["controls"]):
+        if controls[at]["all"] or mix64(subscriber ^ controls[at]["salt"]) < controls[at]["threshold"]:
+            for w in range(record["words"]):
+                row = run.pairs.masks[controls[at]["positions_at"] + w]
+                work.stopped[CONTROL, w] |= work.left[w] & row
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+def screen(run: Run, item: int, pair: int) -> None:
+    """Fill work.left with the item's candidates that pass up to eligibility, and work.stopped with those that each stage up to control stops."""
+    record, work = run.pairs.pairs[pair], run.work
+    words = record["words"]
+    all_left(run, pair)
+    if run.rows.found[item] != FOUND:
+        for w in range(words):
+            stop(run, REQUEST, w, ~run.pairs.masks[record["anonymous_at"] + w])
+    refresh_valid(run, pair)
+    for w in range(words):
+        stop(run, VALIDITY, w, ~work.valid[record["valid_at"] + w])
+    gate(run, item, pair)
+    if any_left(run, words):
+        match_conditions(run, item, record["matcher"])
+        expand(run, pair)
+        for w in range(words):
+            stop(run, ELIGIBILITY, w, ~work.free[w])
+        withhold(run, item, pair)
+
+
+@kernel(types.void(RUN_TYPE, writable(np.uint64, 2)))
+def eligible_run(run: Run, held: np.ndarray) -> None:
+    """For whoever wants matching alone: write for each item of a run the row of its pair's positions whose condition holds; nothing else is looked at."""
+    for item in range(run.moment.items):
+        pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
+        match_conditions(run, item, run.pairs.pairs[pair]["matcher"])
+        expand(run, pair)
+        for w in range(run.pairs.pairs[pair]["words"]):
+            held[item, w] = run.work.free[w]

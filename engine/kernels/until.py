@@ -7,12 +7,11 @@ from engine.dtypes.rules import RUN_TYPE, Run
 from engine.jit import kernel
 from engine.kernels.cool_down import cooling_until_us
 from engine.kernels.counting import instance_until_us, used_of, zone_row
+from engine.kernels.screening import CAMPAIGN_NOT_STARTED, OFFER_NOT_VALID, starting_us
 from engine.kernels.wall_clock import quiet_end
 from engine.limits import NEVER_US
 from engine.reasons import Reason
 
-CAMPAIGN_NOT_STARTED = int(Reason.CAMPAIGN_NOT_STARTED)
-OFFER_NOT_VALID = int(Reason.OFFER_NOT_VALID)
 QUIET_HOURS = int(Reason.QUIET_HOURS)
 COOL_DOWN_REFUSED = int(Reason.COOL_DOWN_REFUSED)
 ALREADY_ACCEPTED = int(Reason.ALREADY_ACCEPTED)
@@ -51,22 +50,16 @@ def caps_until_us(run: Run, item: int, candidate: int) -> int:
     return max(own, entries_until_us(run, item, channel["cap_start"], channel["cap_count"]))
 
 
-@kernel(types.int64(RUN_TYPE, types.int64, types.int64), inner=True)
-def candidate_until_us(run: Run, item: int, position: int) -> int:
-    """Return the earliest instant at which the stage that stopped the position may let it through, or NEVER_US when none is known."""
-    reason = run.work.reason[item, position]
-    pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
-    candidate = run.rules.pair[run.rules.pair_start[pair] + position]
+@kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)
+def candidate_until_us(run: Run, item: int, candidate: int, reason: int) -> int:
+    """Return the earliest instant at which the stage that stopped the candidate may let it through, or NEVER_US when none is known."""
     until = FOREVER_US
-    if reason == CAMPAIGN_NOT_STARTED:
-        until = run.rules.candidates[candidate]["campaign_from_us"]
-    elif reason == OFFER_NOT_VALID:
-        start = run.rules.candidates[candidate]["offer_from_us"]
-        until = start if start > run.moment.now_us else FOREVER_US
-    elif reason == QUIET_HOURS:
+    if reason in (CAMPAIGN_NOT_STARTED, OFFER_NOT_VALID):
+        return starting_us(run.rules, candidate, reason, run.moment.now_us)
+    if reason == QUIET_HOURS:
         until = quiet_until_us(run, item)
     elif COOL_DOWN_REFUSED <= reason <= ALREADY_ACCEPTED:
-        until = cooling_until_us(run, item, candidate, int(reason) - COOL_DOWN_REFUSED)
+        until = cooling_until_us(run, item, candidate, reason - COOL_DOWN_REFUSED)
     elif reason == CAP_REACHED:
         until = caps_until_us(run, item, candidate)
     return NEVER_US if until == FOREVER_US else until

@@ -9,11 +9,12 @@ An entry lives for [t, t + ttl); entries leave oldest first, when their time is 
 Rejected: a dict of bytes, whose memory nobody can state; evicting the oldest, which would let a retry count twice.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.bundles import reference
 from engine.dtypes.ledger import (
     GRAIN_BYTES,
     HIT,
@@ -70,6 +71,7 @@ class RingAnswers:
         """Reserve an arena of `capacity_bytes`, rounded down to whole grains; raises ValueError when that is none, or too many."""
         grains = capacity_bytes // GRAIN_BYTES
         self._memory = new_memory(grains, ttl_us, grains)
+        self._reference: Any = reference(self._memory)
         self._arena = np.zeros(grains * GRAIN_BYTES, np.uint8)
 
     def recall(
@@ -78,14 +80,14 @@ class RingAnswers:
         """Look up (n, 2) request digests with their (n,) bodies, each at its own (n,) instant."""
         found = np.zeros(len(body), np.uint8)
         position = np.zeros(len(body), np.int64)
-        recall_digests(self._memory, frozen(request), frozen(body), frozen(now_us), found, position)
+        recall_digests(self._reference, frozen(request), frozen(body), frozen(now_us), found, position)
         hit = found == HIT
         if not hit.any():
             return Done(Recalled(found, Texts(_NOTHING, np.zeros(len(body), np.int64), np.zeros(len(body), np.int64))))
         length = np.where(hit, self._memory.ring["length_bytes"][position], 0).astype(np.int64)
         ends = np.cumsum(length)
         texts = Texts(np.empty(int(ends[-1]), np.uint8), ends - length, length)
-        read_texts(self._memory, self._arena, position, texts)
+        read_texts(self._reference, self._arena, position, texts)
         return Done(Recalled(found, texts))
 
     def room_bytes(self, now_us: int) -> int:
@@ -109,7 +111,7 @@ class RingAnswers:
         """Remember n answers, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
         self._reclaim(now_us)
         done = remember_texts(
-            self._memory, self._arena, frozen(request), frozen(body), frozen(subscriber), now_us, answers
+            self._reference, self._arena, frozen(request), frozen(body), frozen(subscriber), now_us, answers
         )
         assert done != NOT_NEW, "recall before remembering; an answer has at least one byte"
         return Done(done == FITTED)
@@ -146,7 +148,7 @@ class RingAnswers:
         """Drop what is over, and zero its bytes, so that an erasure need not look for them."""
         state = self._memory.state
         oldest = int(state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % int(state[MEMORY_GRAINS]) * GRAIN_BYTES
-        freed_bytes = int(reclaim_entries(self._memory, now_us)) * GRAIN_BYTES
+        freed_bytes = int(reclaim_entries(self._reference, now_us)) * GRAIN_BYTES
         if not freed_bytes:
             return
         self._arena[oldest : oldest + freed_bytes] = 0

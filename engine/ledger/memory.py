@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.bundles import reference
 from engine.dtypes.contact import CONTACT, EVENT_COUNT, TOTAL_DAYS, Contacts, Totals
 from engine.dtypes.ledger import (
     BLOCK_SIZES,
@@ -49,11 +50,13 @@ from engine.kernels.ledger_outcomes import find_contact, forget_contacts, record
 from engine.ledger.answers import RingAnswers, memory_bytes, new_memory
 from engine.ledger.names import LedgerFullError, Names
 from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention
-from engine.limits import MICROSECONDS_PER_DAY
+from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
 
 CONTACTS_LIMIT: Final = 1 << 32
 TABLE_SLOTS_MIN: Final = 64
 TOTAL_SLOTS_MIN: Final = 16
+_COLUMNS: Final = ["count" if name == "seats" else name for name in GrantColumns._fields]
+"""The fields of Grants, in the order of the kernel's columns."""
 KEEP_ALL: Final = Retention(*(1 << 62,) * 6)
 """Until a policy says otherwise, everything matters."""
 
@@ -114,10 +117,12 @@ class MemoryLedger:
         self.names: Final = Names()
         self.answers: Final = answers
         self._outcome_ids = new_memory(outcomes_max, outcomes_ttl_us)
-        self._store = _new_store(contacts_max)
-        self._counters = _new_counters(self.names, TOTAL_SLOTS_MIN)
+        self._columns: tuple[Grants, Any] | None = None
+        """What the last grants were in, kept because who asks often asks in the same arrays."""
+        self._keep_store(_new_store(contacts_max))
+        self._keep_counters(_new_counters(self.names, TOTAL_SLOTS_MIN))
         self._store.state[DECISION_NEXT] = decision_first
-        self._refresh_views()
+        self._refresh_views(BATCH_ITEMS_MAX)
         self.advance(now_us)
 
     @property
@@ -127,40 +132,28 @@ class MemoryLedger:
 
     def advance(self, now_us: int) -> int:
         """Set ledger time to the larger of itself and `now_us`, expire the holds due at or before it, and return it."""
-        advance_time(self._store, self._counters, now_us)
+        advance_time(self._store_reference, self._counters_reference, now_us)
         return self.now_us
 
     def read(self, subscribers: npt.NDArray[np.uint64]) -> Done[Reading]:
         """Return views of the contacts of n distinct subscribers; an unknown one has none and full room."""
         self._match_names()
         n = len(subscribers)
-        start, count, room = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.int32)
-        read_contacts(self._store, frozen(subscribers), start, count, room)
-        return Done(Reading(Contacts(self._pool_view, frozen(start), frozen(count), frozen(room)), self._totals))
+        if n > len(self._start):
+            self._refresh_views(n)
+        read_contacts(self._store_reference, frozen(subscribers), self._start[:n], self._count[:n], self._room[:n])
+        return Done(self._reading)
 
     def reserve(self, grants: Grants) -> Done[Granted]:
         """Hold as many of the items, from the first on, as fit; an item is held whole or not at all."""
-        n = len(grants.subscriber)
+        n = len(grants.subscriber) if grants.items is None else grants.items
         mask, decision = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
-        assert not n or grants.expires_us.min() > self.now_us, "a hold ends after it was granted"
+        assert not n or grants.expires_us[:n].min() > self.now_us, "a hold ends after it was granted"
         self._match_names()
         self._reserve_table(n)
-        columns = GrantColumns(
-            frozen(grants.subscriber),
-            frozen(grants.count),
-            frozen(grants.offer),
-            frozen(grants.campaign),
-            frozen(grants.category),
-            frozen(grants.channel),
-            frozen(grants.flags),
-            frozen(grants.expires_us),
-            frozen(grants.total_start),
-            frozen(grants.total_slot),
-            frozen(grants.total_event),
-            frozen(grants.total_since_day),
-            frozen(grants.total_limit),
-        )
-        grant_items(self._store, self._counters, columns, mask, decision)
+        if self._columns is None or self._columns[0] is not grants:
+            self._columns = grants, reference(GrantColumns(*(getattr(grants, name) for name in _COLUMNS)))
+        grant_items(self._store_reference, self._counters_reference, self._columns[1], mask, decision)
         return Done(Granted(mask, decision))
 
     def record(self, outcomes: Outcomes) -> Done[npt.NDArray[np.uint8]]:
@@ -182,7 +175,7 @@ class MemoryLedger:
             frozen(outcomes.kind),
             frozen(outcomes.event_us),
         )
-        record_outcomes(self._store, self._counters, memory, columns, results)
+        record_outcomes(self._store_reference, self._counters_reference, memory, columns, results)
         return Done(results)
 
     def find(self, subscriber: int, decision: int, rank: int) -> Any | None:
@@ -203,8 +196,8 @@ class MemoryLedger:
         words = _retention_words(retention)
         if np.any(words > self._store.retention):
             prune_blocks(self._store)  # what mattered no more until now must not come back by a longer retention
-        self._store = self._store._replace(retention=words)
-        self._counters = self._counters._replace(day_starts_us=frozen(day_starts_us.astype(np.int64)))
+        self._keep_store(self._store._replace(retention=words))
+        self._keep_counters(self._counters._replace(day_starts_us=frozen(day_starts_us.astype(np.int64))))
         self._store.state[FIRST_DAY] = first_day
         self.advance(self.now_us)
 
@@ -227,12 +220,25 @@ class MemoryLedger:
             **self.answers.statistics(),
         }
 
-    def _refresh_views(self) -> None:
+    def _keep_store(self, store: Store) -> None:
+        self._store = store
+        self._store_reference = reference(store)
+
+    def _keep_counters(self, counters: Counters) -> None:
+        self._counters = counters
+        self._counters_reference = reference(counters)
+
+    def _refresh_views(self, items: int) -> None:
+        """Make what `read` returns anew, with room for so many subscribers."""
         counters = self._counters
-        self._pool_view = frozen(self._store.pool)
-        self._totals = Totals(
-            frozen(counters.live), frozen(counters.lifetime), frozen(counters.daily), frozen(counters.day)
+        self._start, self._count, self._room = (
+            np.zeros(items, np.int64),
+            np.zeros(items, np.int32),
+            np.zeros(items, np.int32),
         )
+        contacts = Contacts(frozen(self._store.pool), frozen(self._start), frozen(self._count), frozen(self._room))
+        totals = Totals(frozen(counters.live), frozen(counters.lifetime), frozen(counters.daily), frozen(counters.day))
+        self._reading = Reading(contacts, totals)
 
     def _match_names(self) -> None:
         """Give the totals a slot for every name that was met since."""
@@ -248,10 +254,10 @@ class MemoryLedger:
                 (counters.daily, grown.daily),
             ):
                 new[:, : old.shape[1]] = old
-            self._counters = grown._replace(day=counters.day, day_starts_us=counters.day_starts_us)
-            self._refresh_views()
+            self._keep_counters(grown._replace(day=counters.day, day_starts_us=counters.day_starts_us))
+            self._refresh_views(len(self._start))
         elif names.slot_of.shape != counters.slot_of.shape:
-            self._counters = counters._replace(slot_of=frozen(names.slot_of))
+            self._keep_counters(counters._replace(slot_of=frozen(names.slot_of)))
 
     def _reserve_table(self, subscribers: int) -> None:
         """Double the table until it can take so many more subscribers, or as many as the pool can have blocks."""
@@ -263,4 +269,4 @@ class MemoryLedger:
         if slots > len(table):
             grown = np.zeros(slots, SUBSCRIBER)
             rehash_subscribers(frozen(table), grown)
-            self._store = self._store._replace(table=grown)
+            self._keep_store(self._store._replace(table=grown))

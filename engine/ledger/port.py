@@ -94,7 +94,7 @@ class OutcomeResult(IntEnum):
 
 @dataclass(slots=True, frozen=True)
 class Reading:
-    """What the ledger holds about n subscribers, and the totals over all."""
+    """What the ledger holds about n subscribers, and the totals over all; rows beyond the n mean nothing."""
 
     contacts: Contacts
     totals: Totals
@@ -102,7 +102,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Grants:
-    """What to hold for n distinct subscribers, granted in order at ledger time; k = OFFERS_PER_ANSWER_MAX seats, `count[i]` of them filled.
+    """What to hold for up to n distinct subscribers, granted in order at ledger time; k = OFFERS_PER_ANSWER_MAX seats, `count[i]` of them filled.
 
     Check c of item i, for c in [total_start[i], total_start[i + 1]), passes while
     `live[event, slot] + (lifetime[event, slot] or the daily buckets from since_day on) < limit`, as it stands before this item's own offers:
@@ -132,6 +132,8 @@ class Grants:
     """(checks,): the first home-zone day that counts, or LIFETIME."""
     total_limit: npt.NDArray[np.int64]
     """(checks,)"""
+    items: int | None = None
+    """How many of the n are asked for, from the first on; None: all. Who asks often keeps one of these, with room for many."""
 
 
 @dataclass(slots=True, frozen=True)

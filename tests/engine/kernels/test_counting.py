@@ -186,7 +186,7 @@ def test_channel_and_overall_caps_count_decisions_the_others_offers(bound: Bound
     )
     count_contacts(bound.rules, clock, contacts, 0, 0, NOON, bound.work)
     totals = Totals(*(frozen(np.zeros(shape, np.int64)) for shape in ((4, 9), (4, 9), (4, 9, 40), (40,))))
-    for instance, (number, _, _) in enumerate(bound.rules.instances.tolist()):
+    for instance, (number, _, _, _) in enumerate(bound.rules.instances.tolist()):
         if CAPS[number].get("per") == "total":
             continue
         scope = ("offer", "campaign", "category", "channel", "all").index(CAPS[number]["scope"])

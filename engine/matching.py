@@ -1,0 +1,331 @@
+"""Lays lists of conditions out for matching (engine.dtypes.matching), by what a measured cost model says of their sizes."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.bits import rows_of_bits, words_of
+from engine.dtypes.condition import (
+    FALSE,
+    FIXED,
+    KNOWN,
+    LABELS_ALL,
+    LABELS_NONE,
+    PROGRAM,
+    RANGE,
+    RANGE_DOUBLE,
+    RANGE_TEXT,
+    UNKNOWN,
+    ConditionTables,
+)
+from engine.dtypes.matching import (
+    BY_LABEL,
+    CHECK,
+    COLUMN,
+    MATCHER,
+    NIBBLE_BITS,
+    NIBBLE_VALUES,
+    SLICED,
+    WORD_NIBBLES,
+    Matching,
+)
+from engine.jit import frozen
+
+Bools = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+
+COLUMN_BYTES_MAX: Final = 64 * 1024
+"""What one column's rows may take; more cuts than that are thinned out, and the conditions between those left evaluated."""
+INTERVALS_MIN: Final = 32
+_RANGES: Final = (RANGE, RANGE_DOUBLE, RANGE_TEXT, KNOWN)
+_INT64: Final = np.iinfo(np.int64)
+
+
+class _Layout:
+    """The arrays while they grow."""
+
+    def __init__(self) -> None:
+        self.matchers: list[tuple[int, ...]] = []
+        self.columns: list[tuple[int, ...]] = []
+        self.checks: list[npt.NDArray[np.void]] = []
+        self.bits: list[Words] = []
+        self.cuts: list[npt.NDArray[np.int64]] = []
+        self.numbers: list[npt.NDArray[np.int32]] = []
+        self.checks_end = self.bits_end = self.cuts_end = self.numbers_end = 0
+
+    def add_bits(self, rows: Words) -> int:
+        at, self.bits_end = self.bits_end, self.bits_end + rows.size
+        self.bits.append(rows.ravel())
+        return at
+
+    def add_cuts(self, cuts: npt.NDArray[np.int64]) -> int:
+        at, self.cuts_end = self.cuts_end, self.cuts_end + cuts.size
+        self.cuts.append(cuts)
+        return at
+
+    def add_numbers(self, numbers: npt.NDArray[Any]) -> int:
+        at, self.numbers_end = self.numbers_end, self.numbers_end + numbers.size
+        self.numbers.append(numbers.astype(np.int32))
+        return at
+
+
+class _Terms:
+    """The terms of a list of conditions, each with the place of its condition in the list."""
+
+    def __init__(
+        self, tables: ConditionTables, numbers: npt.NDArray[np.int64], density: npt.NDArray[np.float64]
+    ) -> None:
+        start, end = tables.start[numbers], tables.start[numbers + 1]
+        self.numbers = numbers
+        self.count = len(numbers)
+        self.density = density
+        self.owner = np.repeat(np.arange(len(numbers)), end - start)
+        self.rows = tables.terms[_spans(start, end)]
+        self.tables = tables
+        self.needed = self._labels(LABELS_ALL)
+        """(labels, count): which conditions need the label."""
+        self.forbidden = self._labels(LABELS_NONE)
+
+    def of(self, *kinds: int) -> npt.NDArray[np.int64]:
+        """Return which terms are of these kinds."""
+        return np.flatnonzero(np.isin(self.rows["kind"], kinds))
+
+    def rarest(self) -> npt.NDArray[np.int64]:
+        """Return for each condition the rarest label that it needs, -1 for none."""
+        if not self.count or not len(self.density):
+            return np.full(self.count, -1, np.int64)
+        rarity = np.where(self.needed, self.density[:, None], np.inf)
+        return np.where(self.needed.any(axis=0), rarity.argmin(axis=0), -1)
+
+    def survivors(self) -> float:
+        """Return how many conditions labels leave to the average subscriber, were labels independent."""
+        density = self.density[:, None]
+        left = np.where(self.needed, density, 1.0) * np.where(self.forbidden, 1.0 - density, 1.0)
+        return float(left.prod(axis=0).sum())
+
+    def _labels(self, kind: int) -> Bools:
+        """Return (labels, count): which conditions have a term of this kind with the label."""
+        members = np.zeros((len(self.density), self.count), np.bool_)
+        of_kind = self.of(kind)
+        first, sizes = self.rows["base"][of_kind], self.rows["count"][of_kind]
+        masks = self.tables.masks[_spans(first, first + sizes)]
+        owner = np.repeat(self.owner[of_kind], sizes)
+        for bit in range(64):
+            has = masks["bits"] >> np.uint64(bit) & np.uint64(1) != 0
+            members[masks["word"][has] * 64 + bit, owner[has]] = True
+        return members
+
+
+class Costs(NamedTuple):
+    """What matching takes, in nanoseconds of the reference machine; `python -m bench.micro` measures them, and only their ratios matter."""
+
+    condition: float = 14.0
+    """To evaluate a condition."""
+    label_list: float = 4.0
+    """To visit the list of a label."""
+    nibble: float = 1.5
+    """To find the row of a nibble."""
+    word: float = 0.35
+    """To join one word of a row."""
+    column: float = 14.0
+    """To find the row of a slot's value."""
+
+
+def lay_out(
+    tables: ConditionTables,
+    lists: Sequence[Sequence[int]],
+    density: npt.NDArray[np.float64],
+    strategy: int | None = None,
+) -> Matching:
+    """Return the layout of each list of condition numbers.
+
+    `density`: (64 * label words,) the share of subscribers that have each label, by bit of View.present. `strategy`: BY_LABEL or SLICED for every
+    list, whatever it costs; None: what costs less.
+    """
+    layout = _Layout()
+    for numbers in lists:
+        terms = _Terms(tables, np.array(numbers, np.int64), density)
+        chosen = strategy if strategy is not None else _cheaper(terms)
+        if chosen == BY_LABEL:
+            _add_by_label(layout, terms)
+        else:
+            _add_sliced(layout, terms)
+    return Matching(
+        frozen(np.array(layout.matchers, MATCHER)),
+        frozen(np.array(layout.columns, COLUMN)),
+        frozen(_joined(layout.checks, CHECK)),
+        frozen(_joined(layout.bits, np.uint64)),
+        frozen(_joined(layout.cuts, np.int64)),
+        frozen(_joined(layout.numbers, np.int32)),
+    )
+
+
+def _cheaper(terms: _Terms) -> int:
+    """Return the strategy that costs the average subscriber less."""
+    costs, words = Costs(), words_of(terms.count)
+    rarest = terms.rarest()
+    listed = np.unique(rarest[rarest >= 0])
+    visited = float(terms.density[rarest[rarest >= 0]].sum()) + int((rarest < 0).sum())
+    by_label = costs.label_list * float(terms.density[listed].sum()) + costs.condition * visited
+    label_words = np.count_nonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
+    row_ns = costs.word * words
+    columns = len(np.unique(terms.rows[terms.of(*_RANGES)][["kind", "slot", "base"]]))
+    survivors = min(costs.condition * terms.survivors(), columns * (costs.column + row_ns))
+    sliced = WORD_NIBBLES * int(label_words) * (costs.nibble + row_ns) + survivors
+    return BY_LABEL if by_label <= sliced else SLICED
+
+
+def _add_by_label(layout: _Layout, terms: _Terms) -> None:
+    rarest, words = terms.rarest(), words_of(terms.count)
+    used = np.flatnonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
+    has_list = np.zeros((len(terms.density) // 64, 64), np.bool_)
+    has_list.reshape(-1)[rarest[rarest >= 0]] = True
+    order = np.argsort(rarest, kind="stable")
+    order = order[rarest[order] >= 0]
+    labels = (used[:, None] * 64 + np.arange(64)).reshape(-1)
+    starts = np.searchsorted(rarest[order], np.append(labels, len(terms.density)))
+    lists_at = layout.numbers_end
+    layout.add_numbers(np.concatenate([starts + lists_at + len(starts), order]))
+    access_at = layout.add_bits(rows_of_bits(has_list)[used])
+    layout.add_bits(rows_of_bits(rarest[None, :] < 0))
+    masks = np.stack([_label_masks(members, used) for members in (terms.needed, terms.forbidden)], axis=1)
+    masks_at = layout.add_bits(masks)
+    whole_at, checks_at = _add_checks(layout, terms)
+    layout.matchers.append(
+        (
+            access_at, masks_at, 0, 0, 0, 0, whole_at, terms.count, words, layout.add_numbers(terms.numbers), checks_at,
+            layout.add_numbers(used), len(used), lists_at, len(layout.columns), 0, BY_LABEL,
+        )
+    )  # fmt: skip
+
+
+def _label_masks(members: Bools, used: npt.NDArray[np.int64]) -> Words:
+    """Return (conditions, used label words): the labels of each condition."""
+    labels, count = members.shape
+    return rows_of_bits(members.reshape(labels // 64, 64, count)[used].transpose(2, 0, 1).reshape(-1, 64)).reshape(
+        count, len(used)
+    )
+
+
+def _add_checks(layout: _Layout, terms: _Terms) -> tuple[int, int]:
+    """Add the plain ranges of each condition; return where the row of conditions with other terms is, and where the starts are."""
+    plain = terms.of(RANGE, RANGE_DOUBLE)
+    rows = np.zeros(len(plain), CHECK)
+    for name in ("low", "high", "slot", "negated"):
+        rows[name] = terms.rows[name][plain]
+    rows["double"] = terms.rows["kind"][plain] == RANGE_DOUBLE
+    starts = np.searchsorted(terms.owner[plain], np.arange(terms.count + 1)) + layout.checks_end
+    layout.checks.append(rows)
+    layout.checks_end += len(rows)
+    whole = np.zeros((1, terms.count), np.bool_)
+    whole[0, terms.owner[terms.of(RANGE_TEXT, KNOWN, PROGRAM, FIXED)]] = True
+    return layout.add_bits(rows_of_bits(whole)), layout.add_numbers(starts)
+
+
+def _add_sliced(layout: _Layout, terms: _Terms) -> None:
+    always = np.zeros((1, terms.count), np.bool_)
+    always[0, terms.owner[terms.of(PROGRAM)]] = True
+    used, tables_at = _add_labels(layout, terms)
+    column_at = len(layout.columns)
+    _add_columns(layout, terms)
+    fixed_at = layout.add_bits(np.vstack([rows_of_bits(_fixed(terms)), rows_of_bits(always)]))
+    whole_at, checks_at = _add_checks(layout, terms)
+    layout.matchers.append(
+        (
+            0, 0, *tables_at, fixed_at, whole_at, terms.count, words_of(terms.count), layout.add_numbers(terms.numbers),
+            checks_at, layout.add_numbers(used), len(used), 0, column_at, len(layout.columns) - column_at, SLICED,
+        )
+    )  # fmt: skip
+
+
+def _fixed(terms: _Terms) -> Bools:
+    """Return (3, 64 * words): the conditions with a term that is false, unknown or in error whoever asks; false beyond the last condition."""
+    rows = np.zeros((3, 64 * words_of(terms.count)), np.bool_)
+    rows[0, terms.count :] = True
+    fixed = terms.of(FIXED)
+    results = terms.rows["low"][fixed]
+    for row, result in enumerate((FALSE, UNKNOWN, UNKNOWN + 1)):
+        rows[row, terms.owner[fixed[results == result]]] = True
+    return rows
+
+
+def _add_labels(layout: _Layout, terms: _Terms) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
+    """Add the rows of labels; return the label words that conditions ask about, and where the three tables are."""
+    asked = rows_of_bits((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64))
+    used = np.flatnonzero(asked)
+    rows = np.stack([rows_of_bits(members) for members in (terms.needed, terms.forbidden)], axis=1)
+    rows = rows.reshape(len(asked), WORD_NIBBLES, NIBBLE_BITS, 2, words_of(terms.count))[used]
+    ruled_out = np.zeros((len(used), WORD_NIBBLES, NIBBLE_VALUES, rows.shape[-1]), np.uint64)
+    for value in range(NIBBLE_VALUES):
+        for bit in range(NIBBLE_BITS):
+            ruled_out[:, :, value] |= rows[:, :, bit, value >> bit & 1]
+    return used, (layout.add_bits(ruled_out), layout.add_bits(rows), layout.add_bits(asked[used]))
+
+
+def _add_columns(layout: _Layout, terms: _Terms) -> None:
+    """Add a column for each slot (and text table) that ranges ask about."""
+    count = terms.count
+    ranges = terms.of(*_RANGES)
+    keys = terms.rows[ranges][["kind", "slot", "base"]]
+    for key in np.unique(keys):
+        of_key = ranges[keys == key]
+        owner, rows = terms.owner[of_key], terms.rows[of_key]
+        cuts, uncertain_at = np.empty(0, np.int64), -1
+        if key["kind"] == KNOWN:
+            table = _known_rows(owner, rows, count)
+        else:
+            cuts, table, uncertain = _interval_rows(owner, rows, count)
+            uncertain_at = layout.add_bits(rows_of_bits(uncertain)) if uncertain.any() else -1
+        unknown = np.zeros((1, count), np.bool_)
+        unknown[0, owner] = key["kind"] != KNOWN
+        table_at, unknown_at = layout.add_bits(rows_of_bits(table)), layout.add_bits(rows_of_bits(unknown))
+        layout.columns.append(
+            (
+                int(key["base"]), table_at, uncertain_at, unknown_at, int(key["slot"]), int(key["kind"]),
+                layout.add_cuts(cuts), len(cuts),
+            )
+        )  # fmt: skip
+
+
+def _known_rows(owner: npt.NDArray[Any], rows: npt.NDArray[np.void], count: int) -> Bools:
+    """Return (2, count): what is ruled out when the slot is not known, and when it is."""
+    table = np.zeros((2, count), np.bool_)
+    table[0, owner[rows["negated"] == 0]] = True
+    table[1, owner[rows["negated"] != 0]] = True
+    return table
+
+
+def _interval_rows(
+    owner: npt.NDArray[Any], rows: npt.NDArray[np.void], count: int
+) -> tuple[npt.NDArray[np.int64], Bools, Bools]:
+    """Return the cuts, and (cuts + 1, count) twice: what each interval rules out for certain, and what it does not settle."""
+    low, high, negated = rows["low"], rows["high"], rows["negated"] != 0
+    below = high < _INT64.max
+    after = np.where(below, high, 0) + 1
+    cuts = np.unique(np.concatenate([low[low > _INT64.min], after[below]]))
+    most = max(INTERVALS_MIN, COLUMN_BYTES_MAX // (8 * words_of(count)))
+    if len(cuts) >= most:
+        cuts = np.unique(cuts[np.linspace(0, len(cuts) - 1, most - 1).astype(np.int64)])
+    table, uncertain = np.zeros((len(cuts) + 1, count), np.bool_), np.zeros((len(cuts) + 1, count), np.bool_)
+    first = np.concatenate([[_INT64.min], cuts])
+    last = np.concatenate([cuts - 1, [_INT64.max]])
+    for interval in range(len(cuts) + 1):
+        within = (low <= first[interval]) & (last[interval] <= high)
+        outside = (high < first[interval]) | (last[interval] < low)
+        table[interval, owner[np.where(negated, within, outside)]] = True
+        uncertain[interval, owner[~within & ~outside]] = True
+    return cuts, table, uncertain
+
+
+def _spans(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the numbers of all spans [start, end), one span after the other."""
+    sizes = end - start
+    offsets = np.repeat(start - np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else start, sizes)
+    numbers: npt.NDArray[np.int64] = np.arange(int(sizes.sum())) + offsets
+    return numbers
+
+
+def _joined(parts: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)

@@ -1,0 +1,142 @@
+"""The runs of one bound rulebook: their items, what kernels read and write for them, all in arrays that are made once."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.batch import Batch
+from engine.bound import Bound, Clock
+from engine.bundles import COMPILED, reference
+from engine.dtypes.ledger import FOREVER_US
+from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
+from engine.jit import frozen
+from engine.kernels.grants import Asks, ask, held_together
+from engine.kernels.runs import run_end, take_items
+from engine.ledger.port import Grants, Reading
+from engine.limits import BATCH_ITEMS_MAX, NEVER_US, OFFERS_PER_ANSWER_MAX
+from engine.reasons import STAGE_COUNT
+
+SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
+
+
+class Prepared(NamedTuple):
+    """A run whose items are gathered."""
+
+    run: Run
+    reference: Any
+    """What kernels take."""
+
+
+class Runs:
+    """Takes runs out of batches, one at a time: each overwrites the last."""
+
+    def __init__(self, bound: Bound) -> None:
+        n = BATCH_ITEMS_MAX
+        self._bound = bound
+        self._seen = np.zeros(SEEN_SLOTS, np.int64)
+        self.items = Items(np.zeros(n, np.uint64), np.zeros(n, np.int64), *(np.zeros(n, np.int32) for _ in range(3)))
+        self._items = reference(self.items)
+        self._view = reference(bound.view)
+        self._asked = reference(bound.binding.asked(self.items.subscriber, self.items.now_us))
+        self.answers: Answers = _new_answers(n)
+        self._answers = reference(self.answers)
+        self.asks: Asks = _new_asks(bound)
+        self._asks = reference(self.asks)
+        self._grants = Grants(subscriber=self.items.subscriber, **self.asks._asdict())
+        self._batch: Batch | None = None
+        self._asking: Any = None
+        self._parts: tuple[Clock, Reading] | None = None
+        self._prepared: Prepared | None = None
+
+    def end_of(self, batch: Batch, start: int) -> int:
+        """Return the end of the run of the batch that starts at item `start`."""
+        n = batch.count
+        if start + 1 == n:
+            return n
+        self._seen[:] = -1
+        return run_end(
+            frozen(batch.subscriber[:n]), frozen(batch.now_us[:n]), frozen(batch.flags[:n]), start, self._seen
+        )
+
+    def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
+        """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
+        if batch is not self._batch:
+            self._batch, self._asking = batch, reference(Asking(*(getattr(batch, name) for name in Asking._fields)))
+        count = len(index)
+        take_items(self._asking, index, self._items, self._view, count, self._bound.now_slot, now_us)
+        self._bound.binding.gather_asked(self._asked, self._view, count)
+        return self.items.subscriber[:count]
+
+    def prepared(self, clock: Clock, reading: Reading, moment: Moment) -> Prepared:
+        """Return the gathered items with what the ledger holds of them."""
+        bound = self._bound
+        if (
+            self._prepared is None
+            or self._parts is None
+            or self._parts[0] is not clock
+            or self._parts[1] is not reading
+        ):
+            self._parts = clock, reading
+            run = Run(
+                bound.rules, bound.pairs, bound.matching, bound.conditions.tables, bound.binding.snapshot.rows,
+                bound.binding.plan, clock.tables, bound.view, self.items, moment, reading.contacts, reading.totals, bound.work,
+            )  # fmt: skip
+            self._prepared = Prepared(run, reference(run))
+        run = self._prepared.run._replace(moment=moment)
+        if not COMPILED:
+            return Prepared(run, run)
+        self._prepared.reference.part("moment")[:] = moment
+        return Prepared(run, self._prepared.reference)
+
+    @property
+    def answers_reference(self) -> Any:
+        """What kernels take for `answers`."""
+        return self._answers
+
+    def held_together(self, prepared: Prepared) -> int:
+        """Return how many of the decided items may be held together."""
+        return (
+            int(held_together(prepared.reference, self._answers))
+            if self._bound.total_caps
+            else prepared.run.moment.items
+        )
+
+    def grants(self, prepared: Prepared, items: int) -> Grants | None:
+        """Return what the first `items` decided items ask the ledger to hold; None when that is nothing."""
+        if not ask(prepared.reference, self._answers, items, self._asks):
+            return None
+        self._grants.items = items
+        return self._grants
+
+
+def _new_answers(n: int) -> Answers:
+    k = OFFERS_PER_ANSWER_MAX
+    return Answers(
+        reason=np.zeros(n, np.uint8),
+        chosen_count=np.zeros(n, np.int32),
+        chosen=np.full((n, k), -1, np.int32),
+        score=np.zeros((n, k), np.float64),
+        would_be_count=np.zeros(n, np.int32),
+        would_be=np.full((n, k), -1, np.int32),
+        stages=np.zeros((n, STAGE_COUNT), np.int32),
+        not_before_us=np.zeros(n, np.int64),
+        deadline_us=np.zeros(n, np.int64),
+        expires_us=np.zeros(n, np.int64),
+        next_allowed_us=np.full(n, NEVER_US, np.int64),
+    )
+
+
+def _new_asks(bound: Bound) -> Asks:
+    n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+    checks = n * k * int(bound.rules.candidates["cap_count"].max(initial=0)) if bound.total_caps else 0
+    seats: dict[str, Any] = {name: np.zeros((n, k), np.uint16) for name in ("offer", "campaign", "category", "channel")}
+    totals: dict[str, Any] = {name: np.zeros(checks, np.int64) for name in Asks._fields[8:]}
+    return Asks(
+        count=np.zeros(n, np.int32),
+        expires_us=np.full(n, FOREVER_US, np.int64),
+        flags=np.zeros((n, k), np.uint8),
+        total_start=np.zeros(n + 1, np.int64),
+        **seats,
+        **totals,
+    )

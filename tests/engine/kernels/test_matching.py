@@ -1,0 +1,248 @@
+"""Matching by both strategies against the plain-Python oracle: every kind of term, at the sizes where words end and strategies change."""
+
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine.bits import rows_of_bits
+from engine.bound import new_work
+from engine.bound_pairs import lay_out_pairs
+from engine.bundles import reference
+from engine.cel.bind import bind
+from engine.cel.conditions import Condition, ConditionSet, compile_condition
+from engine.cel.schema import Schema, Slot, SlotType
+from engine.deciding import drive
+from engine.dtypes.condition import FALSE, TRUE, ConditionTables
+from engine.dtypes.matching import BY_LABEL, SLICED
+from engine.dtypes.rules import CANDIDATE, Run
+from engine.dtypes.view import View, new_view
+from engine.jit import frozen
+from engine.kernels.condition import evaluate_condition
+from engine.kernels.screening import eligible_run
+from engine.matching import Costs, lay_out
+from tests.engine.kernels.pair import Pair
+from tests.engine.kernels.test_condition import STATES, random_labels, set_labels
+from tests.oracle import cel as oracle
+from tests.oracle.small import NOON
+
+LABELS: Final = tuple(f"label_{number:02}" for number in range(90))
+TEXTS: Final = ["", "north", "south"]
+SCHEMA: Final = Schema(
+    (
+        Slot("a", SlotType.INT),
+        Slot("b", SlotType.INT),
+        Slot("d", SlotType.DOUBLE),
+        Slot("s", SlotType.STRING),
+    ),
+    LABELS,
+    zone=False,
+)
+ITEMS: Final = 6
+STRATEGIES: Final = {"by label": BY_LABEL, "sliced": SLICED}
+
+
+def random_term(rng: random.Random) -> str:
+    number, label = rng.randrange(-3, 40), rng.choice(LABELS)
+    return rng.choice(
+        [
+            f'"{label}" in subscriber.labels',
+            f'"{label}" in subscriber.labels',
+            f'!("{label}" in subscriber.labels)',
+            f"a >= {number}",
+            f"b < {number}",
+            f"b != {number}",
+            f"d <= {number / 2!r}",
+            f's == "{rng.choice(TEXTS)}"',
+            f'!(s == "{rng.choice(TEXTS)}")',
+            f"a + b > {number}",
+            f"a / (b - 7) > {number}",
+        ]
+    )
+
+
+def random_condition(rng: random.Random) -> str:
+    return " && ".join(random_term(rng) for _ in range(rng.choice((1, 1, 2, 3))))
+
+
+def compiled(sources: Sequence[str]) -> ConditionTables:
+    known: dict[str, Condition] = {}
+    for source in sources:
+        known.setdefault(source, compile_condition(source, SCHEMA))
+    conditions = ConditionSet(SCHEMA, tuple(known[source] for source in sources))
+    return bind(conditions, np.arange(len(LABELS)), {3: TEXTS}, []).tables
+
+
+class People:
+    """Random subscribers, as the oracle and as the view has them."""
+
+    def __init__(self, rng: random.Random, count: int = ITEMS) -> None:
+        self.view: View = new_view(count, 2, len(SCHEMA.slots))
+        self.labels = [random_labels(rng, LABELS) for _ in range(count)]
+        self.values = [self._values(rng, item) for item in range(count)]
+        for item, labels in enumerate(self.labels):
+            set_labels(self.view, item, {label: bit for bit, label in enumerate(LABELS)}, labels)
+
+    def _values(self, rng: random.Random, item: int) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "a": rng.randrange(-4, 41),
+            "b": rng.randrange(-4, 41),
+            "d": rng.choice((-0.0, 0.0, 2.5, 19.0, 1e300, float("inf"))),
+            "s": rng.choice(TEXTS),
+        }
+        for slot, (name, value) in enumerate(list(values.items())):
+            if rng.random() < 0.1:
+                del values[name]
+                continue
+            self.view.known[item, slot] = 1
+            stored = TEXTS.index(value) if name == "s" else value
+            self.view.values[item, slot] = np.float64(stored).view(np.int64) if name == "d" else stored
+        return values
+
+    def expected(self, sources: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return (items, sources): what the oracle says holds."""
+        return np.array(
+            [
+                [STATES[oracle.evaluate(source, values, labels)] == TRUE for source in sources]
+                for values, labels in zip(self.values, self.labels, strict=True)
+            ]
+        )
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a small engine, for the parts that matching does not read."""
+    pair = Pair(tmp_path_factory.mktemp("matching"))
+    decider = pair.driver.engine._decider
+    batch = pair.driver.engine.new_batch(1)
+    batch.count, batch.now_us[0] = 1, NOON
+    return drive(decider.prepare(batch, np.zeros(1, np.int64), decider.instant(NOON, True, False))).run
+
+
+def matched(
+    blank: Run, tables: ConditionTables, view: View, conditions: Sequence[int], strategy: int | None
+) -> tuple[npt.NDArray[np.bool_], int]:
+    """Return (items, positions): which positions hold, position i having condition conditions[i]; and the strategy taken."""
+    rows = np.zeros(len(conditions), CANDIDATE)
+    rows["condition"] = conditions
+    rules = blank.rules._replace(candidates=frozen(rows))
+    layout = lay_out_pairs(rules, [np.arange(len(conditions))])
+    matching = lay_out(tables, layout.conditions, np.full(128, 0.3), strategy)
+    items = len(view.found)
+    run = blank._replace(
+        rules=rules, pairs=layout.pairs, matching=matching, conditions=tables, rows=view,
+        work=new_work(rules, layout, matching), moment=blank.moment._replace(items=items),
+    )  # fmt: skip
+    run.items.trigger[:items] = run.items.channel[:items] = 0
+    held = np.zeros((items, int(layout.pairs.pairs[0]["words"])), np.uint64)
+    eligible_run(reference(run), held)
+    bits = np.unpackbits(held.view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
+    assert not bits[:, len(conditions) :].any()
+    return bits[:, : len(conditions)], int(matching.matchers[0]["strategy"])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 31, 63, 64, 65, 127, 128, 129, 257, 4_095, 4_096])
+def test_both_strategies_agree_with_the_oracle(blank: Run, count: int, strategy: str) -> None:
+    rng = random.Random(count)
+    distinct = [random_condition(rng) for _ in range(min(count, 400))]
+    sources = [distinct[number % len(distinct)] for number in range(count)]
+    tables, people = compiled(sources), People(rng)
+    found, taken = matched(blank, tables, people.view, range(count), STRATEGIES[strategy])
+    assert taken == STRATEGIES[strategy]
+    expected = people.expected(distinct)[:, [number % len(distinct) for number in range(count)]] if count else found
+    wrong = np.argwhere(found != expected)
+    assert not len(wrong), [(sources[k], people.values[i], people.labels[i]) for i, k in wrong[:3].tolist()]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_positions_that_share_a_condition_or_have_none(blank: Run, strategy: str) -> None:
+    rng = random.Random(strategy)
+    sources = [random_condition(rng) for _ in range(70)]
+    tables, people = compiled(sources), People(rng, 20)
+    conditions = [rng.randrange(-1, 70) for _ in range(300)]
+    expected = np.hstack([people.expected(sources), np.ones((20, 1), np.bool_)])
+    found, _ = matched(blank, tables, people.view, conditions, STRATEGIES[strategy])
+    assert np.array_equal(found, expected[:, conditions])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_more_cuts_than_a_column_holds_at_every_cut(blank: Run, strategy: str) -> None:
+    """5,000 thresholds of one slot: most intervals are thinned out, and the values next to each cut are evaluated."""
+    count = 2_500
+    sources = [f"a >= {number} && a < {number + 700}" if number % 2 else f"a != {number}" for number in range(count)]
+    tables, view = compiled(sources), new_view(200, 2, len(SCHEMA.slots))
+    values = np.linspace(-2, count + 701, 200).astype(np.int64)
+    view.values[:, 0], view.known[:, 0] = values, 1
+    numbers = np.arange(count)
+    between = (values[:, None] >= numbers) & (values[:, None] < numbers + 700)
+    found, _ = matched(blank, tables, view, range(count), STRATEGIES[strategy])
+    assert np.array_equal(found, np.where(numbers % 2, between, values[:, None] != numbers))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_false_wins_over_unknown_and_unknown_over_an_error(blank: Run, strategy: str) -> None:
+    """What each row of bits says must be what the term-by-term kernel says, so that reasons are right too."""
+    rng = random.Random(7)
+    sources = [random_condition(rng) for _ in range(200)]
+    tables, people = compiled(sources), People(rng, 12)
+    rows = np.zeros(200, CANDIDATE)
+    rows["condition"] = np.arange(200)
+    for item in range(12):
+        one = View(*(frozen_item(column, item) for column in people.view))
+        layout = lay_out_pairs(blank.rules._replace(candidates=frozen(rows)), [np.arange(200)])
+        matching = lay_out(tables, layout.conditions, np.full(128, 0.3), STRATEGIES[strategy])
+        work = new_work(blank.rules, layout, matching)
+        run = blank._replace(
+            pairs=layout.pairs, matching=matching, conditions=tables, rows=one, work=work,
+            moment=blank.moment._replace(items=1),
+        )  # fmt: skip
+        eligible_run(reference(run), np.zeros((1, 4), np.uint64))
+        status = np.array([evaluate_condition(tables, one, 0, number) & 255 for number in range(200)])
+        said = np.unpackbits(work.matched[:3].view(np.uint8), axis=1, bitorder="little")[:, :200].astype(np.bool_)
+        by_row = np.where(said[0], FALSE, np.where(said[1], 2, np.where(said[2], 3, TRUE)))
+        if STRATEGIES[strategy] == SLICED:
+            assert np.array_equal(by_row, status)
+        else:  # what no list led to is false by its label, whatever else it may be
+            assert np.array_equal(by_row[by_row != FALSE], status[by_row != FALSE])
+            assert not (status[by_row == FALSE] == TRUE).any()
+
+
+def frozen_item(column: npt.NDArray[Any], item: int) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(column[item : item + 1])
+
+
+def test_the_cost_model_switches_and_both_sides_agree(blank: Run) -> None:
+    """Grow a list of rules whose labels are common until it is sliced: just before and just after, both strategies hold the same."""
+    rng = random.Random(11)
+    sources = [
+        " && ".join(f'"{label}" in subscriber.labels' for label in rng.sample(LABELS, 3))
+        + f" && a >= {rng.randrange(30)}"
+        for _ in range(400)
+    ]
+    tables, people = compiled(sources), People(rng, 30)
+    taken = [matched(blank, tables, people.view, range(count), None)[1] for count in range(0, 401, 10)]
+    assert taken[1] == BY_LABEL
+    assert taken[-1] == SLICED
+    switch = 10 * taken.index(SLICED)
+    assert taken == [BY_LABEL] * (switch // 10) + [SLICED] * (41 - switch // 10)
+    expected = people.expected(sources)
+    for count in range(switch - 10, switch + 1):
+        for strategy in (None, BY_LABEL, SLICED):
+            found, _ = matched(blank, tables, people.view, range(count), strategy)
+            assert np.array_equal(found, expected[:, :count]), (count, strategy)
+
+
+def test_costs_are_positive() -> None:
+    assert min(Costs()) > 0
+
+
+def test_rows_of_bits_of_every_width() -> None:
+    for count in (0, 1, 63, 64, 65, 129):
+        members = np.random.default_rng(count).random((3, count)) < 0.5
+        bits = np.unpackbits(rows_of_bits(members).view(np.uint8), axis=1, bitorder="little")
+        assert np.array_equal(bits[:, :count].astype(np.bool_), members)
+        assert not bits[:, count:].any()
