@@ -31,6 +31,8 @@ from server.codec.kernels.answers import find_varying, write_answers
 from server.content import GATHERED_MAX, Content, Subscribers
 from server.decision_id import DecisionIds
 
+HEARD_MAX: Final = 65_536
+"""Messages kept at most, some hundred bytes each."""
 _NOTHING_SAID: Final = texts_of([])
 
 
@@ -44,6 +46,8 @@ class Answers:
         self._subscribers = Subscribers(bound)
         self._stamp = _stamp(bound, generation, ids)
         self._state = np.zeros(WRITTEN_WORDS, np.int64)
+        self._heard: dict[tuple[int, ...], bytes] = {}
+        """What was said of texts lately, by candidate, channel, language and their codes."""
         self._asked: Asked
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
@@ -77,17 +81,31 @@ class Answers:
         if not found:
             return _NOTHING_SAID
         said: list[bytes] = []
-        items, numbers = np.unique(cells[:found, 0], return_inverse=True)
+        items, places = np.unique(cells[:found, 0], return_inverse=True)
         for start in range(0, len(items), GATHERED_MAX):
             some = items[start : start + GATHERED_MAX]
             self._subscribers.gather(batch.subscriber[some], decisions.now_us[some])
-            messages = [self._message(int(item)) for item in some]
-            for row, seat, language in cells[:found][numbers // GATHERED_MAX == start // GATHERED_MAX].tolist():
-                at = int(np.searchsorted(some, row))
+            here = places // GATHERED_MAX == start // GATHERED_MAX
+            for at, (row, seat, language) in zip(
+                (places[here] - start).tolist(), cells[:found][here].tolist(), strict=True
+            ):
                 number = int(decisions.chosen[row, seat])
-                words = self._content.words(number, int(batch.channel[row]), language)
-                said.append(words.said(self._subscribers.lookup(at, self._bound.candidates[number], messages[at])))
+                said.append(self._words(at, row, (number, int(batch.channel[row]), language)))
         return texts_of(said)
+
+    def _words(self, at: int, row: int, words_of: tuple[int, int, int]) -> bytes:
+        """Return what a candidate says on a channel in a language to the subscriber gathered at `at`, who asked in row `row` of the batch."""
+        words = self._content.words(*words_of)
+        candidate = self._bound.candidates[words_of[0]]
+        if words.texts is None:
+            return words.said(self._subscribers.lookup(at, candidate, self._message(row)))
+        key = (*words_of, *self._subscribers.texts(at, words.texts))
+        text = self._heard.get(key)
+        if text is None:
+            if len(self._heard) >= HEARD_MAX:
+                self._heard.clear()
+            text = self._heard[key] = words.said(self._subscribers.lookup(at, candidate, None))
+        return text
 
     def _message(self, item: int) -> Any:
         """Return the DecideRequest of an item."""

@@ -36,6 +36,8 @@ class Words(NamedTuple):
     """The language that the content really is in: the catalogue's default where the wanted one is missing."""
     content: Template
     script: Template | None
+    texts: tuple[int, ...] | None
+    """Slots of the subscriber's attributes when what varies is texts of a dictionary and nothing else: few people then hear anything new."""
 
     def said(self, lookup: Lookup) -> bytes:
         """Return fields 9 to 11 of the Offer, with what `lookup` knows."""
@@ -139,8 +141,17 @@ class Content:
             content = self._template(candidate, offer.content[channel.id][spoken], spoken, chars_max)
             lines = offer.script[channel.id][script_in] if script_in else ""
             script = self._template(candidate, lines, script_in, LENGTH_MAX) if lines else None
-            self._compiled[key] = Words(spoken, content, script)
+            self._compiled[key] = Words(spoken, content, script, self._texts_of(content, script))
         return self._compiled[key]
+
+    def _texts_of(self, *templates: Template | None) -> tuple[int, ...] | None:
+        names = {name for template in templates if template for name in template.variables} - {CAMPAIGN}
+        slots = {
+            f"subscriber.{attribute.id}": slot
+            for slot, attribute in enumerate(self.rulebook.catalogue.attributes)
+            if attribute.type is ValueType.STRING
+        }
+        return tuple(slots[name] for name in sorted(names)) if names <= slots.keys() else None
 
     def _template(self, candidate: Candidate, source: str, spoken: str, chars_max: int) -> Template:
         fixed = offer_variables(candidate.offer, candidate.product, self._order(spoken))
@@ -180,6 +191,11 @@ class Subscribers:
     def gather(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> None:
         """Read up to GATHERED_MAX subscribers at their instants."""
         self._bound.binding.gather(subscribers, now_us, self._view, 0, len(subscribers))
+
+    def texts(self, row: int, slots: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the codes of a gathered row's texts, -1 where there is none."""
+        view = self._view
+        return tuple(int(view.values[row, slot]) if view.known[row, slot] else -1 for slot in slots)
 
     def lookup(self, row: int, candidate: Candidate, message: Any) -> Lookup:
         """Return how a template's names are looked up for a gathered row and the DecideRequest that it is about."""
