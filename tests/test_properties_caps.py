@@ -1,7 +1,9 @@
 """The caps invariant: at each grant, what counts and what is held stay within every limit, whatever came before in whatever order."""
 
+import atexit
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -62,7 +64,9 @@ def built(policy: int) -> EngineDriver:
     """One engine for each policy, restarted for each example."""
     rows = [Row(key, CHICAGO, "en", NOON) for key in KEYS]
     world = World(0, Shape("caps", 0, 3, 3, 2, NOON), plain_catalogue(policy), rows)
-    return EngineDriver(world, Path(mkdtemp(prefix="caps-")))
+    folder = mkdtemp(prefix="caps-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return EngineDriver(world, Path(folder))
 
 
 class Witness:
