@@ -33,7 +33,7 @@ NAMES: Final = {
     touchpoint bench rpc --smallest
     """
 )
-@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@click.argument("name", metavar="BENCH", type=click.Choice([*NAMES, "all"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON with every run.")
 @click.option(
     "--world",
@@ -76,6 +76,8 @@ NAMES: Final = {
 @click.option("--smallest", is_flag=True, help="As small as it gets: shows that it works, measures nothing.")
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.
+
+    BENCH is match, engine, rpc, batch, load, reload, scale, memory, start or all.
 
     The server has one core, the load the others. A run whose answers are not what was asked for fails.
     """

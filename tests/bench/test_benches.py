@@ -137,3 +137,8 @@ def test_failed_run_gets_code_1_and_one_message(monkeypatch: pytest.MonkeyPatch)
     done = CliRunner().invoke(command, ["engine", "--smallest"], catch_exceptions=False)
     assert done.exit_code == 1
     assert "expected an offer in at least 95% of the answers" in " ".join(done.output.replace("│", "").split())
+
+
+def test_help_names_every_bench() -> None:
+    shown = CliRunner().invoke(command, ["--help"], catch_exceptions=False).output
+    assert all(f" {name}" in shown for name in (*NAMES, "all"))
