@@ -70,6 +70,8 @@ class Binding:
         self._names_bound = 0
         self._positions = self._name_positions()
         self._live: Any = reference(overlay.live(frozen(self._bound)))
+        self._nobody: Any = reference(overlay.live(frozen(self._bound))._replace(table=frozen(np.zeros(1, np.int32))))
+        """The overlay as long as nobody is in it: one slot of a table, where the real one costs a cache miss for each subscriber."""
         self._rows: Any = reference(snapshot.rows)
         self._plan: Any = reference(self.plan)
 
@@ -92,7 +94,7 @@ class Binding:
         assert view.values.shape[1] >= len(self.schema.attributes)
         self.bind_names()
         asked = self.asked(subscribers, now_us)
-        gather(self._rows, self._plan, self._live, asked, view, start, stop, whole)
+        gather(self._rows, self._plan, self._changes(), asked, view, start, stop, whole)
 
     def asked(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> Asked:
         """Return whom to ask about, with `languages` to be written."""
@@ -101,7 +103,10 @@ class Binding:
     def gather_asked(self, asked: Any, view: Any, count: int) -> None:
         """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view."""
         self.bind_names()
-        gather(self._rows, self._plan, self._live, asked, view, 0, count, False)
+        gather(self._rows, self._plan, self._changes(), asked, view, 0, count, False)
+
+    def _changes(self) -> Any:
+        return self._live if self.overlay.person_count else self._nobody
 
     def label_density(self) -> npt.NDArray[np.float64]:
         """Return (64 * label words,): the share of subscribers that have each label, as DENSITY_ROWS of them tell; rows stand in order of a hash."""
