@@ -21,19 +21,19 @@ _INT64: Final = np.iinfo(np.int64)
 class BlockCosts(NamedTuple):
     """What evaluating across items takes, in nanoseconds of the reference machine; `make micro` measures them, and only their ratios matter."""
 
-    label_word: float = 350.0
+    label_word: float = 250.0
     """To turn the labels of a word; for a block, as all but the last."""
-    compared: float = 9.0
+    compared: float = 5.0
     """To compare all values with one cut."""
-    ranked: float = 450.0
+    ranked: float = 250.0
     """To rank all values among many cuts."""
-    cut: float = 1.3
+    cut: float = 1.0
     """To spread the items over one of those cuts."""
-    operand: float = 0.8
+    operand: float = 0.55
     """To join one operand of a condition."""
-    position_word: float = 260.0
+    position_word: float = 160.0
     """To turn 64 positions back to a word for each item."""
-    value: float = 2.0
+    value: float = 5.0
     """To read one item's value of a slot."""
 
 

@@ -3,7 +3,7 @@
 The documented way is one event at a time as their pages show it: zen with a decision table, datalogic with each rule compiled by itself. Each gets
 the columns that the rules ask about and no others, with missing values as a number below every range, and amounts as whole cents where the engine
 is faster with integers. Tried and slower: BlazeRules with categorical labels, or packed flags for batches; zen with JSON text for rows; datalogic
-with dicts for rows, or a list of rules.
+with a list of rules, or a rule at a time over rows parsed beforehand.
 """
 
 import importlib.util
@@ -157,7 +157,7 @@ class DatalogicFastest:
 
 
 class Datalogic:
-    """datalogic as it is documented: each rule compiled once and evaluated by itself, over rows parsed beforehand."""
+    """datalogic as it is documented: each rule compiled once and evaluated by itself; rows as dicts."""
 
     package = "datalogic_py"
 
@@ -166,11 +166,11 @@ class Datalogic:
 
         engine = datalogic_py.Engine()
         self._rules = [engine.compile(_json_logic(rule)) for rule in rules]
-        self._rows = [datalogic_py.DataHandle(row) for row in _dicts(columns)]
+        self._rows = _dicts(columns)
 
     def match(self, count: int) -> list[list[Any]]:
         """Evaluate the first rows."""
-        return [[rule.evaluate_data(row) for rule in self._rules] for row in self._rows[:count]]
+        return [[rule.evaluate(row) for rule in self._rules] for row in self._rows[:count]]
 
     def matches(self, count: int) -> Bools:
         """Return which rules hold."""
@@ -272,9 +272,10 @@ def _zen_decision(rules: list[Rule]) -> dict[str, Any]:
         "outputs": [{"id": "rule", "name": "rule", "field": "rule"}],
         "rules": rows,
     }
-    nodes = (("in", "inputNode", None), ("table", "decisionTableNode", table), ("out", "outputNode", None))
+    nodes: list[dict[str, Any]] = [{"id": "in", "type": "inputNode"}, {"id": "out", "type": "outputNode"}]
+    nodes.append({"id": "table", "type": "decisionTableNode", "content": table})
     return {
-        "nodes": [{"id": name, "name": name, "type": kind, "content": content} for name, kind, content in nodes],
+        "nodes": [node | {"name": node["id"]} for node in nodes],
         "edges": [
             {"id": f"{source}-{target}", "type": "edge", "sourceId": source, "targetId": target}
             for source, target in (("in", "table"), ("table", "out"))

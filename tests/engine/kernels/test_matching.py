@@ -205,7 +205,7 @@ def test_false_wins_over_unknown_and_unknown_over_an_error(blank: Run, strategy:
     rows = np.zeros(200, CANDIDATE)
     rows["condition"] = np.arange(200)
     for item in range(12):
-        one = View(*(frozen_item(column, item) for column in people.view))
+        one = rows_of(people.view, slice(item, item + 1))
         layout = lay_out_pairs(blank.rules._replace(candidates=frozen(rows)), [np.arange(200)])
         matching = lay_out(tables, layout.conditions, np.full(128, 0.3), STRATEGIES[strategy])
         work = new_work(blank.rules, layout, matching)
@@ -256,8 +256,9 @@ def bits_of(word: np.uint64) -> npt.NDArray[np.bool_]:
     return np.unpackbits(np.array([word]).view(np.uint8), bitorder="little").astype(np.bool_)
 
 
-def frozen_item(column: npt.NDArray[Any], item: int) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(column[item : item + 1])
+def rows_of(view: View, index: Any) -> View:
+    """Return some rows of a view, copied."""
+    return View(*(np.ascontiguousarray(column[index]) for column in list[Any](view)))
 
 
 @pytest.mark.parametrize("items", SIZES)
@@ -267,7 +268,7 @@ def test_every_size_of_run_agrees_with_the_oracle(blank: Run, items: int) -> Non
     sources = [random_condition(rng) for _ in range(130)]
     tables, people = compiled(sources), People(rng, min(items, 97))
     again = np.arange(items) % 97
-    view = View(*(np.ascontiguousarray(column[again]) for column in people.view))
+    view = rows_of(people.view, again)
     expected = people.expected(sources)[again]
     for strategy in (None, *STRATEGIES.values()):
         found, _ = matched(blank, tables, view, range(130), strategy)
@@ -317,7 +318,7 @@ def test_the_cost_model_switches_and_both_sides_agree(blank: Run) -> None:
         for _ in range(400)
     ]
     tables, people = compiled(sources), People(rng, 30)
-    one = View(*(frozen_item(column, 0) for column in people.view))
+    one = rows_of(people.view, slice(0, 1))
     taken = [matched(blank, tables, one, range(count), None)[1] for count in range(0, 401, 10)]
     assert taken[1] == BY_LABEL
     assert taken[-1] == SLICED
@@ -341,7 +342,7 @@ def test_the_cost_model_switches_by_the_number_of_items(blank: Run, count: int) 
     from_items = int(lay_out(tables, [list(range(len(distinct)))], np.full(128, 0.3)).across[0]["from_items"])
     assert 1 < from_items < 64
     for items in (from_items - 1, from_items, from_items + 1):
-        view = View(*(np.ascontiguousarray(column[:items]) for column in people.view))
+        view = rows_of(people.view, slice(items))
         found, taken = matched(blank, tables, view, numbers, None)
         assert (taken == ACROSS) == (items >= from_items)
         assert np.array_equal(found, expected[:items][:, numbers])
