@@ -81,7 +81,7 @@ class Bound:
             self.conditions.tables,
             layout.conditions,
             self.binding.label_density(),
-            ageing=self.binding.plan.label_age_us[: 64 * self.binding.label_words] >= 0,
+            ageing=self.binding.ageing(),
         )
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
         self._codes = {(int(row["campaign"]), int(row["offer"])): n for n, row in enumerate(self.rules.candidates)}

@@ -118,6 +118,11 @@ class Binding:
         held: npt.NDArray[np.float64] = np.unpackbits(labels, axis=1, bitorder="little").mean(axis=0)
         return held
 
+    def ageing(self) -> npt.NDArray[np.bool_]:
+        """Return (64 * label words,): the labels that may be past their age."""
+        ageing: npt.NDArray[np.bool_] = self.plan.label_age_us[: 64 * self.label_words] >= 0
+        return ageing
+
     def bind_names(self) -> None:
         """Give the overlay's new names their meaning in this binding."""
         names = self.overlay.names

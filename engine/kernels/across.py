@@ -11,7 +11,7 @@ from engine.intrinsics import lowest_bit, prefetch
 from engine.jit import kernel, writable
 from engine.kernels.cel_load import is_known
 from engine.kernels.condition import evaluate_condition
-from engine.kernels.gather import CACHE_LINE_BYTES, load_attributes, read_slot
+from engine.kernels.gather import CACHE_LINE_BYTES, load_attributes, read_slot, stored_value
 from engine.kernels.matching import column_value
 from engine.kernels.transpose import SIDE, transpose
 
@@ -66,19 +66,12 @@ def take_stored(run: Run, items: int, slot: int) -> np.uint64:
     """Fill block.value with a plain attribute of the items' rows; return the items that know it."""
     field, rows, block = run.plan.fields[slot], run.base, run.work.block
     byte, shift = np.uint64(run.plan.plan[0]["presence_at"] + (field["bit"] >> 3)), np.uint8(field["bit"] & 7)
-    width, at, bias, limit = field["width"], np.uint64(field["at"]), field["bias"], field["limit"]
+    width, at, bias, limit = field["width"], field["at"], field["bias"], field["limit"]
     known = np.uint64(0)
     for lane in range(items):
-        start = np.uint64(block.row_at[lane])
-        bit = np.uint64(rows.r8[start + byte] >> shift & 1)
-        if width == 1:
-            stored = np.int64(rows.r8[start + at])
-        elif width == 2:
-            stored = np.int64(rows.r16[(start >> np.uint64(1)) + at])
-        elif width == 4:
-            stored = np.int64(rows.r32[(start >> np.uint64(2)) + at])
-        else:
-            stored = np.int64(rows.r64[(start >> np.uint64(3)) + at])
+        start = block.row_at[lane]
+        bit = np.uint64(rows.r8[np.uint64(start) + byte] >> shift & 1)
+        stored = stored_value(rows, start, at, width)
         if limit != 0:
             bit &= np.uint64(stored < limit)
         known |= bit << np.uint64(lane)

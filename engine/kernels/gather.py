@@ -35,7 +35,7 @@ from engine.jit import kernel, writable
 
 _MICROS = 1_000_000
 CACHE_LINE_BYTES = 64
-ITEMS_AHEAD = 16
+ITEMS_AHEAD = 32
 """Items whose rows are asked for at once: enough to hide a cache miss behind the others, few enough to stay in the first cache."""
 HASHES_COMPARED = 8
 """Hashes that are compared at once, without a branch on any; a bucket has four on average."""
@@ -73,16 +73,16 @@ def find_person(live: Live, subscriber: np.uint64) -> _Int:
     return -1
 
 
-@kernel(types.int64(ROWS_TYPE, types.int64, types.int64), inner=True)
-def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
-    """Return the field of 1, 2, 4 or 8 bytes at index `at` of the array of that width."""
+@kernel(types.int64(ROWS_TYPE, types.int64, types.int64, types.int64), inner=True)
+def stored_value(rows: Rows, start: _Int, at: _Int, width: _Int) -> _Int:
+    """Return the field of 1, 2, 4 or 8 bytes of the row at byte `start`; `at` in units of its width."""
     if width == 1:
-        return np.int64(rows.r8[at])
+        return np.int64(rows.r8[start + at])
     if width == 2:
-        return np.int64(rows.r16[at])
+        return np.int64(rows.r16[(start >> 1) + at])
     if width == 4:
-        return np.int64(rows.r32[at])
-    return np.int64(rows.r64[at])
+        return np.int64(rows.r32[(start >> 2) + at])
+    return np.int64(rows.r64[(start >> 3) + at])
 
 
 @kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -101,17 +101,16 @@ def read_slot(rows: Rows, read: ReadPlan, view: View, item: _Int, slot: _Int, ro
     view.known[item, slot] = known
     if known == 0:
         return
-    width = np.int64(read.fields[slot]["width"])
-    at = start // width + np.int64(read.fields[slot]["at"])
+    at = np.int64(read.fields[slot]["at"])
     kind = read.fields[slot]["kind"]
     if kind == MICROS:
-        _set_micros(view, item, slot, rows.r64[at])
+        _set_micros(view, item, slot, rows.r64[(start >> 3) + at])
     elif kind == FLOAT32:
-        view.values[item, slot] = np.float64(rows.f32[at]).view(np.int64)
+        view.values[item, slot] = np.float64(rows.f32[(start >> 2) + at]).view(np.int64)
     elif kind == FLOAT64:
-        view.values[item, slot] = rows.r64[at]
+        view.values[item, slot] = rows.r64[(start >> 3) + at]
     else:
-        stored = _stored(rows, at, width)
+        stored = stored_value(rows, start, at, np.int64(read.fields[slot]["width"]))
         limit = read.fields[slot]["limit"]
         if limit == 0 or stored < limit:
             view.values[item, slot] = read.fields[slot]["bias"] + stored
@@ -140,7 +139,7 @@ def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     width = np.int64(read.fields[field]["width"])
     if width == 0:
         return -1
-    stored = _stored(rows, row * read.plan[0]["stride"] // width + np.int64(read.fields[field]["at"]), width)
+    stored = stored_value(rows, row * read.plan[0]["stride"], np.int64(read.fields[field]["at"]), width)
     if stored == 0 or stored > read.fields[field]["limit"]:
         return -1
     return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
