@@ -4,6 +4,7 @@ What is remembered of an answer are these bytes without server_us, so a repeated
 pieces that were encoded when the rulebook was bound; words that vary by subscriber or trigger are rendered here, row by row, and handed to it.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from touchpoint.v1 import decision_pb2, decision_service_pb2
 
 from engine.batch import Batch, Decisions
 from engine.bound import Bound
+from engine.bundles import reference, replaced
 from engine.dtypes.texts import Texts
 from engine.jit import frozen
 from engine.limits import OFFERS_PER_ANSWER_MAX
@@ -33,7 +35,20 @@ from server.decision_id import DecisionIds
 
 HEARD_MAX: Final = 65_536
 """Messages kept at most, some hundred bytes each."""
+_PLACES_MAX: Final = 512
 _NOTHING_SAID: Final = texts_of([])
+
+
+@dataclass(slots=True)
+class _Places:
+    """What kernels take for a batch's rows, and for where its answers go."""
+
+    batch: Batch
+    decisions: Decisions
+    rows: Any
+    written: Any
+    data: npt.NDArray[np.uint8]
+    """What the texts in `written` lie in."""
 
 
 class Answers:
@@ -44,28 +59,43 @@ class Answers:
         self._bound = bound
         self._content = content
         self._subscribers = Subscribers(bound)
-        self._stamp = _stamp(bound, generation, ids)
+        self._pieces = reference(content.pieces)
+        self._stamp = reference(_stamp(bound, generation, ids))
         self._state = np.zeros(WRITTEN_WORDS, np.int64)
+        self._places: dict[int, _Places] = {}
+        """By number of rows: where batches of so many were read from and written to."""
         self._heard: dict[tuple[int, ...], bytes] = {}
         """What was said of texts lately, by candidate, channel, language and their codes."""
         self._asked: Asked
+        self._asked_reference: Any = None
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
     def prepare(self, asked: Asked) -> None:
         """Take the questions of the batch that is to be decided."""
+        kept = self._asked_reference
+        if kept is not None and asked.item_at is self._asked.item_at:
+            self._asked_reference = replaced(kept, text=asked.text)
+        else:
+            self._asked_reference = reference(asked)
         self._asked = asked
         self.explained = []
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
         """Write the answers to these rows of the prepared batch, without server_us: engine.deciding.Render."""
-        rows, index = _rows(batch, decisions), frozen(index)
-        said = self._said(batch, decisions, rows, index) if self._content.varies else _NOTHING_SAID
+        places, index = self._places_of(batch, decisions), frozen(index)
+        said = self._said(batch, decisions, places.rows, index) if self._content.varies else _NOTHING_SAID
         state, arena, done = self._state, decisions.texts, 0
         state[WRITTEN_USED], state[WRITTEN_SAID] = arena.used_bytes, 0
         while True:
-            written = Written(decisions.answers(), state)
-            done = int(write_answers(self._content.pieces, self._stamp, rows, self._asked, said, index, done, written))
+            if places.data is not arena.data:
+                places.written = replaced(places.written, texts=decisions.answers())
+                places.data = arena.data
+            done = int(
+                write_answers(
+                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, places.written
+                )
+            )
             arena.used_bytes = int(state[WRITTEN_USED])
             if done == len(index):
                 break
@@ -74,10 +104,20 @@ class Answers:
         if self._asked.flags[index[0]] & EXPLAIN:
             self._explain(decisions, int(index[0]))
 
-    def _said(self, batch: Batch, decisions: Decisions, rows: Rows, index: npt.NDArray[np.int64]) -> Texts:
+    def _places_of(self, batch: Batch, decisions: Decisions) -> "_Places":
+        places = self._places.get(len(decisions.reason))
+        if places is None or places.batch is not batch or places.decisions is not decisions:
+            if len(self._places) >= _PLACES_MAX:
+                self._places.clear()
+            written = reference(Written(decisions.answers(), self._state))
+            places = _Places(batch, decisions, reference(_rows(batch, decisions)), written, decisions.texts.data)
+            self._places[len(decisions.reason)] = places
+        return places
+
+    def _said(self, batch: Batch, decisions: Decisions, rows: Any, index: npt.NDArray[np.int64]) -> Texts:
         """Return the words that vary, in the order of find_varying."""
         cells = np.empty((len(index) * OFFERS_PER_ANSWER_MAX, 3), np.int64)
-        found = find_varying(self._content.pieces, self._stamp, rows, self._asked, index, cells)
+        found = find_varying(self._pieces, self._stamp, rows, self._asked_reference, index, cells)
         if not found:
             return _NOTHING_SAID
         said: list[bytes] = []
