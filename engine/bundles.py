@@ -40,6 +40,8 @@ class Bundle(types.Type):
     def __init__(self, cls: Any, fields: tuple[Any, ...]) -> None:
         self.cls = cls
         self.fields: dict[str, Any] = dict(zip(cls._fields, fields, strict=True))
+        self.numbers = all(not isinstance(field, types.Array | Bundle) for field in fields)
+        """Whether it has no arrays."""
         self.offsets: dict[str, int] = {}
         self.words = 0
         for name, field in self.fields.items():
@@ -108,7 +110,10 @@ def _fill(words: Any, at: int, bundle_type: Bundle, value: Any) -> None:
 def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) -> None:
     field = bundle_type.fields[name]
     if isinstance(field, Bundle):
-        _fill(words, at, field, part)
+        if field.numbers:
+            words[at : at + field.words] = part
+        else:
+            _fill(words, at, field, part)
     elif isinstance(field, types.Array):
         _check(bundle_type, name, field, part)
         words[at] = part.__array_interface__["data"][0]

@@ -74,7 +74,7 @@ class Answers:
     def prepare(self, asked: Asked) -> None:
         """Take the questions of the batch that is to be decided."""
         kept = self._asked_reference
-        if kept is not None and asked.item_at is self._asked.item_at:
+        if kept is not None and all(new is old for new, old in zip(asked[1:], self._asked[1:], strict=True)):
             self._asked_reference = replaced(kept, text=asked.text)
         else:
             self._asked_reference = reference(asked)

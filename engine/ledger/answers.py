@@ -130,6 +130,10 @@ class RingAnswers:
             "answers_reserved_bytes": self._arena.nbytes + memory_bytes(self._memory),
         }
 
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched."""
+        return [self._arena, self._memory.ring, self._memory.slots]
+
     def _span(self, position: int) -> tuple[int, int, int]:
         """Return where an entry's bytes start, where they end before the arena's end, and how many lie at its start."""
         entry = self._memory.ring[position]

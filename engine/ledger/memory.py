@@ -222,6 +222,11 @@ class MemoryLedger:
             **self.answers.statistics(),
         }
 
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched."""
+        store, outcome_ids = self._store, self._outcome_ids
+        return [store.pool, store.holds, store.table, outcome_ids.ring, outcome_ids.slots, *self.answers.reserved()]
+
     def _keep_store(self, store: Store) -> None:
         self._store = store
         self._store_reference = reference(store)

@@ -251,5 +251,8 @@ class Ledger(Protocol):
     def set_policy(self, retention: Retention, first_day: int, day_starts_us: npt.NDArray[np.int64]) -> None:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""
 
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched; none for a ledger that is elsewhere."""
+
     def statistics(self) -> dict[str, int]:
         """Return counts of subscribers, contacts, live holds, and bytes held and reserved."""
