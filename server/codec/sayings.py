@@ -17,7 +17,7 @@ from engine.dtypes.zone import ZONE_TABLES_TYPE, ZoneTables
 from engine.jit import bundle, read_only, writable
 
 TEXT, VALUE, IF_TRUE, IF_NOT_TRUE = range(4)
-"""PART.kind, as engine.templates.PartKind has them."""
+"""PART.kind, as engine.templates.PartKind has them: up to VALUE something is said, then come conditions."""
 BOOL, INT, DECIMAL, DOUBLE, STRING, TIMESTAMP, DURATION = range(7)
 """PART.type."""
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from touchpoint.v1 import decision_service_pb2
 
-from engine.catalogue.terms import ValueType
+from engine.catalogue.model import Attribute, Catalogue, Country, Trigger, TriggerField
+from engine.catalogue.terms import Moment, ValueType
 from engine.dtypes import base
 from engine.dtypes.texts import Texts
 from engine.dtypes.view import new_view
@@ -20,18 +21,68 @@ from engine.zones import bind_zones, zone_info
 from server.codec.dtypes import Asked
 from server.codec.items import items_of
 from server.codec.kernels.formatting import UNSAID
-from server.codec.kernels.saying import NO_ROOM, say_words
+from server.codec.kernels.saying import NO_ROOM
 from server.codec.saying_tables import SayingTables, strings_of
 from server.codec.sayings import Fields, Hearers, Sayings, Speaker
 from server.codec.speech import new_said
 from server.content import said
-from tests.server.codec.small_catalogue import ATTRIBUTES, CATALOGUE, FIELDS, ZONES
+from tests.server.codec.saying_entry import say_first
 
+ZONES: Final = ("America/Chicago", "Asia/Kathmandu", "Africa/Casablanca", "Pacific/Apia", "Europe/Madrid")
+"""The last is the home zone."""
+SCALES: Final = {"price": 2, "rate": 9, "whole": 0}
+ATTRIBUTES: Final = (
+    *(
+        Attribute(id=f"{type_}_{n}", type=type_)
+        for type_ in ValueType
+        if type_ is not ValueType.DECIMAL
+        for n in (1, 2)
+    ),
+    *(Attribute(id=name, type=ValueType.DECIMAL, scale=scale) for name, scale in SCALES.items()),
+)
+FIELDS: Final = tuple(
+    TriggerField(id=f"{type_}_3", type=type_) for type_ in sorted(ValueType) if type_ is not ValueType.DECIMAL
+)
+CATALOGUE: Final = Catalogue(
+    id="small",
+    policy_version="1",
+    country=Country(name="Here", home_zone=ZONES[-1], zones=ZONES),
+    languages=("en",),
+    attributes=ATTRIBUTES,
+    triggers=(Trigger(id="seen", moment=Moment.SPECIAL, fields=FIELDS),),
+)
 ROOM: Final = 1 << 14
 PIECES: Final = ("", "a", "é", "♫𝄞", "Hello, ", "{", "x" * 90, "ñ" * 70)
 STRINGS: Final = ("", "Ana", "Zoë", "日本", "𝄞𝄞𝄞", "a" * 127, "é" * 200, "{{campaign.id}}")
-NUMBERS: Final = (0, 1, -1, 9, -10, 99, 100, 59, 60, 61, 3_599, 3_600, 86_399, 86_400, 90_061, -61, 2**31, 10**15, -(10**15))
-LIMITS: Final = (2**63 - 1, -(2**63), 253_402_300_799, -62_135_596_800, 253_402_214_400, 4_102_444_800 + 400 * 366 * 86_400)
+NUMBERS: Final = (
+    0,
+    1,
+    -1,
+    9,
+    -10,
+    99,
+    100,
+    59,
+    60,
+    61,
+    3_599,
+    3_600,
+    86_399,
+    86_400,
+    90_061,
+    -61,
+    2**31,
+    10**15,
+    -(10**15),
+)
+LIMITS: Final = (
+    2**63 - 1,
+    -(2**63),
+    253_402_300_799,
+    -62_135_596_800,
+    253_402_214_400,
+    4_102_444_800 + 400 * 366 * 86_400,
+)
 DOUBLES: Final = (
     0.0, -0.0, 1.0, 900.0, -2.5, 0.1, 0.3, 1 / 3, 1e-4, 9.999e-5, 123456.789, 1e15, 999999999999999.0, 1e16, 1e22, 5e-324,
     0.1 + 0.2, 4503599627370497.5, 99999.99999, 1.7976931348623157e308, 0.001, -1e-3, 2.675, 1e14 + 0.5, 123456789012345.6,
@@ -90,7 +141,11 @@ def value_of(rng: Random, type_: ValueType) -> tuple[int, int] | str:
         number = rng.choice([rng.choice(DOUBLES), round(rng.uniform(-1e6, 1e6), rng.randint(0, 6)), rng.uniform(-1, 1)])
         return int(struct.unpack("<q", struct.pack("<d", number))[0]), 0
     nanos = rng.choice([0, 1, 999_999_999]) if type_ in (ValueType.DURATION, ValueType.TIMESTAMP) else 0
-    large = rng.randint(-(2**63), 2**63 - 1) if type_ in (ValueType.INT, ValueType.DECIMAL) else rng.randint(-(10**11), 10**11)
+    large = (
+        rng.randint(-(2**63), 2**63 - 1)
+        if type_ in (ValueType.INT, ValueType.DECIMAL)
+        else rng.randint(-(10**11), 10**11)
+    )
     return rng.choice([rng.choice(NUMBERS), rng.choice(LIMITS), large]), nanos
 
 
@@ -106,7 +161,9 @@ def lookup(known: dict[str, tuple[int, int] | str], zone: int) -> Callable[[str]
         if name not in known:
             return None
         value, (type_, scale) = known[name], TYPES[name]
-        return value if isinstance(value, str) else format_value(type_, value[0], value[1], scale, zone_info(ZONES[zone]))
+        return (
+            value if isinstance(value, str) else format_value(type_, value[0], value[1], scale, zone_info(ZONES[zone]))
+        )
 
     return find
 
@@ -121,7 +178,15 @@ def asked_of(message: Any) -> Asked:
     items = items_of([message.SerializeToString()])
     zero = frozen(np.zeros(1, np.int32))
     text = frozen(np.frombuffer(items.text, np.uint8))
-    return Asked(text, frozen(items.item_at), frozen(items.item_bytes), frozen(np.zeros(1, np.int64)), zero, zero, frozen(np.zeros(1, np.uint8)))
+    return Asked(
+        text,
+        frozen(items.item_at),
+        frozen(items.item_bytes),
+        frozen(np.zeros(1, np.int64)),
+        zero,
+        zero,
+        frozen(np.zeros(1, np.uint8)),
+    )
 
 
 def sayings_of(one: Case) -> Sayings:
@@ -148,7 +213,13 @@ def hearers_of(one: Case) -> Hearers:
     u64, u32, i32 = (frozen(np.zeros(0, t)) for t in (np.uint64, np.uint32, np.int32))
     rows = base.Rows(u64, u32, none8, frozen(np.zeros(0, np.uint16)), u32, none64, frozen(np.zeros(0, np.float32)))
     plan = base.ReadPlan(
-        frozen(np.zeros(0, base.PLAN)), frozen(np.zeros(0, base.FIELD)), i32, i32, none64, none64, frozen(np.zeros((0, 0), np.uint64))
+        frozen(np.zeros(0, base.PLAN)),
+        frozen(np.zeros(0, base.FIELD)),
+        i32,
+        i32,
+        none64,
+        none64,
+        frozen(np.zeros((0, 0), np.uint64)),
     )
     live = base.Live(i32, frozen(np.zeros(0, base.PERSON)), frozen(np.zeros(0, base.CHANGE)), i32)
     asked = base.Asked(u64, none64, np.zeros(0, np.int16))
@@ -159,7 +230,9 @@ def hearers_of(one: Case) -> Hearers:
 def request_of(one: Case, rng: Random) -> tuple[Any, Fields]:
     """The request, and its fields as columns of a batch."""
     columns = len(FIELDS) + 1
-    fields = Fields(np.zeros((1, columns), np.int64), np.zeros((1, columns), np.int32), np.zeros((1, columns), np.uint8))
+    fields = Fields(
+        np.zeros((1, columns), np.int64), np.zeros((1, columns), np.int32), np.zeros((1, columns), np.uint8)
+    )
     message = decision_service_pb2.DecideRequest(request_id="r", subscriber="1")
     message.trigger.type = "seen"
     message.trigger.fields["label"].bool_value = True
@@ -179,11 +252,13 @@ def heard(one: Case, rng: Random, room: int = ROOM) -> bytes | int:
     out = np.full(room + 64, 0xA5, np.uint8)
     speaker = Speaker(
         sayings=sayings_of(one),
-        strings=strings_of([(slot, STRINGS) for slot, a in enumerate(ATTRIBUTES) if a.type is ValueType.STRING], len(ATTRIBUTES)),
+        strings=strings_of(
+            [(slot, STRINGS) for slot, a in enumerate(ATTRIBUTES) if a.type is ValueType.STRING], len(ATTRIBUTES)
+        ),
         hearers=hearers_of(one),
         said=new_said(1, 0)._replace(texts=Texts(out[:room], np.zeros(1, np.int64), np.zeros(1, np.int64))),
     )
-    end = int(say_words(speaker, asked_of(message), fields, 0, 0, 0, 0))
+    end = int(say_first(speaker, asked_of(message), fields))
     assert (out[room:] == 0xA5).all()
     return out[:end].tobytes() if end >= 0 else end
 
@@ -213,7 +288,11 @@ def leaves_something(one: Case) -> bool:
             text = format_value(type_, *value)
             if "e" in text or sum(c.isdigit() for c in text.lstrip("-0.")) > 15 or abs(float(text)) >= 1e15:
                 return True
-        if type_ is ValueType.TIMESTAMP and not isinstance(value, str) and not -62_135_000_000 < value[0] < 253_402_000_000:
+        if (
+            type_ is ValueType.TIMESTAMP
+            and not isinstance(value, str)
+            and not -62_135_000_000 < value[0] < 253_402_000_000
+        ):
             return True
     return False
 
