@@ -23,7 +23,7 @@ from server.codec.kernels import reading
 from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
-from server.codec.request_tables import Columns
+from server.codec.request_tables import Coded, Columns
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
@@ -66,13 +66,11 @@ class Reader:
         self._bound = bound
         self._hashes = hashes
         self._tables = tables_of(bound, hashes)
-        self._coded = new_coded()
         self._requests = Requests(bound, hashes, self._code_of)
         self._names = {column: name.encode() for name, column in bound.field_index.items()}
         self._batch = batch
         self._columns = _columns_of(batch)
-        self._kept = reference(self._tables), reference(self._coded), reference(self._columns)
-        """What kernels take for these."""
+        self._keep_coded(new_coded())
         self._parts = np.zeros(PARTS_SIZE, np.int64)
         self._asked = _asked_of(self._columns)
 
@@ -153,6 +151,12 @@ class Reader:
             data = np.frombuffer(name + text.encode(), np.uint8)
             add_coded(self._coded, data, len(name), column, code, self._tables.keys, self._parts)
         return code
+
+    def _keep_coded(self, coded: Coded) -> None:
+        """Keep strings' codes in `coded` from now on."""
+        self._coded = coded
+        self._kept = reference(self._tables), reference(coded), reference(self._columns)
+        """What kernels take for these."""
 
     def _forget(self) -> None:
         self._coded.slots[:] = -1
