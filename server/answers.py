@@ -4,12 +4,16 @@ What is remembered of an answer are these bytes without server_us, so a repeated
 pieces that were encoded when the rulebook was bound; words that vary by subscriber or trigger (codec/speech.py) are handed to it.
 """
 
+from dataclasses import dataclass
+from typing import Any, Final
+
 import numpy as np
 import numpy.typing as npt
 from touchpoint.v1 import decision_pb2, decision_service_pb2
 
 from engine.batch import Batch, Decisions
 from engine.bound import Bound
+from engine.bundles import reference, replaced
 from engine.jit import frozen
 from engine.texts import KEPT_BYTES_MAX
 from server.codec.dtypes import (
@@ -28,6 +32,20 @@ from server.codec.speech import Speech
 from server.content import Content
 from server.decision_id import DecisionIds
 
+_PLACES_MAX: Final = 512
+
+
+@dataclass(slots=True)
+class _Places:
+    """What kernels take for a batch's rows, and for where its answers go."""
+
+    batch: Batch
+    decisions: Decisions
+    rows: Any
+    written: Any
+    data: npt.NDArray[np.uint8]
+    """What the texts in `written` lie in."""
+
 
 class Answers:
     """Renders decisions of one bound rulebook and base."""
@@ -36,27 +54,43 @@ class Answers:
         assert content.rulebook is bound.rulebook
         self._bound = bound
         self._content = content
-        self._stamp = _stamp(bound, generation, ids)
+        self._pieces = reference(content.pieces)
+        self._stamp = reference(_stamp(bound, generation, ids))
         self._speech = Speech(bound, content, self._stamp)
         self._state = np.zeros(WRITTEN_WORDS, np.int64)
+        self._places: dict[int, _Places] = {}
+        """By number of rows: where batches of so many were read from and written to."""
         self._asked: Asked
+        self._asked_reference: Any = None
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
     def prepare(self, asked: Asked) -> None:
         """Take the questions of the batch that is to be decided."""
+        kept = self._asked_reference
+        if kept is not None and all(new is old for new, old in zip(asked[1:], self._asked[1:], strict=True)):
+            self._asked_reference = replaced(kept, text=asked.text)
+        else:
+            self._asked_reference = reference(asked)
         self._asked = asked
+        self._speech.prepare(asked, self._asked_reference)
         self.explained = []
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
         """Write the answers to these rows of the prepared batch, without server_us: engine.deciding.Render."""
-        rows, index = _rows(batch, decisions), frozen(index)
-        said = self._speech.of(batch, decisions, rows, self._asked, index)
+        places, index = self._places_of(batch, decisions), frozen(index)
+        said = self._speech.of(batch, decisions, places.rows, index)
         state, arena, done = self._state, decisions.texts, 0
         state[WRITTEN_USED], state[WRITTEN_SAID] = arena.used_bytes, 0
         while True:
-            written = Written(decisions.answers(), state)
-            done = int(write_answers(self._content.pieces, self._stamp, rows, self._asked, said, index, done, written))
+            if places.data is not arena.data:
+                places.written = replaced(places.written, texts=decisions.answers())
+                places.data = arena.data
+            done = int(
+                write_answers(
+                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, places.written
+                )
+            )
             arena.used_bytes = int(state[WRITTEN_USED])
             if done == len(index):
                 break
@@ -64,6 +98,16 @@ class Answers:
             arena.reserve(max(needed, min(needed * (len(index) - done), KEPT_BYTES_MAX)))
         if self._asked.flags[index[0]] & EXPLAIN:
             self._explain(decisions, int(index[0]))
+
+    def _places_of(self, batch: Batch, decisions: Decisions) -> "_Places":
+        places = self._places.get(len(decisions.reason))
+        if places is None or places.batch is not batch or places.decisions is not decisions:
+            if len(self._places) >= _PLACES_MAX:
+                self._places.clear()
+            written = reference(Written(decisions.answers(), self._state))
+            places = _Places(batch, decisions, reference(_rows(batch, decisions)), written, decisions.texts.data)
+            self._places[len(decisions.reason)] = places
+        return places
 
     def _explain(self, decisions: Decisions, row: int) -> None:
         """Append fields 10 and 11 to the answer that was written last."""

@@ -58,8 +58,12 @@ class Speech:
         )
         self._kept: Any = reference(self._speaker)
 
-    def of(self, batch: Batch, decisions: Decisions, rows: Any, asked: Asked, index: npt.NDArray[np.int64]) -> Texts:
-        """Return the words of rows `index` that vary, in the order of rows, then of seats; they hold until the next call."""
+    def prepare(self, asked: Asked, kept: Any) -> None:
+        """Take the questions of the batch that is to be decided; `kept`: the same as kernels take it."""
+        self._asked, self._asked_reference = asked, kept
+
+    def of(self, batch: Batch, decisions: Decisions, rows: Any, index: npt.NDArray[np.int64]) -> Texts:
+        """Return the words of rows `index` of the prepared batch that vary, in the order of rows, then of seats; they hold until the next call."""
         if not self._words:
             return _NOTHING_SAID
         if len(self._speaker.said.texts.data) > KEPT_BYTES_MAX:
@@ -68,18 +72,18 @@ class Speech:
         self._bound.binding.bind_names()
         state = self._speaker.said.state
         state[:] = 0
-        fields = Fields(batch.field_values, batch.field_nanos, batch.field_known)
+        asked, fields = self._asked_reference, Fields(batch.field_values, batch.field_nanos, batch.field_known)
         while not say_varying(self._pieces, self._stamp, rows, asked, index, fields, self._kept):
             self._grow(1)
         count = int(state[SAID_TEXTS])
         if not count:
             return _NOTHING_SAID
         if state[SAID_LEFT]:
-            self._say_left(batch, decisions, asked)
+            self._say_left(batch, decisions)
         texts = self._speaker.said.texts
         return Texts(texts.data, texts.start[:count], texts.length_bytes[:count])
 
-    def _say_left(self, batch: Batch, decisions: Decisions, asked: Asked) -> None:
+    def _say_left(self, batch: Batch, decisions: Decisions) -> None:
         """Say in Python what the kernel left, behind what it said."""
         state, left = self._speaker.said.state, self._speaker.said.left
         cells = left[: int(state[SAID_LEFT])]
@@ -88,7 +92,7 @@ class Speech:
             rows = cells[start : start + GATHERED_MAX, 1]
             self._subscribers.gather(batch.subscriber[rows], decisions.now_us[rows])
             for at, (_, row, words) in enumerate(cells[start : start + GATHERED_MAX].tolist()):
-                said.append(self._words[words].said(self._subscribers.lookup(at, message_of(asked, row))))
+                said.append(self._words[words].said(self._subscribers.lookup(at, message_of(self._asked, row))))
         added = texts_of(said)
         self._grow(len(added.data))
         texts, used = self._speaker.said.texts, int(state[SAID_USED])
