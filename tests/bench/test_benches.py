@@ -65,8 +65,17 @@ def test_load() -> None:
 
 def test_reload() -> None:
     found = smallest("reload")
-    assert found["ratio_p99"] > 0
+    assert found["p99_ratio"] > 0
     assert found["reloads"] == 1
+
+
+def test_steady() -> None:
+    """Far fewer decisions, for which what fills once, such as messages heard lately, has not filled yet."""
+    found = smallest("steady")
+    assert found["decisions"] >= 160_000
+    assert found["offered_share"] >= 0.95
+    assert found["growth_bytes"] <= 4 << 20
+    assert found["growth_blocks"] <= 10_000
 
 
 def test_engine() -> None:
