@@ -49,7 +49,10 @@ _ROW_GROUP_ROWS: Final = 1 << 18
 _LOAD: Final = "load.json"
 _SHAPED_BY: Final = (
     *("engine/dtypes/base.py", "loaders/base/*.py"),
-    *(f"engine/base/{name}.py" for name in ("blocks", "keys", "layout", "manifest", "records", "schema", "values", "write")),
+    *(
+        f"engine/base/{name}.py"
+        for name in ("blocks", "keys", "layout", "manifest", "records", "schema", "values", "write")
+    ),
 )
 """The code that decides what a built base holds; what only reads one is left out, so that a change to it builds nothing anew."""
 
