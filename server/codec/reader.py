@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch
 from engine.bound import Bound
+from engine.bundles import reference
 from engine.jit import frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
 from server.codec.binding import new_coded, tables_of
@@ -22,7 +23,7 @@ from server.codec.kernels import reading
 from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
-from server.codec.request_tables import Columns, Tables
+from server.codec.request_tables import Coded, Columns, Tables
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
@@ -40,10 +41,13 @@ class Reading(NamedTuple):
     failures: dict[int, Failure]
     """By item, in their order: those that have no row. The rows are the other items', in their order."""
 
+    odd: int
+    """How many items were not in usual form; only of such may a row want an explanation."""
+
     def stretches(self) -> Iterator[tuple[Batch, Asked]]:
         """Yield the rows in parts that may be decided together: a row that wants an explanation must see the state at its own place, and goes alone."""
         count = self.batch.count
-        if not self.asked.flags[:count].any():
+        if not self.odd or not self.asked.flags[:count].any():
             if count:
                 yield self.batch, self.asked
             return
@@ -58,11 +62,17 @@ class Codes:
     """The codes of strings of trigger fields, for the kernels and for Python; apart from the reader, so that it ends with its last user and no later."""
 
     def __init__(self, bound: Bound, tables: Tables, parts: npt.NDArray[np.int64]) -> None:
-        self.coded = new_coded()
+        self.keep(new_coded())
         self._bound = bound
         self._tables = tables
         self._names = {column: name.encode() for name, column in bound.field_index.items()}
         self._parts = parts
+
+    def keep(self, coded: Coded) -> None:
+        """Keep the codes in `coded` from now on."""
+        self.coded = coded
+        self.reference = reference(coded)
+        """What kernels take for `coded`."""
 
     def of(self, column: int, text: str) -> int:
         """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
@@ -89,6 +99,8 @@ class Reader:
         self._tables = tables_of(bound, hashes)
         self._batch = batch
         self._columns = _columns_of(batch)
+        self._kept = reference(self._tables), reference(self._columns)
+        """What kernels take for these."""
         self._parts = np.zeros(PARTS_SIZE, np.int64)
         self._codes = Codes(bound, self._tables, self._parts)
         self._requests = Requests(bound, hashes, self._codes.of)
@@ -102,14 +114,16 @@ class Reader:
         columns.item_at[:count], columns.item_bytes[:count] = items.item_at, items.item_bytes
         text = np.frombuffer(items.text, np.uint8)
         failures: dict[int, Failure] = {}
-        if self._read_usual(text, count, now_us):
+        odd = self._read_usual(text, count, now_us)
+        if odd:
             text, failures = self._read_odd(items, now_us)
         self._batch.count = count - len(failures)
-        return Reading(self._batch, self._asked._replace(text=text), failures)
+        return Reading(self._batch, self._asked._replace(text=text), failures, odd)
 
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""
-        return read_requests(text, count, now_us, self._tables, self._codes.coded, self._columns, self._parts)
+        tables, columns = self._kept
+        return read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
 
     def _read_odd(self, items: Items, now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
         """Fill the rows of what the kernels left; return the bytes that all rows now lie in, and the failures, whose rows are taken out."""

@@ -115,9 +115,9 @@ def test_start(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = start._start
     given: list[dict[str, str]] = []
 
-    def with_kernels_at_hand(served: Operator, environment: dict[str, str]) -> start.Started:
+    def with_kernels_at_hand(served: Operator, environment: dict[str, str], to: frozenset[int]) -> start.Started:
         given.append(environment)
-        return begin(served, {})
+        return begin(served, {}, to)
 
     # An empty cache costs a minute of compilation, which other tests have paid for already.
     monkeypatch.setattr(start, "_start", with_kernels_at_hand)
