@@ -20,12 +20,10 @@ from engine.intrinsics import lowest_bit
 from engine.jit import kernel
 from engine.kernels.answering import answer_item, pair_of
 from engine.kernels.choice import next_free
-from engine.kernels.reasons import eligibility_reason, never_unknown, reason_of, stopped_bits
-from engine.kernels.screening import CAP, ELIGIBILITY
+from engine.kernels.reasons import QUIET, QUIET_HOURS, eligibility_reason, never_unknown, reason_of, stopped_bits
+from engine.kernels.screening import CAP, CONSENT, ELIGIBILITY, consent
 from engine.reasons import Reason
 
-NO_CANDIDATE = int(Reason.NO_CANDIDATE)
-NOT_ELIGIBLE = int(Reason.NOT_ELIGIBLE)
 EXCLUSIVE_GROUP = int(Reason.EXCLUSIVE_GROUP)
 RANKED_OUT = int(Reason.RANKED_OUT)
 OFFERED = int(Reason.OFFERED)
@@ -50,25 +48,32 @@ def choice_reason(run: Run, position: int) -> int:
     return RANKED_OUT
 
 
+@kernel(_i8(RUN_TYPE, _i8, _i8, _i8, _i8), inner=True)
+def stop_reason(run: Run, item: int, pair: int, position: int, stage: int) -> int:
+    """Return why the stage stopped the position: `reason_of`, without the search for the stage."""
+    candidate = run.pairs.candidate[run.pairs.pairs[pair]["first"] + position]
+    if stage == CONSENT:
+        return int(consent(run.rules, run.rows, item, candidate, run.items.channel[item]))
+    if stage == ELIGIBILITY:
+        return int(eligibility_reason(run, pair, position))
+    if stage == QUIET:
+        return QUIET_HOURS
+    return int(reason_of(run, item, pair, position))
+
+
 @kernel(types.void(RUN_TYPE, _i8, _i8, TALLY_TYPE, _i8), inner=True)
 def count_stopped(run: Run, item: int, pair: int, tally: Tally, segment: int) -> None:
-    """Count the candidates by reason, all but those that are plainly not eligible."""
-    counts, unknown = tally.counts, not never_unknown(run, pair)
+    """Count the candidates by reason; those that are plainly not eligible only where others are not so plainly."""
+    counts, plain = tally.counts, never_unknown(run, pair)
     for w in range(run.pairs.pairs[pair]["words"]):
         for stage in range(CAP + 1):
-            if stage == ELIGIBILITY and not unknown:
-                continue
             bits = stopped_bits(run, stage, w)
+            if stage == ELIGIBILITY and plain:
+                bits = np.uint64(0)
             while bits != np.uint64(0):
                 position = w * 64 + lowest_bit(bits)
                 bits &= bits - np.uint64(1)
-                if stage == ELIGIBILITY:
-                    reason = eligibility_reason(run, pair, position)
-                    if reason == NOT_ELIGIBLE:
-                        continue
-                else:
-                    reason = reason_of(run, item, pair, position)
-                counts[segment, reason, position] += 1
+                counts[segment, stop_reason(run, item, pair, position, stage), position] += 1
         bits = run.work.free[w]
         while bits != np.uint64(0):
             position = w * 64 + lowest_bit(bits)

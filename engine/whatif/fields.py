@@ -9,6 +9,7 @@ from engine.catalogue.terms import ValueType
 from engine.cel.literals import double_bits, parse_bool, parse_double, parse_int, parse_timestamp
 from engine.whatif.question import QuestionError, known
 from engine.whatif.splits import duration_ns
+from engine.whatif.tallies import Pair, positions_of
 
 OPTION: Final = "--field"
 _SECOND_NS: Final = 1_000_000_000
@@ -68,15 +69,16 @@ def _parsed(field: TriggerField, text: str) -> tuple[int, int]:
         raise QuestionError(OPTION, f"{field.id}: expected a {field.type}, was {text!r}") from None
 
 
-def missing_fields(bound: Bound, trigger: str, fields: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """Return, by campaign, the trigger's fields that its condition asks for and that were not given."""
+def missing_fields(bound: Bound, pair: Pair, fields: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return, by campaign with a candidate, the trigger's fields that its condition asks for and that were not given."""
     catalogue, conditions = bound.rulebook.catalogue, bound.rulebook.conditions
-    own = {field.id for field in catalogue.triggers[bound.trigger_index[trigger]].fields} - fields.keys()
+    own = {field.id for field in catalogue.triggers[bound.trigger_index[pair.trigger]].fields} - fields.keys()
+    there = {bound.candidates[n].campaign.id for n in positions_of(bound, pair).tolist()}
     slots = {bound.field_slot + bound.field_index[name]: name for name in own}
     asked = {}
     campaigns = sorted(catalogue.campaigns, key=lambda campaign: campaign.id)
     for campaign, number in zip(campaigns, bound.rulebook.campaign_conditions, strict=True):
-        if trigger in campaign.triggers and number >= 0:
+        if campaign.id in there and number >= 0:
             names = [slots[slot] for slot in conditions.conditions[number].slots if slot in slots]
             if names:
                 asked[campaign.id] = tuple(sorted(names))

@@ -65,7 +65,7 @@ def _pair(scan: Scan, pair: Pair) -> report.PairReport:
         trigger=pair.trigger,
         channel=pair.channel,
         offers_max=min(scan.question.offers_max, channels.get(pair.channel, 0)),
-        fields_missing=missing_fields(side.bound, pair.trigger, scan.question.fields) if known else {},
+        fields_missing=missing_fields(side.bound, pair, scan.question.fields) if known else {},
         counts=_counts(side, pair, *whole),
         starved=list(_starved(scan, pair)) if known else [],
         caps=list(_caps(scan, pair)) if known else [],

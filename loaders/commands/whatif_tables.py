@@ -25,9 +25,9 @@ TAKERS_SHOWN: Final = 3
 FLOWS_SHOWN: Final = 10
 NOBODY: Final = "no offer"
 _STOPS: Final = (
-    ("not valid", ("CAMPAIGN_NOT_LIVE", "CAMPAIGN_NOT_STARTED", "CAMPAIGN_ENDED", "OFFER_NOT_VALID")),
-    ("no consent", ("CONSENT_MISSING", "CONSENT_REFUSED")),
-    ("not eligible", ("NOT_ELIGIBLE",)),
+    ("not\nvalid", ("CAMPAIGN_NOT_LIVE", "CAMPAIGN_NOT_STARTED", "CAMPAIGN_ENDED", "OFFER_NOT_VALID")),
+    ("no\nconsent", ("CONSENT_MISSING", "CONSENT_REFUSED")),
+    ("not\neligible", ("NOT_ELIGIBLE",)),
     ("unknown", ("CONDITION_UNKNOWN", "CONDITION_ERROR")),
 )
 
@@ -213,7 +213,7 @@ def _is_change(change: Change) -> bool:
 def _table(*left: str, right: Iterable[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in left:
-        table.add_column(name, overflow="fold", min_width=22)
+        table.add_column(name, overflow="fold")
     for name in right:
         table.add_column(name, justify="right")
     return table
