@@ -17,10 +17,10 @@ from tests.oracle.oracle import Oracle
 from tests.worlds.catalogues import Plain
 from tests.worlds.edits import edited_deeply
 from tests.worlds.files import write_base, write_catalogue
-from tests.worlds.people import random_row, subscriber
+from tests.worlds.people import Row, random_row, subscriber
 from tests.worlds.world import CONTACTS_MAX, bare_world, hash_of
 
-PEOPLE = 40
+PEOPLE = 30
 
 
 @dataclass
@@ -38,9 +38,9 @@ class Crowd:
     hashes: list[int]
     erased: set[int]
 
-    def oracle(self, plain: Plain, rows: list[object]) -> Oracle:
+    def oracle(self, plain: Plain, rows: list[Row]) -> Oracle:
         """The oracle over the same people."""
-        oracle = Oracle(read_catalogue(plain), [subscriber(row, hash_of(row.key)) for row in rows], CONTACTS_MAX)  # type: ignore[attr-defined, arg-type]
+        oracle = Oracle(read_catalogue(plain), [subscriber(row, hash_of(row.key)) for row in rows], CONTACTS_MAX)
         for hash_ in self.erased:
             oracle.forget(hash_)
         return oracle
@@ -51,7 +51,7 @@ def compiled(folder: Path, plain: Plain, at_us: int) -> Rulebook:
     return compile_catalogue(folder, now_us=at_us)
 
 
-def crowd(seed: int, folder: Path) -> tuple[Crowd, list[object]]:
+def crowd(seed: int, folder: Path) -> tuple[Crowd, list[Row]]:
     """The crowd of a seed, its files below `folder`, and its rows."""
     world, rng = bare_world(seed), Random(f"crowd {seed}")
     rows = [random_row(rng, f"customer {n}", world.catalogue, world.shape.start_us) for n in range(PEOPLE)]
@@ -73,7 +73,7 @@ def crowd(seed: int, folder: Path) -> tuple[Crowd, list[object]]:
         edited,
         sorted(hash_of(row.key) for row in rows),
         erased,
-    ), list(rows)
+    ), rows
 
 
 def requests_of(crowd: Crowd, trigger: str, channel: str) -> list[Request]:

@@ -146,7 +146,8 @@ def scan(
     segments: Callable[[Subscriber, bool], list[str]] = lambda _person, _found: [],
 ) -> tuple[Expected, dict[str, Expected], list[Seen]]:
     """Return the counts of all, by segment, and what each request left; `segments` names those of a subscriber, who may not be found."""
-    everybody, parts, seen = Expected(), {}, []
+    everybody, seen = Expected(), []
+    parts: dict[str, Expected] = {}
     for request in requests:
         case = case_of(oracle, request)
         names = segments(case.subscriber, case.found)
