@@ -68,6 +68,15 @@ class Snapshot:
                     os.posix_fadvise(file.fileno(), start, 2 * _PRELOAD_BYTES, os.POSIX_FADV_WILLNEED)
                     raw[start : start + _PRELOAD_BYTES : mmap.PAGESIZE].max()
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Have the system begin to read rows [start, stop), for whoever goes through them in order; mapped pages come one by one else."""
+        with contextlib.suppress(FileNotFoundError):  # removed since it was mapped: there is a newer one
+            for name, row_bytes in ((HASHES, self.rows.hashes.itemsize), (ROWS, self.manifest.layout.stride)):
+                with (self.folder / name).open("rb") as file:
+                    os.posix_fadvise(
+                        file.fileno(), start * row_bytes, (stop - start) * row_bytes, os.POSIX_FADV_WILLNEED
+                    )
+
     def find(self, subscriber: int) -> int:
         """Return the row of the subscriber's hash, or -1."""
         shift = np.uint64(64 - self.manifest.directory_bits)

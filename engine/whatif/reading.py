@@ -34,10 +34,10 @@ FLOWS_SHOWN: Final = 100
 _CONTROL: Final = (Reason.CONTROL_UNIVERSAL, Reason.CONTROL_CAMPAIGN)
 
 
-def report_of(scan: Scan, seconds: float) -> report.Report:
-    """Return what the scan found in so many seconds."""
+def report_of(scan: Scan, seconds: float, processor_s: float) -> report.Report:
+    """Return what the scan found in so many seconds by the clock, and of processor time."""
     rounds = scan.question.rounds if scan.rounding is not None else 0
-    decisions = scan.subscribers * len(scan.pairs) * (1 + rounds + (scan.before is not None))
+    asked = scan.subscribers * len(scan.pairs)
     at_s, micros = divmod(scan.question.at_us, MICROSECONDS_PER_SECOND)
     return report.Report(
         catalogue=scan.rulebook.catalogue.id,
@@ -50,9 +50,10 @@ def report_of(scan: Scan, seconds: float) -> report.Report:
         fields=scan.question.fields,
         rounds=scan.question.rounds,
         starved_share=scan.question.starved_share,
+        decisions=asked * (1 + rounds + (scan.before is not None)),
         seconds=round(seconds, 3),
-        decisions=decisions,
-        subscribers_per_s=round(decisions / seconds, 1) if seconds > 0 else 0.0,
+        processor_s=round(processor_s, 3),
+        subscribers_per_s=round(asked / seconds, 1) if seconds > 0 else 0.0,
         pairs=[_pair(scan, pair) for pair in scan.pairs],
     )
 

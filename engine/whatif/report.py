@@ -188,8 +188,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str]
     rounds: int
     starved_share: float
-    seconds: float
     decisions: int
+    """Of all triggers, channels, rulebooks and rounds."""
+    seconds: float
+    processor_s: float
+    """Processor time of the scan: what it takes when nothing else wants the core."""
     subscribers_per_s: float
-    """By trigger and channel: decisions, of every rulebook and round, a second."""
+    """Subscribers by trigger and channel, a second by the clock."""
     pairs: list[PairReport]

@@ -18,6 +18,8 @@ from engine.whatif.splits import bind_splits, splits_of
 from engine.whatif.tallies import Pair, positions_of, tally_bytes
 
 TALLIES_BYTES_MAX: Final = 2 << 30
+ROWS_AHEAD: Final = 16 * BATCH_ITEMS_MAX
+"""Rows of which the system is asked to read as many ahead."""
 
 
 class Scan:
@@ -61,6 +63,8 @@ class Scan:
         """Do the work, some subscribers at a time; yield how many are done."""
         hashes, splits = self.snapshot.rows.hashes, reference(self._splits)
         for start in range(0, self.subscribers, BATCH_ITEMS_MAX):
+            if start % ROWS_AHEAD == 0:
+                self.snapshot.read_ahead(start, min(start + 2 * ROWS_AHEAD, self.subscribers))
             subscribers = hashes[start : min(start + BATCH_ITEMS_MAX, self.subscribers)]
             before: Callable[[Any], None] | None = None
             if self.splits:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _RULEBOOK = "rulebook"
+LINE_EVERY_S = 5.0
 
 
 @click.command(
@@ -144,11 +145,11 @@ def _scanned(catalogue: Path, base: Path, against: Path | None, question: "Quest
 
     snapshot = _snapshot(base)
     scan = Scan(_rulebook(catalogue), snapshot, question, None if against is None else _rulebook(against))
-    began = time.perf_counter()
+    began, began_s = time.perf_counter(), time.process_time()
     with _progress(scan.subscribers, quiet) as show:
         for done in scan.steps():
             show(done)
-    return report_of(scan, time.perf_counter() - began)
+    return report_of(scan, time.perf_counter() - began, time.process_time() - began_s)
 
 
 def _snapshot(base: Path) -> "Snapshot":
@@ -173,10 +174,22 @@ def _rulebook(path: Path) -> "Rulebook":
 
 
 @contextmanager
-def _progress(subscribers: int, quiet: bool) -> Iterator[Any]:
-    """Give what is told how many subscribers are done; it is shown on a terminal alone."""
+def _progress(subscribers: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Give what is told how many subscribers are done: a bar on a terminal, else a line every few seconds."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _: None
+        yield (lambda _: None) if quiet else _lines(subscribers)
         return
     with click.progressbar(length=subscribers, label="looking at subscribers", file=sys.stderr) as bar:
         yield lambda done: bar.update(done - bar.pos)
+
+
+def _lines(subscribers: int) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def show(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY_S:
+            last = time.monotonic()
+            click.echo(f"looked at {done:,} of {subscribers:,} subscribers", err=True)
+
+    return show

@@ -49,7 +49,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console.print(
         f"\nrulebook {report.rulebook}"
         + (f" against {report.against}" if report.against else "")
-        + f" · {report.decisions:,} decisions in {report.seconds:.2f} s, {report.subscribers_per_s:,.0f} a second",
+        + f" · {report.decisions:,} decisions in {report.seconds:.2f} s ({report.processor_s:.2f} s of processor time)",
         style="dim",
         highlight=False,
     )
