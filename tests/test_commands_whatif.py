@@ -95,14 +95,26 @@ def test_the_command_in_a_process_of_its_own(demo: Prepared) -> None:
 
 def test_every_decision_is_the_engine_s_own(demo: Prepared) -> None:
     """The whole demo, asked item by item through Engine.decide, gives the same reasons, first offers and seats."""
-    found = report(demo.rulebook, "--base", demo.base, *AT, "--trigger", "data_usage", "--field", "used_mb=9500")
+    found = report(
+        demo.rulebook,
+        "--base",
+        demo.base,
+        *AT,
+        "--trigger",
+        "data_usage",
+        "--trigger",
+        "desk_open",
+        "--field",
+        "used_mb=9500",
+    )
     rulebook, snapshot = load_rulebook(demo.rulebook), open_current(demo.base, None)
     at_us = round(NOW.timestamp() * 1_000_000)
-    engine = Engine(rulebook, snapshot, Overlay(1), MemoryLedger(4, RingAnswers(1 << 16), outcomes_max=1), at_us)
+    engine = Engine(rulebook, snapshot, Overlay(1), MemoryLedger(4_096, RingAnswers(1 << 16), outcomes_max=1), at_us)
     assert found["looked_at"] == len(snapshot.rows.hashes) == 4_930
     for pair in found["pairs"]:
         reasons, first, chosen = asked(engine, snapshot.rows.hashes, at_us, pair["trigger"], pair["channel"])
         assert pair["counts"]["reasons"] == dict(reasons)
+        assert not any("LEDGER_FULL" in candidate["stopped"] for candidate in pair["counts"]["candidates"])
         for candidate in pair["counts"]["candidates"]:
             key = candidate["campaign"], candidate["offer"]
             assert (candidate["first"], candidate["chosen"]) == (first[key], chosen[key])
@@ -124,7 +136,7 @@ def asked(
         batch.now_us[:], batch.flags[:], batch.offers_max[:] = at_us, 1, 12
         batch.field_values[:, 0], batch.field_known[:, 0] = at_us // 1_000_000, 1
         at = engine.bound.field_index["used_mb"]
-        batch.field_values[:, at], batch.field_known[:, at] = np.float64(9500).view(np.int64), 1
+        batch.field_values[:, at], batch.field_known[:, at] = np.float64(9500).view(np.int64), trigger == "data_usage"
         decisions = engine.decide(batch)
         reasons.update(Reason(code).name for code in decisions.reason.tolist())
         first.update(names[n] for n in decisions.chosen[:, 0].tolist() if n >= 0)

@@ -1,7 +1,7 @@
 """One rulebook in a scan: bound to the base, with an empty ledger, deciding through the engine's own path and counting what comes of it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,15 @@ from engine.deciding import Decider, drive
 from engine.kernels.tallying import tally_run
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
-from engine.limits import MICROSECONDS_PER_SECOND
+from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX, MICROSECONDS_PER_SECOND
 from engine.rulebook import Rulebook
 from engine.whatif.fields import given_fields
 from engine.whatif.question import Question
 from engine.whatif.tallies import Pair, new_tally
 
-ANSWERS_BYTES = 1 << 16
-CONTACTS_MIN = 4
+ANSWERS_BYTES: Final = 1 << 16
+CONTACTS_MAX: Final = CONTACTS_PER_SUBSCRIBER_MAX
+"""Nothing is held, and yet a decision asks whether there would be room: as much as one subscriber may ever have."""
 
 
 class Asker:
@@ -71,7 +72,7 @@ class Side:
 
     def __init__(self, rulebook: Rulebook, snapshot: Snapshot, overlay: Overlay, question: Question) -> None:
         """Bind; raises SnapshotError when the base does not fit the rulebook."""
-        ledger = new_ledger(CONTACTS_MIN, question.at_us)
+        ledger = new_ledger(CONTACTS_MAX, question.at_us)
         self.bound = Bound(rulebook, snapshot, overlay, ledger.names, question.at_us)
         self._asker = Asker(self.bound, ledger, question, self._answer)
         self._tally: Any = None

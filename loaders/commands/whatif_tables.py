@@ -1,7 +1,8 @@
 """What a scan found, as tables for people."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +21,7 @@ from engine.whatif.report import (
     Starved,
 )
 
+T = TypeVar("T")
 ROWS_SHOWN: Final = 40
 TAKERS_SHOWN: Final = 3
 FLOWS_SHOWN: Final = 10
@@ -122,20 +124,30 @@ def _print_caps(pair: PairReport, console: Console) -> None:
     for cap in pair.caps:
         if cap.binds:
             _note(console, _cap(cap), "yellow")
-    for number, one in enumerate(pair.rounds or [], 1):
+    for rounds, one in _alike(pair.rounds or []):
         _note(
             console,
-            f"round {number}: {one.offered:,} get {one.offers:,} offers; a cap stops something for {one.stopped_by_cap:,},"
+            f"{rounds}: {one.offered:,} get {one.offers:,} offers; a cap stops something for {one.stopped_by_cap:,},"
             f" everything for {one.left_without_by_cap:,}",
         )
+
+
+def _alike(found: Sequence[T]) -> list[tuple[str, T]]:
+    """Return what the rounds found, those together that are alike and follow each other."""
+    together, number = [], 1
+    for one, group in groupby(found):
+        last = number + len(list(group)) - 1
+        together.append((f"round {number}" if last == number else f"rounds {number} to {last}", one))
+        number = last + 1
+    return together
 
 
 def _cap(cap: CapReport) -> str:
     name = f"{cap.cap}" + (f" of {cap.scope} {cap.target}" if cap.target else "")
     if cap.stopped_in_round is None:
         return f"cap: {name} allows {cap.limit:,}; {cap.chosen or 0:,} would count if each had this trigger once, {cap.first or 0:,} of them first"
-    rounds = ", ".join(f"{n:,}" for n in cap.stopped_in_round)
-    return f"cap: {name} allows {cap.limit:,} by subscriber; it stops offers for {rounds} by round"
+    rounds = ", ".join(f"{n:,} in {rounds}" for rounds, n in _alike(cap.stopped_in_round) if n)
+    return f"cap: {name} allows {cap.limit:,} by subscriber; it stops offers for {rounds}"
 
 
 def _print_segments(pair: PairReport, console: Console) -> None:

@@ -51,9 +51,23 @@ def compiled(folder: Path, plain: Plain, at_us: int) -> Rulebook:
     return compile_catalogue(folder, now_us=at_us)
 
 
+def seat_many(catalogue: Plain) -> None:
+    """Give an answer more seats than a block of the ledger has contacts, and each offer a product of its own, so that they are taken."""
+    products = {product["id"]: product for product in catalogue["products"]}
+    for number, offer in enumerate(catalogue["offers"]):
+        own = {**products[offer["product"]], "id": f"own_{number}"}
+        own.pop("exclusive_group", None)
+        catalogue["products"].append(own)
+        offer["product"] = own["id"]
+    for channel in catalogue["channels"]:
+        channel["max_offers"] = 6
+
+
 def crowd(seed: int, folder: Path) -> tuple[Crowd, list[Row]]:
     """The crowd of a seed, its files below `folder`, and its rows."""
     world, rng = bare_world(seed), Random(f"crowd {seed}")
+    if seed % 2:
+        seat_many(world.catalogue)
     rows = [random_row(rng, f"customer {n}", world.catalogue, world.shape.start_us) for n in range(PEOPLE)]
     at_us = world.shape.start_us + rng.randrange(48) * HOUR_US
     edited = edited_deeply(rng, world.shape, world.catalogue, world.catalogue)
