@@ -4,9 +4,8 @@ import time
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.batch import DRY_RUN, Batch, Decisions
+from engine.batch import Batch, Decisions
 from engine.deciding import NO_MEMORY, REPEATED
 from engine.engine import Engine
 from engine.limits import BATCH_ITEMS_MAX
@@ -15,7 +14,7 @@ from server.clock import Clock
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items, items_of
 from server.codec.leaving import Leaving
-from server.codec.reader import Reader
+from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
 from server.decision_thread import CallInfo, Outcomes
@@ -77,57 +76,55 @@ class DecisionFront:
 
     def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> Outcomes:
         """Return for each DecideRequest its DecideResponse or its failure, in order."""
-        outcomes: Outcomes = []
-        for start in range(0, len(payloads), BATCH_ITEMS_MAX):
-            end = start + BATCH_ITEMS_MAX
-            failures = self._decide_some(items_of(payloads[start:end]))
-            outcomes += self._leaving.singly(failures, self._taken_us([call.arrived_ns for call in calls[start:end]]))
-        return outcomes
+        if len(payloads) > BATCH_ITEMS_MAX:
+            outcomes = self.decide_batch(payloads[:BATCH_ITEMS_MAX], calls[:BATCH_ITEMS_MAX])
+            return outcomes + self.decide_batch(payloads[BATCH_ITEMS_MAX:], calls[BATCH_ITEMS_MAX:])
+        failures = self._decide_some(items_of(payloads))
+        arrived_ns = np.fromiter((call.arrived_ns for call in calls), np.int64, len(calls))
+        return self._leaving.singly(failures, self.figures.took(arrived_ns, time.monotonic_ns()))
 
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
         answers: list[bytes] = []
         for piece in items.pieces(BATCH_ITEMS_MAX):
             failures = self._decide_some(piece)
-            answers.append(self._leaving.together(failures, self._taken_us([call.arrived_ns] * len(piece))))
+            arrived_ns = np.full(len(piece), call.arrived_ns)
+            answers.append(self._leaving.together(failures, self.figures.took(arrived_ns, time.monotonic_ns())))
         return b"".join(answers)
-
-    def _taken_us(self, arrived_ns: list[int]) -> npt.NDArray[np.int64]:
-        """Return how long items took that arrived at these instants, and count it."""
-        taken_us = np.maximum((time.monotonic_ns() - np.array(arrived_ns, np.int64)) // 1_000, 0)
-        self.figures.took(taken_us)
-        return taken_us
 
     def _decide_some(self, items: Items) -> dict[int, Failure]:
         """Decide, leaving the answers in `_leaving`; return the failures of the items that failed."""
         reading = self._reader.read(items, self.now_us())
+        if reading.odd or not reading.batch.count:
+            return self._decide_odd(reading, len(items))
+        decisions, conflicts = self._decide(reading.batch, reading.asked)
+        self._leaving.take_all(decisions)
+        if not conflicts:
+            return {}
+        return {row: CONFLICTS[int(decisions.conflict[row])] for row in np.flatnonzero(decisions.conflict).tolist()}
+
+    def _decide_odd(self, reading: Reading, items: int) -> dict[int, Failure]:
+        """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
         self.figures.failed += len(failures)
-        places = np.arange(len(items))
+        places = np.arange(items)
         if failures:
             places = np.delete(places, list(failures))
-        self._leaving.begin(len(items))
+        self._leaving.begin(items)
         done = 0
         for batch, asked in reading.stretches():
             stretch = places[done : done + batch.count]
-            decisions = self._decide(batch, asked)
+            decisions, _ = self._decide(batch, asked)
             self._leaving.take(decisions, stretch, whole=batch.count == rows)
             for row in np.flatnonzero(decisions.conflict).tolist():
                 failures[int(stretch[row])] = CONFLICTS[int(decisions.conflict[row])]
             done += batch.count
         return failures
 
-    def _decide(self, batch: Batch, asked: Asked) -> Decisions:
+    def _decide(self, batch: Batch, asked: Asked) -> tuple[Decisions, int]:
+        """Return the decisions, and how many of them are conflicts."""
         self._answers.prepare(asked)
         if asked.flags[0] & EXPLAIN:
             self._answers.explained = self._explanations.of(self.engine.explain(batch), int(batch.channel[0]))
         decisions = self.engine.decide(batch, self._answers.render)
-        self._count(batch, decisions)
-        return decisions
-
-    def _count(self, batch: Batch, decisions: Decisions) -> None:
-        n = batch.count
-        repeated = decisions.replayed == 1
-        fresh = ~repeated & (decisions.conflict == 0) & ((batch.flags[:n] & DRY_RUN) == 0)
-        self.figures.decided(decisions.reason[fresh], int(decisions.chosen_count[fresh].sum()))
-        self.figures.repeated += int(repeated.sum())
+        return decisions, self.figures.decided(batch, decisions)

@@ -331,3 +331,11 @@ def test_a_policy_keeps_for_ever_what_it_says() -> None:
     pair.record([((1, 1), (1, decision, 1), 4, 0)])
     pair.ledger.advance(100_000 * DAY_US)
     assert pair.ledger.find(1, decision, 1) is not None
+
+
+def test_a_hold_that_would_be_over_at_once_is_a_mistake_and_holds_nothing() -> None:
+    pair = CheckedLedger(100)
+    pair.advance(HOUR_US)
+    with pytest.raises(AssertionError, match="a hold ends after it was granted"):
+        hold(pair, hold_us=0)
+    assert hold(pair, hold_us=1) == 1
