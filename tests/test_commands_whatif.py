@@ -170,6 +170,18 @@ def test_everything_adds_up(demo: Prepared) -> None:
                 assert sum(segment["candidates"][at]["reach"] for segment in segments) == candidate["reach"]
 
 
+def test_many_triggers_and_channels_are_a_line_each(demo: Prepared) -> None:
+    words = (demo.rulebook, "--base", demo.base, *AT)
+    found = report(*words)
+    for pair in found["pairs"]:
+        assert {o["id"] for o in pair["counts"]["offers"] if o["chosen"]}.isdisjoint(found["unchosen"])
+    lines = run(*words).stdout.splitlines()
+    assert len([line for line in lines if line.startswith(("app_open ", "desk_open "))]) > 5
+    assert not any(" get an offer, at most " in line for line in lines)
+    detailed = run(*words, "--details").stdout
+    assert detailed.count(" get an offer, at most ") == len(found["pairs"])
+
+
 def test_against_what_decides_today(demo: Prepared, edited: Path) -> None:
     words = ("--base", demo.base, *APP, *AT)
     same = report(CATALOGUE, *words, "--against", demo.rulebook.parent)["pairs"][0]["against"]

@@ -38,6 +38,9 @@ def report_of(scan: Scan, seconds: float, processor_s: float) -> report.Report:
     """Return what the scan found in so many seconds by the clock, and of processor time."""
     rounds = scan.question.rounds if scan.rounding is not None else 0
     asked = scan.subscribers * len(scan.pairs)
+    pairs = [_pair(scan, pair) for pair in scan.pairs]
+    campaigns = [campaign for pair in pairs for campaign in pair.counts.campaigns]
+    offers = [offer for pair in pairs for offer in pair.counts.offers]
     at_s, micros = divmod(scan.question.at_us, MICROSECONDS_PER_SECOND)
     return report.Report(
         catalogue=scan.rulebook.catalogue.id,
@@ -54,7 +57,9 @@ def report_of(scan: Scan, seconds: float, processor_s: float) -> report.Report:
         seconds=round(seconds, 3),
         processor_s=round(processor_s, 3),
         subscribers_per_s=round(asked / seconds, 1) if seconds > 0 else 0.0,
-        pairs=[_pair(scan, pair) for pair in scan.pairs],
+        unreached=sorted({c.id for c in campaigns} - {c.id for c in campaigns if c.reach}),
+        unchosen=sorted({o.id for o in offers} - {o.id for o in offers if o.chosen}),
+        pairs=pairs,
     )
 
 

@@ -195,4 +195,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Processor time of the scan: what it takes when nothing else wants the core."""
     subscribers_per_s: float
     """Subscribers by trigger and channel, a second by the clock."""
+    unreached: list[str]
+    """Campaigns that have a candidate in a pair below, and reach nobody in any."""
+    unchosen: list[str]
+    """Offers that have a candidate in a pair below, and are chosen for nobody in any."""
     pairs: list[PairReport]

@@ -74,8 +74,15 @@ LINE_EVERY_S = 5.0
     show_default=True,
     help="Name offers that are chosen for a smaller share of those whom they reach.",
 )
+@click.option(
+    "--details/--no-details",
+    default=None,
+    help="Show campaigns and offers of each trigger and channel; when not told, where there are few.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one line of JSON, and no progress.")
-def whatif(catalogue: Path, base: Path, against: Path | None, *, as_json: bool, **given: Any) -> None:
+def whatif(
+    catalogue: Path, base: Path, against: Path | None, *, as_json: bool, details: bool | None, **given: Any
+) -> None:
     """Count what a catalogue, a folder of *.yaml files or a compiled rulebook, would do to every subscriber of a base.
 
     For each trigger and channel: whom campaigns and offers reach and what stops the rest, who comes first, ties, offers that never get a seat and who
@@ -90,7 +97,7 @@ def whatif(catalogue: Path, base: Path, against: Path | None, *, as_json: bool, 
     else:
         from loaders.commands.whatif_tables import print_report
 
-        print_report(report)
+        print_report(report, details=details)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ T = TypeVar("T")
 ROWS_SHOWN: Final = 40
 TAKERS_SHOWN: Final = 3
 FLOWS_SHOWN: Final = 10
+PAIRS_SHOWN: Final = 6
 NOBODY: Final = "no offer"
 _STOPS: Final = (
     ("not\nvalid", ("CAMPAIGN_NOT_LIVE", "CAMPAIGN_NOT_STARTED", "CAMPAIGN_ENDED", "OFFER_NOT_VALID")),
@@ -34,8 +35,8 @@ _STOPS: Final = (
 )
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
-    """Print the whole report."""
+def print_report(report: Report, console: Console | None = None, *, details: bool | None = None) -> None:
+    """Print the report: one line a trigger and channel when there are several, and all of each when `details`, or not told and there are few."""
     console = console or Console()
     looked = (
         f"{report.looked_at:,} of {report.subscribers:,}"
@@ -46,8 +47,17 @@ def print_report(report: Report, console: Console | None = None) -> None:
         f"[bold]{escape(report.catalogue)}[/bold] at {report.at}: {looked} subscribers of base {report.base}",
         highlight=False,
     )
-    for pair in report.pairs:
-        _print_pair(pair, console)
+    if len(report.pairs) > 1:
+        console.print(_overview(report))
+    for what, names in (("reach nobody", report.unreached), ("are chosen for nobody", report.unchosen)):
+        if names:
+            kind = "campaigns" if names is report.unreached else "offers"
+            _note(console, f"{len(names):,} {kind} {what} here: {', '.join(names)}", "yellow")
+    if details or (details is None and len(report.pairs) <= PAIRS_SHOWN):
+        for pair in report.pairs:
+            _print_pair(pair, console)
+    elif details is None:
+        _note(console, "--details, or a --trigger or --channel, shows what becomes of each campaign and offer")
     console.print(
         f"\nrulebook {report.rulebook}"
         + (f" against {report.against}" if report.against else "")
@@ -55,6 +65,26 @@ def print_report(report: Report, console: Console | None = None) -> None:
         style="dim",
         highlight=False,
     )
+
+
+def _overview(report: Report) -> Table:
+    compared = any(pair.against is not None for pair in report.pairs)
+    table = _table("trigger", "channel", right=("offered", "share", "starved", "caps"))
+    for name in ("before", "first changes") if compared else ():
+        table.add_column(name, justify="right")
+    for pair in report.pairs:
+        counts, binding = pair.counts, sum(cap.binds for cap in pair.caps)
+        figures = [
+            f"{counts.offered:,}",
+            _share(counts.offered, counts.looked_at),
+            *map(_figure, (len(pair.starved), binding)),
+        ]
+        if pair.against is not None:
+            told = pair.against
+            moved = told.first_changed + told.newly_offered + told.no_longer_offered
+            figures += [f"{told.before.offered:,}", _figure(moved)]
+        table.add_row(escape(pair.trigger), escape(pair.channel), *figures)
+    return table
 
 
 def _print_pair(pair: PairReport, console: Console) -> None:
