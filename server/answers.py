@@ -4,6 +4,7 @@ What is remembered of an answer are these bytes without server_us, so a repeated
 pieces that were encoded when the rulebook was bound; words that vary by subscriber or trigger are rendered here, row by row, and handed to it.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -52,9 +53,10 @@ class Answers:
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
-    def prepare(self, asked: Asked) -> None:
-        """Take the questions of the batch that is to be decided."""
+    def prepare(self, asked: Asked, message_of: Callable[[int], Any] | None = None) -> None:
+        """Take the questions of the batch that is to be decided; `message_of` gives the DecideRequest of a row of a table."""
         self._asked = asked
+        self._message_of = message_of
         self.explained = []
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
@@ -110,6 +112,9 @@ class Answers:
     def _message(self, item: int) -> Any:
         """Return the DecideRequest of an item."""
         start = int(self._asked.item_at[item])
+        if not self._asked.item_bytes[item]:
+            assert self._message_of, "only rows of a table have no bytes"
+            return self._message_of(start)
         span = self._asked.text[start : start + int(self._asked.item_bytes[item])]
         return decision_service_pb2.DecideRequest.FromString(span.tobytes())
 

@@ -1,7 +1,7 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,10 @@ from server.failure import Code, Failure, Violation
 from server.figures import Figures
 from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
+
+if TYPE_CHECKING:
+    from server.codec.answer_sheet import AnswerSheet
+    from server.codec.rows import Rows
 
 _ID_USED: Final = "used within 24 hours for another request of this subscriber; give each request its own id"
 CONFLICTS: Final = {
@@ -80,7 +84,7 @@ class DecisionFront:
         outcomes: Outcomes = []
         for start in range(0, len(payloads), BATCH_ITEMS_MAX):
             end = start + BATCH_ITEMS_MAX
-            failures = self._decide_some(items_of(payloads[start:end]))
+            failures = self._decide_some(items_of(payloads[start:end]), self._leaving)
             outcomes += self._leaving.singly(failures, self._taken_us([call.arrived_ns for call in calls[start:end]]))
         return outcomes
 
@@ -88,9 +92,15 @@ class DecisionFront:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
         answers: list[bytes] = []
         for piece in items.pieces(BATCH_ITEMS_MAX):
-            failures = self._decide_some(piece)
+            failures = self._decide_some(piece, self._leaving)
             answers.append(self._leaving.together(failures, self._taken_us([call.arrived_ns] * len(piece))))
         return b"".join(answers)
+
+    def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
+        """Decide rows of a table, and tell `answers`, which expects them next."""
+        for piece in rows.pieces(BATCH_ITEMS_MAX):
+            answers.tell(self._decide_some(piece, answers))
+            self._taken_us([call.arrived_ns] * len(piece))
 
     def _taken_us(self, arrived_ns: list[int]) -> npt.NDArray[np.int64]:
         """Return how long items took that arrived at these instants, and count it."""
@@ -98,27 +108,27 @@ class DecisionFront:
         self.figures.took(taken_us)
         return taken_us
 
-    def _decide_some(self, items: Items) -> dict[int, Failure]:
-        """Decide, leaving the answers in `_leaving`; return the failures of the items that failed."""
+    def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
+        """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._reader.read(items, self.now_us())
         failures, rows = dict(reading.failures), reading.batch.count
         self.figures.failed += len(failures)
         places = np.arange(len(items))
         if failures:
             places = np.delete(places, list(failures))
-        self._leaving.begin(len(items))
+        answers.begin(len(items))
         done = 0
         for batch, asked in reading.stretches():
             stretch = places[done : done + batch.count]
+            self._answers.prepare(asked, None if isinstance(items, Items) else items.message)
             decisions = self._decide(batch, asked)
-            self._leaving.take(decisions, stretch, whole=batch.count == rows)
+            answers.take(decisions, stretch, whole=batch.count == rows)
             for row in np.flatnonzero(decisions.conflict).tolist():
                 failures[int(stretch[row])] = CONFLICTS[int(decisions.conflict[row])]
             done += batch.count
         return failures
 
     def _decide(self, batch: Batch, asked: Asked) -> Decisions:
-        self._answers.prepare(asked)
         if asked.flags[0] & EXPLAIN:
             self._answers.explained = self._explanations.of(self.engine.explain(batch), int(batch.channel[0]))
         decisions = self.engine.decide(batch, self._answers.render)

@@ -56,6 +56,7 @@ ALLOWED: Final = {
         "server.codec.bounds",
         "server.codec.dtypes",
         "server.codec.request_tables",
+        "server.codec.answer_tables",
         "server.codec.kernels",
     ),
     "bench/kernels": ("numpy", "numba.types", "engine.jit", "engine.kernels", "bench.wire", "bench.kernels"),

@@ -1,0 +1,138 @@
+"""Arrays of answers as one Arrow IPC stream: a record batch whose buffers are the arrays themselves, written once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships none
+
+from engine.limits import NEVER_US
+
+Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+"""(m + 1,) ends, the first 0, and the bytes of m texts."""
+Coded = tuple[npt.NDArray[np.int32], Texts]
+"""Numbers of texts, -1 for null, and the texts."""
+_INSTANT: Final = pa.timestamp("us", "UTC")
+_WORDS: Final = ("offer", "campaign", "content", "script", "language")
+
+
+class Given(NamedTuple):
+    """n rows that were answered, or not."""
+
+    reason: npt.NDArray[np.int8]
+    """(n,): place in `reasons`."""
+    answered: npt.NDArray[np.bool_]
+    """(n,): whether anything of the row counts."""
+    reasons: tuple[str, ...]
+    ids_end: npt.NDArray[np.int32]
+    """(n + 1,): rows with an empty id have none."""
+    ids: npt.NDArray[np.uint8]
+    generation: npt.NDArray[np.uint64]
+    base: Coded
+    replayed: npt.NDArray[np.uint8]
+    instants: Mapping[str, npt.NDArray[np.int64]]
+    """By name, (n,): microseconds, NEVER_US for none."""
+
+
+class Offered(NamedTuple):
+    """The rows' offers, row after row."""
+
+    ends: npt.NDArray[np.int32]
+    """(n + 1,)"""
+    rank: npt.NDArray[np.uint8]
+    score: npt.NDArray[np.float64]
+    words: Sequence[Coded]
+    """Offer and campaign, or those with content, script and language."""
+
+
+class Failed(NamedTuple):
+    """One row that failed."""
+
+    row: int
+    code: int
+    message: str
+    field: str | None
+
+
+def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> bytes:
+    """Return the table; its columns are those of touchpoint.v1.DecideColumnsResponse."""
+    rows, answered = len(given.reason), given.answered
+    ids_size = np.diff(given.ids_end)
+    columns: dict[str, pa.Array] = {
+        "reason": pa.DictionaryArray.from_arrays(_numbers(given.reason, pa.int8(), answered), pa.array(given.reasons)),
+        "decision_id": _texts((given.ids_end, given.ids), ids_size > 0),
+        "offers": _offers(offered, answered),
+    }
+    for name, instants in given.instants.items():
+        columns[name] = _numbers(instants, _INSTANT, (instants != NEVER_US) & answered)
+    columns["rulebook_generation"] = _numbers(given.generation, pa.uint64(), answered)
+    columns["base_version"] = _coded(given.base, answered)
+    columns["replayed"] = _bools(given.replayed, answered)
+    columns |= _failures(failed, rows)
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+def _offers(offered: Offered, answered: npt.NDArray[np.bool_]) -> pa.Array:
+    seats = len(offered.rank)
+    children = [_numbers(offered.rank, pa.uint8()), *(_coded(words) for words in offered.words)]
+    children.insert(3, _numbers(offered.score, pa.float64()))
+    names = ["rank", *_WORDS[: len(offered.words)]]
+    names.insert(3, "score")
+    fields = [pa.field(name, child.type) for name, child in zip(names, children, strict=True)]
+    struct = pa.Array.from_buffers(pa.struct(fields), seats, [None], 0, children=children)
+    present, nulls = _present(answered)
+    return pa.Array.from_buffers(
+        pa.list_(struct.type), len(answered), [present, pa.py_buffer(offered.ends)], nulls, children=[struct]
+    )
+
+
+def _failures(failed: Sequence[Failed], rows: int) -> dict[str, pa.Array]:
+    if not failed:
+        return {
+            "error_code": pa.nulls(rows, pa.int32()),
+            "error_message": pa.nulls(rows, pa.utf8()),
+            "error_field": pa.nulls(rows, pa.utf8()),
+        }
+    by_row = {one.row: one for one in failed}
+    found = [by_row.get(row) for row in range(rows)]
+    return {
+        "error_code": pa.array([one and one.code for one in found], pa.int32()),
+        "error_message": pa.array([one and one.message for one in found], pa.utf8()),
+        "error_field": pa.array([one and one.field for one in found], pa.utf8()),
+    }
+
+
+def _present(known: npt.NDArray[np.bool_]) -> tuple[pa.Buffer | None, int]:
+    """Return the bitmap of what is there, None when all is, and how many are not."""
+    nulls = len(known) - int(np.count_nonzero(known))
+    return (pa.py_buffer(np.packbits(known, bitorder="little")), nulls) if nulls else (None, 0)
+
+
+def _numbers(values: npt.NDArray[Any], type_: pa.DataType, known: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    present, nulls = (None, 0) if known is None else _present(known)
+    return pa.Array.from_buffers(type_, len(values), [present, pa.py_buffer(np.ascontiguousarray(values))], nulls)
+
+
+def _bools(values: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_]) -> pa.Array:
+    present, nulls = _present(known)
+    bits = pa.py_buffer(np.packbits(values, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(values), [present, bits], nulls)
+
+
+def _texts(texts: Texts, known: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    ends, data = texts
+    present, nulls = (None, 0) if known is None else _present(known)
+    buffers = [present, pa.py_buffer(ends), pa.py_buffer(data[: int(ends[-1])])]
+    return pa.Array.from_buffers(pa.utf8(), len(ends) - 1, buffers, nulls)
+
+
+def _coded(coded: Coded, answered: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    codes, texts = coded
+    known = codes >= 0 if answered is None else (codes >= 0) & answered
+    return pa.DictionaryArray.from_arrays(_numbers(codes, pa.int32(), known), _texts(texts))

@@ -1,0 +1,185 @@
+"""Rows of a table become batch columns: as `reading` does it for messages, whose parts are filled from columns instead of bytes.
+
+From the parts on everything is the same: what is right, what is odd, and what makes two requests the same.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from engine.jit import kernel, read_only, writable
+from engine.kernels.siphash import Int
+from engine.limits import STRING_FIELD_BYTES_MAX
+from server.codec.kernels import message
+from server.codec.kernels.identity import entry_begun, entry_ended
+from server.codec.kernels.message import FIELDS, KIND, NANOS, PARTS, STRING, TIME_S, VALUE, has
+from server.codec.kernels.naming import coded_text
+from server.codec.kernels.reading import checked_value, identify, read_address, read_occasion, read_subscriber
+from server.codec.kernels.wire import ODD, READ
+from server.codec.request_tables import (
+    ASSUMED,
+    CODED_TYPE,
+    COLUMNS_TYPE,
+    DRY,
+    SEATS,
+    SHEET_TYPE,
+    TABLES_TYPE,
+    TIME_NANOS,
+    TIME_SECONDS,
+    Coded,
+    Columns,
+    Sheet,
+    Tables,
+)
+
+_SEATS_MAX = (1 << 31) - 1
+
+
+@kernel(
+    types.void(
+        read_only(np.uint8), read_only(np.int64), read_only(np.int32), read_only(np.uint64), writable(np.uint64, 2)
+    )
+)
+def begin_fields(
+    names: npt.NDArray[np.uint8],
+    start: npt.NDArray[np.int64],
+    kind: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.uint64],
+    begun: npt.NDArray[np.uint64],
+) -> None:
+    """Set `begun`, (fields, 4), to the states of fields' digests after their names; name f is names[start[f] : start[f + 1]]."""
+    for field in range(len(kind)):
+        at = start[field]
+        v0, v1, v2, v3 = entry_begun(names, at, start[field + 1] - at, np.int64(kind[field]), keys)
+        begun[field, 0], begun[field, 1], begun[field, 2], begun[field, 3] = v0, v1, v2, v3
+
+
+@kernel(types.int64(SHEET_TYPE, types.int64, writable(np.int64)), inner=True)
+def _take_apart(sheet: Sheet, row: int, parts: npt.NDArray[np.int64]) -> int:
+    """Fill `parts` as split_message does from a message with the same content, but for the fields of the trigger."""
+    for part in range(PARTS):
+        parts[2 * part + 1] = -1
+    for column in range(len(sheet.part)):
+        entry = sheet.code[column, row]
+        if entry >= 0:
+            part = sheet.part[column]
+            parts[2 * part], parts[2 * part + 1] = sheet.entry_at[entry], sheet.entry_bytes[entry]
+    if sheet.known[SEATS, row]:
+        seats = sheet.number[SEATS, row]
+        if seats < 0 or seats > _SEATS_MAX:
+            return ODD
+        parts[2 * message.MAX_OFFERS], parts[2 * message.MAX_OFFERS + 1] = seats, 0
+    if sheet.known[DRY, row]:
+        parts[2 * message.DRY_RUN], parts[2 * message.DRY_RUN + 1] = sheet.number[DRY, row], 0
+    if sheet.known[TIME_SECONDS, row]:
+        parts[2 * message.TIME + 1] = 0
+        parts[TIME_S], parts[TIME_S + 1] = sheet.number[TIME_SECONDS, row], sheet.number[TIME_NANOS, row]
+    placed = has(parts, message.PLACEMENT)
+    if sheet.known[ASSUMED, row] or (placed and (has(parts, message.TYPE) or has(parts, message.TIME))):
+        return ODD
+    return READ
+
+
+@kernel(types.int64(SHEET_TYPE, types.int64, types.int64, types.int64, writable(np.int64)), inner=True)
+def _take_value(sheet: Sheet, row: int, field: int, kind: Int, parts: npt.NDArray[np.int64]) -> int:
+    """Fill kind and value of a field as next_entry does."""
+    parts[KIND], parts[VALUE], parts[NANOS] = kind, sheet.field_value[field, row], sheet.field_nanos[field, row]
+    if kind == STRING:
+        entry = sheet.field_value[field, row]
+        parts[VALUE], parts[NANOS] = sheet.entry_at[entry], sheet.entry_bytes[entry]
+    return READ
+
+
+@kernel(
+    types.int64(SHEET_TYPE, types.int64, types.int64, TABLES_TYPE, CODED_TYPE, COLUMNS_TYPE, writable(np.int64)),
+    inner=True,
+)
+def _read_fields(
+    sheet: Sheet, row: int, item: int, tables: Tables, coded: Coded, columns: Columns, parts: npt.NDArray[np.int64]
+) -> int:
+    """Fill the columns of the trigger's fields, and `body` with the sum of their digests."""
+    total, count = np.uint64(0), 0
+    for field in range(len(sheet.field_kind)):
+        if not sheet.field_known[field, row]:
+            continue
+        column = np.int64(sheet.field_column[field])
+        if column < 0 or has(parts, message.PLACEMENT):
+            return ODD
+        _take_value(sheet, row, field, np.int64(sheet.field_kind[field]), parts)
+        begun = sheet.field_begun
+        state = (begun[field, 0], begun[field, 1], begun[field, 2], begun[field, 3])
+        digest = entry_ended(state, sheet.text, parts)
+        declared = tables.field_kind[columns.trigger[item], column]
+        if checked_value(declared, parts) == ODD:
+            return ODD
+        value, nanos = parts[VALUE], parts[NANOS]
+        if declared == STRING:
+            value = 0
+            if tables.field_coded[column]:
+                value = coded_text(coded, digest, column, sheet.text, parts[VALUE], nanos)
+            if value < 0 or nanos > STRING_FIELD_BYTES_MAX:
+                return ODD
+            nanos = 0
+        columns.field_values[item, column], columns.field_nanos[item, column] = value, nanos
+        columns.field_known[item, column] = 1
+        total += digest
+        count += 1
+    columns.body[item] = total
+    if count > 0:
+        parts[2 * FIELDS + 1] = count
+    return READ
+
+
+@kernel(
+    types.int64(SHEET_TYPE, types.int64, types.int64, TABLES_TYPE, CODED_TYPE, COLUMNS_TYPE, writable(np.int64)),
+    inner=True,
+)
+def _read_row(
+    sheet: Sheet, row: int, item: int, tables: Tables, coded: Coded, columns: Columns, parts: npt.NDArray[np.int64]
+) -> int:
+    if _take_apart(sheet, row, parts) == ODD:
+        return ODD
+    if read_address(sheet.text, item, tables, columns, parts) == ODD or not has(parts, message.SUBSCRIBER):
+        return ODD
+    at, size = parts[2 * message.SUBSCRIBER], parts[2 * message.SUBSCRIBER + 1]
+    if read_subscriber(sheet.text, item, at, size, tables, columns) == ODD:
+        return ODD
+    if read_occasion(sheet.text, item, tables, columns, parts) == ODD:
+        return ODD
+    if _read_fields(sheet, row, item, tables, coded, columns, parts) == ODD:
+        return ODD
+    identify(sheet.text, item, tables.keys, columns, parts)
+    return READ
+
+
+@kernel(
+    types.int64(
+        SHEET_TYPE,
+        read_only(np.int64),
+        types.int64,
+        TABLES_TYPE,
+        CODED_TYPE,
+        COLUMNS_TYPE,
+        writable(np.int64),
+    )
+)  # fmt: skip
+def read_rows(
+    sheet: Sheet,
+    span: npt.NDArray[np.int64],
+    now_us: int,
+    tables: Tables,
+    coded: Coded,
+    columns: Columns,
+    parts: npt.NDArray[np.int64],
+) -> int:
+    """Read rows [span[0], span[1]) of the sheet into the first rows of `columns` at the instant `now_us`; return how many are odd.
+
+    `parts` is scratch, (PARTS_SIZE,).
+    """
+    odd = 0
+    for row in range(span[0], span[1]):
+        item = row - span[0]
+        columns.now_us[item] = now_us
+        columns.odd[item] = _read_row(sheet, row, item, tables, coded, columns, parts)
+        odd += columns.odd[item]
+    return odd
