@@ -1,6 +1,7 @@
 """Arrays of answers as one Arrow IPC stream: a record batch whose buffers are the arrays themselves, written once."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 """(m + 1,) ends, the first 0, and the bytes of m texts."""
 Coded = tuple[npt.NDArray[np.int32], Texts]
 """Numbers of texts, -1 for null, and the texts."""
+_METADATA_BYTES_MAX: Final = 32 * 1024
+"""Of a schema, a record batch and a few dictionaries, with the room between buffers: 5 KB."""
 _INSTANT: Final = pa.timestamp("us", "UTC")
 _WORDS: Final = ("offer", "campaign", "content", "script", "language")
 
@@ -55,12 +58,12 @@ class Failed(NamedTuple):
     field: str | None
 
 
-def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> bytes:
-    """Return the table; its columns are those of touchpoint.v1.DecideColumnsResponse."""
+def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> memoryview:
+    """Return the table's bytes; its columns are those of touchpoint.v1.DecideColumnsResponse."""
     rows, answered = len(given.reason), given.answered
     ids_size = np.diff(given.ids_end)
     columns: dict[str, pa.Array] = {
-        "reason": pa.DictionaryArray.from_arrays(_numbers(given.reason, pa.int8(), answered), pa.array(given.reasons)),
+        "reason": pa.DictionaryArray.from_arrays(_numbers(given.reason, pa.int8(), answered), _constant(given.reasons)),
         "decision_id": _texts((given.ids_end, given.ids), ids_size > 0),
         "offers": _offers(offered, answered),
     }
@@ -71,11 +74,22 @@ def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> b
     columns["replayed"] = _bools(given.replayed, answered)
     columns |= _failures(failed, rows)
     batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    written: bytes = sink.getvalue().to_pybytes()
-    return written
+    return _written(batch)
+
+
+def _written(batch: pa.RecordBatch) -> memoryview:
+    """Return the batch as a stream, in a buffer that was made large enough at once."""
+    room = batch.get_total_buffer_size() + _METADATA_BYTES_MAX
+    buffer = pa.allocate_buffer(room)
+    with pa.FixedSizeBufferWriter(buffer) as sink:
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        return memoryview(buffer)[: sink.tell()]
+
+
+@cache
+def _constant(texts: tuple[str, ...]) -> pa.Array:
+    return pa.array(texts)
 
 
 def _offers(offered: Offered, answered: npt.NDArray[np.bool_]) -> pa.Array:

@@ -9,8 +9,8 @@ from touchpoint.v1 import reason_pb2
 
 from engine.batch import Decisions
 from engine.dtypes.texts import Texts
+from engine.kernels.texts import copy_texts
 from engine.limits import OFFERS_PER_ANSWER_MAX
-from engine.texts import TextArena
 from loaders.columns.answers import Failed, Given, Offered, write_answers
 from server.codec.answer_tables import (
     BASE,
@@ -67,7 +67,7 @@ class AnswerSheet:
         self._first, self._done = self._done, self._done + items
         self._answers = Texts(np.zeros(0, np.uint8), np.zeros(items, np.int64), np.zeros(items, np.int64))
         self._replayed = np.zeros(items, np.uint8)
-        self._kept = TextArena()
+        self._offers = 0
 
     def take(self, decisions: Decisions, items: npt.NDArray[np.int64], whole: bool) -> None:
         """Take the answers of decided rows: they are those of (rows,) `items`; `whole` when nothing more is decided before they are told."""
@@ -76,12 +76,13 @@ class AnswerSheet:
         self._answers = self._answers._replace(data=data)
         self._answers.start[items], self._answers.length_bytes[items] = start, length_bytes
         self._replayed[items] = decisions.replayed
+        repeated = int(np.count_nonzero(decisions.replayed))
+        self._offers = int(decisions.chosen_count.sum()) + repeated * OFFERS_PER_ANSWER_MAX
 
     def tell(self, failures: Mapping[int, Failure]) -> None:
         """Write the rows that were expected, those of items with a failure as failed."""
         self._failures.update((self._first + item, failure) for item, failure in failures.items())
-        offers = (self._answers.length_bytes > 0).sum() * OFFERS_PER_ANSWER_MAX
-        self._reserve_seats(int(offers))
+        self._reserve_seats(self._first, self._offers)
         done, count = 0, len(self._replayed)
         while done < count:
             done = int(
@@ -97,9 +98,9 @@ class AnswerSheet:
                 )
             )
             if done < count:
-                self._grow()
+                self._grow(self._first + done)
 
-    def table(self) -> bytes:
+    def table(self) -> memoryview:
         """Return the rows as an Arrow IPC stream."""
         told, seats = self._told, self._seats
         offers = int(told.seats_end[-1])
@@ -136,24 +137,28 @@ class AnswerSheet:
     def _texts(self, column: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Return a column's texts in the order of their numbers: where each ends, and their bytes."""
         lexicon = self._lexicon
-        used = int(lexicon.used[0])
-        entries = np.flatnonzero(lexicon.column[:used] == column)
-        size = lexicon.size[entries]
+        entries = np.flatnonzero(lexicon.column[: int(lexicon.used[0])] == column)
+        texts = Texts(lexicon.data, lexicon.at[entries], lexicon.size[entries])
         ends = np.zeros(len(entries) + 1, np.int32)
-        np.cumsum(size, out=ends[1:])
-        parts = [lexicon.data[at : at + count] for at, count in zip(lexicon.at[entries], size, strict=True)]
-        return ends, np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+        np.cumsum(texts.length_bytes, out=ends[1:])
+        data = np.empty(int(ends[-1]), np.uint8)
+        copy_texts(texts, data, 0, np.empty(len(entries), np.int64))
+        return ends, data
 
-    def _reserve_seats(self, more: int) -> None:
-        used = int(self._told.seats_end[self._first])
+    def _reserve_seats(self, row: int, more: int) -> None:
+        """See that there is room for so many offers from a row on."""
+        used = int(self._told.seats_end[row])
         if used + more > len(self._seats.rank):
             grown = _seats(max(used + more, 2 * used))
             for name in Seats._fields:
                 getattr(grown, name)[:used] = getattr(self._seats, name)[:used]
             self._seats = grown
 
-    def _grow(self) -> None:
-        """Make room in the lexicon for twice as many entries, and for the texts of all answers that are being told."""
+    def _grow(self, row: int) -> None:
+        """Make more room, of which there was too little for this row: of seats, or in the lexicon for twice as many entries and all texts being told."""
+        if int(self._told.seats_end[row]) + OFFERS_PER_ANSWER_MAX > len(self._seats.rank):
+            self._reserve_seats(row, OFFERS_PER_ANSWER_MAX)
+            return
         old = self._lexicon
         entries, data_bytes = int(old.used[0]), int(old.used[1])
         more_bytes = data_bytes + int(self._answers.length_bytes.sum())

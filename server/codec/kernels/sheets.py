@@ -9,9 +9,9 @@ from numba import types
 
 from engine.jit import kernel, read_only, writable
 from engine.kernels.siphash import Int
-from engine.limits import STRING_FIELD_BYTES_MAX
+from engine.limits import REQUEST_ID_BYTES_MAX, STRING_FIELD_BYTES_MAX
 from server.codec.kernels import message
-from server.codec.kernels.identity import entry_begun, entry_ended
+from server.codec.kernels.identity import entry_begun, entry_ended, request_digest
 from server.codec.kernels.message import FIELDS, KIND, NANOS, PARTS, STRING, TIME_S, VALUE, has
 from server.codec.kernels.naming import coded_text
 from server.codec.kernels.reading import checked_value, identify, read_address, read_occasion, read_subscriber
@@ -22,6 +22,7 @@ from server.codec.request_tables import (
     COLUMNS_TYPE,
     DRY,
     SEATS,
+    SHEET_NUMBERS,
     SHEET_TYPE,
     TABLES_TYPE,
     TIME_NANOS,
@@ -152,6 +153,61 @@ def _read_row(
     return READ
 
 
+@kernel(types.boolean(SHEET_TYPE, types.int64, types.int64), inner=True)
+def _asks_the_same(sheet: Sheet, row: int, other: int) -> bool:
+    """Return whether two rows are seen at once to differ in nothing but id and subscriber: texts by their entries, so of dictionaries alone."""
+    for column in range(len(sheet.part)):
+        part = sheet.part[column]
+        if (
+            part != message.REQUEST_ID
+            and part != message.SUBSCRIBER
+            and sheet.code[column, row] != sheet.code[column, other]
+        ):
+            return False
+    for place in range(SHEET_NUMBERS):
+        if (
+            sheet.known[place, row] != sheet.known[place, other]
+            or sheet.number[place, row] != sheet.number[place, other]
+        ):
+            return False
+    fields = False
+    for field in range(len(sheet.field_kind)):
+        fields |= sheet.field_known[field, row] != 0 or sheet.field_known[field, other] != 0
+    return not fields
+
+
+@kernel(types.int64(SHEET_TYPE, types.int64, types.int64, TABLES_TYPE, COLUMNS_TYPE), inner=True)
+def _read_like(sheet: Sheet, row: int, item: int, tables: Tables, columns: Columns) -> int:
+    """Read a row that asks what the row before asks, which was right; its id and subscriber are its own."""
+    like = item - 1
+    at, size, key_at, key_bytes = np.int64(0), np.int64(0), np.int64(0), np.int64(-1)
+    for column in range(len(sheet.part)):
+        entry = sheet.code[column, row]
+        if entry >= 0 and sheet.part[column] == message.REQUEST_ID:
+            at, size = sheet.entry_at[entry], np.int64(sheet.entry_bytes[entry])
+        elif entry >= 0 and sheet.part[column] == message.SUBSCRIBER:
+            key_at, key_bytes = sheet.entry_at[entry], np.int64(sheet.entry_bytes[entry])
+    if size < 1 or size > REQUEST_ID_BYTES_MAX or key_bytes < 0:
+        return ODD
+    if read_subscriber(sheet.text, item, key_at, key_bytes, tables, columns) == ODD:
+        return ODD
+    columns.id_at[item], columns.id_bytes[item] = at, size
+    columns.trigger[item], columns.channel[item] = columns.trigger[like], columns.channel[like]
+    columns.language[item], columns.offers_max[item] = columns.language[like], columns.offers_max[like]
+    columns.flags[item], columns.wants[item] = columns.flags[like], columns.wants[like]
+    for column in range(columns.field_known.shape[1]):
+        columns.field_known[item, column] = 0
+    columns.field_values[item, 0], columns.field_nanos[item, 0] = (
+        columns.field_values[like, 0],
+        columns.field_nanos[like, 0],
+    )
+    columns.field_known[item, 0] = 1
+    columns.body[item] = columns.body[like]
+    first, second = request_digest(sheet.text, at, size, columns.subscriber[item], tables.keys)
+    columns.request[item, 0], columns.request[item, 1] = first, second
+    return READ
+
+
 @kernel(
     types.int64(
         SHEET_TYPE,
@@ -176,10 +232,16 @@ def read_rows(
 
     `parts` is scratch, (PARTS_SIZE,).
     """
-    odd = 0
+    odd, like = 0, False
     for row in range(span[0], span[1]):
         item = row - span[0]
         columns.now_us[item] = now_us
-        columns.odd[item] = _read_row(sheet, row, item, tables, coded, columns, parts)
-        odd += columns.odd[item]
+        status = ODD
+        if like and _asks_the_same(sheet, row, row - 1):
+            status = _read_like(sheet, row, item, tables, columns)
+        if status == ODD:
+            status = _read_row(sheet, row, item, tables, coded, columns, parts)
+        columns.odd[item] = status
+        odd += status
+        like = status == READ
     return odd

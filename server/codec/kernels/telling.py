@@ -29,6 +29,7 @@ from server.codec.answer_tables import (
     Seats,
     Told,
 )
+from server.codec.kernels.decision_ids import ID_BYTES_MAX
 from server.codec.kernels.lexicon import number_of
 from server.codec.kernels.wire import PAIR
 
@@ -69,6 +70,8 @@ def _take_offer(
 ) -> Int:
     """Take the Offer in bytes [at, end) as the row's next seat; return whether there was room."""
     seat = np.int64(told.seats_end[row + 1])
+    if seat >= len(seats.rank):
+        return 0
     seats.rank[seat], seats.score[seat] = 0, 0
     for place in range(LANGUAGE + 1):
         seats.words[seat, place] = -1
@@ -121,9 +124,9 @@ def _take_answer(
             continue
         size, at = _varint(data, at)
         if field == 2:
-            start = np.int64(told.ids_end[row])
-            copy_bytes(told.ids, start, data, at, size)
-            told.ids_end[row + 1] = start + size
+            start, id_bytes = np.int64(told.ids_end[row]), min(size, ID_BYTES_MAX)
+            copy_bytes(told.ids, start, data, at, id_bytes)
+            told.ids_end[row + 1] = start + id_bytes
         elif field == 4:
             if not _take_offer(data, at, at + size, told, seats, lexicon, row, words):
                 return 0
@@ -157,8 +160,8 @@ def take_answers(
 ) -> int:
     """Take answers[first:] as the rows from `start` + first on; return how many of the answers are done.
 
-    Fewer than all when there is not room for the next one's texts: go on from there with more. There must be room for the seats, and `words`
-    says whether content, script and language are wanted. An answer of no bytes leaves its row without one.
+    Fewer than all when there is not room for the next one's seats or texts: go on from there with more. `words` says whether content, script and
+    language are wanted. An answer of no bytes leaves its row without one.
     """
     data = answers.data
     for i in range(first, len(answers.start)):

@@ -101,7 +101,7 @@ class Expected:
             self.rows.append(found | {"replayed": None if row in failures else bool(repeats[row])})
 
     def check(self) -> None:
-        table = read(pb.DecideColumnsResponse(table=self.sheet.table()))
+        table = read(pb.DecideColumnsResponse(table=bytes(self.sheet.table())))
         assert plain(rows(table)) == plain(self.rows)
 
 
@@ -150,7 +150,7 @@ def test_dictionaries_hold_each_text_once() -> None:
     texts = [answer(Random(row % 5)).SerializeToString() for row in range(100)]
     sheet.take(decided(texts, [0] * 100), np.arange(100), whole=True)
     sheet.tell({})
-    table = read(pb.DecideColumnsResponse(table=sheet.table()))
+    table = read(pb.DecideColumnsResponse(table=bytes(sheet.table())))
     (chunk,) = table.column("offers").chunks
     for name in ("offer", "campaign", "content", "script", "language"):
         words = chunk.flatten().field(name).dictionary.to_pylist()
