@@ -184,8 +184,8 @@ class GrpcioFront:
         info = await self._admit(DECISIONS, context)
         try:
             rows, answers = framing.table_rows(payload)
-        except RefusedError as error:
-            return await _answer(context, error.failure)
+        except Exception as error:
+            return await _answer(context, failure_of(error))
         failure = await self._thread.decide_rows(rows, answers, info, context.time_remaining())
         return await _answer(context, failure or framing.table_response(answers))
 

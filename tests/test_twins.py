@@ -46,6 +46,7 @@ TWINS: Final = {
     "begin_fields": "tests/server/codec/test_rows.py",
     "take_answers": "tests/server/tables.py",
     "index_again": "tests/server/codec/test_answer_sheet.py",
+    "copy_column": "tests/server/codec/test_answer_sheet.py",
     "index_names": "tests/server/codec/both_ways.py",
     "add_coded": "tests/server/codec/test_reader.py",
 }

@@ -14,8 +14,9 @@ Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 """(m + 1,) ends, the first 0, and the bytes of m texts."""
 Coded = tuple[npt.NDArray[np.int32], Texts]
 """Numbers of texts, -1 for null, and the texts."""
-_METADATA_BYTES_MAX: Final = 32 * 1024
-"""Of a schema, a record batch and a few dictionaries, with the room between buffers: 5 KB."""
+Present = tuple[pa.Buffer | None, int]
+"""The bitmap of what is there, None when all is, and how many are not."""
+_ALL: Final[Present] = (None, 0)
 _INSTANT: Final = pa.timestamp("us", "UTC")
 _WORDS: Final = ("offer", "campaign", "content", "script", "language")
 
@@ -35,7 +36,7 @@ class Given(NamedTuple):
     base: Coded
     replayed: npt.NDArray[np.uint8]
     instants: Mapping[str, npt.NDArray[np.int64]]
-    """By name, (n,): microseconds, NEVER_US for none."""
+    """By name, (n,): microseconds, NEVER_US for none, and where there is no answer."""
 
 
 class Offered(NamedTuple):
@@ -60,17 +61,17 @@ class Failed(NamedTuple):
 
 def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> memoryview:
     """Return the table's bytes; its columns are those of touchpoint.v1.DecideColumnsResponse."""
-    rows, answered = len(given.reason), given.answered
-    ids_size = np.diff(given.ids_end)
+    rows, answered = len(given.reason), _present(given.answered)
+    has_id = _present(given.ids_end[1:] != given.ids_end[:-1])
     columns: dict[str, pa.Array] = {
         "reason": pa.DictionaryArray.from_arrays(_numbers(given.reason, pa.int8(), answered), _constant(given.reasons)),
-        "decision_id": _texts((given.ids_end, given.ids), ids_size > 0),
+        "decision_id": _texts((given.ids_end, given.ids), has_id),
         "offers": _offers(offered, answered),
     }
     for name, instants in given.instants.items():
-        columns[name] = _numbers(instants, _INSTANT, (instants != NEVER_US) & answered)
+        columns[name] = _numbers(instants, _INSTANT, _present(instants != NEVER_US))
     columns["rulebook_generation"] = _numbers(given.generation, pa.uint64(), answered)
-    columns["base_version"] = _coded(given.base, answered)
+    columns["base_version"] = _coded(given.base)
     columns["replayed"] = _bools(given.replayed, answered)
     columns |= _failures(failed, rows)
     batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
@@ -78,13 +79,18 @@ def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> m
 
 
 def _written(batch: pa.RecordBatch) -> memoryview:
-    """Return the batch as a stream, in a buffer that was made large enough at once."""
-    room = batch.get_total_buffer_size() + _METADATA_BYTES_MAX
-    buffer = pa.allocate_buffer(room)
+    """Return the batch as a stream, in a buffer that was made large enough at once: growing one costs as much as all else."""
+    counted = pa.MockOutputStream()
+    _write(batch, counted)
+    buffer = pa.allocate_buffer(counted.size())
     with pa.FixedSizeBufferWriter(buffer) as sink:
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        return memoryview(buffer)[: sink.tell()]
+        _write(batch, sink)
+    return memoryview(buffer)
+
+
+def _write(batch: pa.RecordBatch, sink: Any) -> None:
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
 
 
 @cache
@@ -92,7 +98,7 @@ def _constant(texts: tuple[str, ...]) -> pa.Array:
     return pa.array(texts)
 
 
-def _offers(offered: Offered, answered: npt.NDArray[np.bool_]) -> pa.Array:
+def _offers(offered: Offered, answered: Present) -> pa.Array:
     seats = len(offered.rank)
     children = [_numbers(offered.rank, pa.uint8()), *(_coded(words) for words in offered.words)]
     children.insert(3, _numbers(offered.score, pa.float64()))
@@ -100,9 +106,9 @@ def _offers(offered: Offered, answered: npt.NDArray[np.bool_]) -> pa.Array:
     names.insert(3, "score")
     fields = [pa.field(name, child.type) for name, child in zip(names, children, strict=True)]
     struct = pa.Array.from_buffers(pa.struct(fields), seats, [None], 0, children=children)
-    present, nulls = _present(answered)
+    present, nulls = answered
     return pa.Array.from_buffers(
-        pa.list_(struct.type), len(answered), [present, pa.py_buffer(offered.ends)], nulls, children=[struct]
+        pa.list_(struct.type), len(offered.ends) - 1, [present, pa.py_buffer(offered.ends)], nulls, children=[struct]
     )
 
 
@@ -122,31 +128,27 @@ def _failures(failed: Sequence[Failed], rows: int) -> dict[str, pa.Array]:
     }
 
 
-def _present(known: npt.NDArray[np.bool_]) -> tuple[pa.Buffer | None, int]:
-    """Return the bitmap of what is there, None when all is, and how many are not."""
+def _present(known: npt.NDArray[np.bool_]) -> Present:
     nulls = len(known) - int(np.count_nonzero(known))
-    return (pa.py_buffer(np.packbits(known, bitorder="little")), nulls) if nulls else (None, 0)
+    return (pa.py_buffer(np.packbits(known, bitorder="little")), nulls) if nulls else _ALL
 
 
-def _numbers(values: npt.NDArray[Any], type_: pa.DataType, known: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    present, nulls = (None, 0) if known is None else _present(known)
-    return pa.Array.from_buffers(type_, len(values), [present, pa.py_buffer(np.ascontiguousarray(values))], nulls)
+def _numbers(values: npt.NDArray[Any], type_: pa.DataType, present: Present = _ALL) -> pa.Array:
+    buffers = [present[0], pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(type_, len(values), buffers, present[1])
 
 
-def _bools(values: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_]) -> pa.Array:
-    present, nulls = _present(known)
+def _bools(values: npt.NDArray[np.uint8], present: Present) -> pa.Array:
     bits = pa.py_buffer(np.packbits(values, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(values), [present, bits], nulls)
+    return pa.Array.from_buffers(pa.bool_(), len(values), [present[0], bits], present[1])
 
 
-def _texts(texts: Texts, known: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+def _texts(texts: Texts, present: Present = _ALL) -> pa.Array:
     ends, data = texts
-    present, nulls = (None, 0) if known is None else _present(known)
-    buffers = [present, pa.py_buffer(ends), pa.py_buffer(data[: int(ends[-1])])]
-    return pa.Array.from_buffers(pa.utf8(), len(ends) - 1, buffers, nulls)
+    buffers = [present[0], pa.py_buffer(ends), pa.py_buffer(data[: int(ends[-1])])]
+    return pa.Array.from_buffers(pa.utf8(), len(ends) - 1, buffers, present[1])
 
 
-def _coded(coded: Coded, answered: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+def _coded(coded: Coded) -> pa.Array:
     codes, texts = coded
-    known = codes >= 0 if answered is None else (codes >= 0) & answered
-    return pa.DictionaryArray.from_arrays(_numbers(codes, pa.int32(), known), _texts(texts))
+    return pa.DictionaryArray.from_arrays(_numbers(codes, pa.int32(), _present(codes >= 0)), _texts(texts))

@@ -87,8 +87,8 @@ def _batches(reader: Any, rows_max: int) -> list[pa.RecordBatch]:
             )
         if number >= BATCHES_MAX:
             raise ColumnsError("", f"expected at most {BATCHES_MAX} record batches, were more; combine them")
-        _check_dictionaries(batch)
         batch.validate(full=True)
+        _check_dictionaries(batch)
         if batch.num_rows:
             batches.append(batch)
     if not rows:

@@ -62,13 +62,13 @@ def is_text(type_: pa.DataType) -> bool:
 def text_column(column: pa.Array, ground: Ground) -> TextColumn:
     """Return a validated column of text, its spans in `ground`."""
     if isinstance(column, pa.DictionaryArray):
-        at, size, here = _entries(column.dictionary, ground)
-        code = numbers_of(column.indices, _dtype(column.indices.type)).astype(np.int32)
+        at, size, empty = _entries(column.dictionary, ground)
+        code = numbers_of(column.indices, _dtype(column.indices.type)).astype(np.int32, copy=False)
         null = nulls_of(column.indices)
         if null is not None:
-            code[null] = -1
-        if here is not None and len(code):
-            code[(code >= 0) & here[code]] = -1
+            code = np.where(null, np.int32(-1), code)
+        if empty is not None:
+            code = np.where((code >= 0) & empty[code], np.int32(-1), code)
         return TextColumn(at, size, code)
     at, size, null = _entries(column, ground)
     code = np.arange(len(column), dtype=np.int32)
@@ -124,28 +124,33 @@ def _entries(
     """Return each text's place and size, and which are null."""
     null = nulls_of(column)
     if pa.types.is_string_view(column.type):
-        at, size = _views(column, ground)
+        at, size = _views(column, ground, null)
     else:
         at, size = _plain(column, ground)
     if null is not None:
         at, size = np.where(null, 0, at), np.where(null, 0, size)
-    return at, size.astype(np.int32), null
+    return at, size.astype(np.int32, copy=False), null
 
 
-def _plain(column: pa.Array, ground: Ground) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _plain(column: pa.Array, ground: Ground) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     dtype = np.int64 if pa.types.is_large_string(column.type) else np.int32
     _, offsets, data = column.buffers()
     if offsets is None or not len(column):
         return np.zeros(len(column), np.int64), np.zeros(len(column), np.int64)
-    ends = np.frombuffer(offsets, dtype, len(column) + 1 + column.offset)[column.offset :].astype(np.int64)
-    return ends[:-1] + ground.place(data), np.diff(ends)
+    ends: npt.NDArray[Any] = np.frombuffer(offsets, dtype, len(column) + 1 + column.offset)[column.offset :]
+    return ends[:-1] + np.int64(ground.place(data)), ends[1:] - ends[:-1]
 
 
-def _views(column: pa.Array, ground: Ground) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _views(
+    column: pa.Array, ground: Ground, null: npt.NDArray[np.bool_] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     _, views, *buffers = column.buffers()
     if views is None or not len(column):
         return np.zeros(len(column), np.int64), np.zeros(len(column), np.int64)
     words = np.frombuffer(views, np.int32, 4 * (len(column) + column.offset)).reshape(-1, 4)[column.offset :]
+    if null is not None:
+        # Nobody has looked at the views of rows that are null.
+        words = np.where(null[:, np.newaxis], np.int32(0), words)
     size = words[:, 0].astype(np.int64)
     inline = size <= _INLINE_BYTES
     first = ground.place(views) + (np.arange(len(column)) + column.offset) * _VIEW_BYTES + 4

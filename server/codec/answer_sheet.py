@@ -9,7 +9,6 @@ from touchpoint.v1 import reason_pb2
 
 from engine.batch import Decisions
 from engine.dtypes.texts import Texts
-from engine.kernels.texts import copy_texts
 from engine.limits import OFFERS_PER_ANSWER_MAX
 from loaders.columns.answers import Failed, Given, Offered, write_answers
 from server.codec.answer_tables import (
@@ -27,7 +26,7 @@ from server.codec.answer_tables import (
     Told,
 )
 from server.codec.kernels.decision_ids import ID_BYTES_MAX
-from server.codec.kernels.lexicon import index_again
+from server.codec.kernels.lexicon import copy_column, index_again
 from server.codec.kernels.telling import take_answers
 from server.failure import Failure
 
@@ -136,13 +135,10 @@ class AnswerSheet:
 
     def _texts(self, column: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Return a column's texts in the order of their numbers: where each ends, and their bytes."""
-        lexicon = self._lexicon
-        entries = np.flatnonzero(lexicon.column[: int(lexicon.used[0])] == column)
-        texts = Texts(lexicon.data, lexicon.at[entries], lexicon.size[entries])
-        ends = np.zeros(len(entries) + 1, np.int32)
-        np.cumsum(texts.length_bytes, out=ends[1:])
-        data = np.empty(int(ends[-1]), np.uint8)
-        copy_texts(texts, data, 0, np.empty(len(entries), np.int64))
+        used = self._lexicon.used
+        ends = np.empty(used[2 + column] + 1, np.int32)
+        data = np.empty(used[2 + WORD_COLUMNS + column], np.uint8)
+        copy_column(self._lexicon, column, ends, data)
         return ends, data
 
     def _reserve_seats(self, row: int, more: int) -> None:
@@ -183,5 +179,5 @@ def _lexicon(entries: int, data_bytes: int) -> Lexicon:
         at=np.zeros(entries, np.int64),
         size=np.zeros(entries, np.int64),
         data=np.empty(data_bytes, np.uint8),
-        used=np.zeros(2 + WORD_COLUMNS, np.int64),
+        used=np.zeros(2 + 2 * WORD_COLUMNS, np.int64),
     )

@@ -78,7 +78,7 @@ class Lexicon(NamedTuple):
     size: npt.NDArray[np.int64]
     data: npt.NDArray[np.uint8]
     used: npt.NDArray[np.int64]
-    """(2 + WORD_COLUMNS,): entries, bytes, then the texts of each column."""
+    """(2 + 2 * WORD_COLUMNS,): entries, bytes, then the texts of each column, then their bytes."""
 
 
 LEXICON_TYPE: Any = bundle(

@@ -139,8 +139,10 @@ class Sheet(NamedTuple):
     entry_bytes: npt.NDArray[np.int32]
     part: npt.NDArray[np.int32]
     """(T,): which part of a DecideRequest the column holds (server.codec.kernels.message)."""
+    first: npt.NDArray[np.int32]
+    """(T,): the column's first entry."""
     code: npt.NDArray[np.int32]
-    """(T, n): the row's entry, -1 where it has none."""
+    """(T, n): the row's entry, counted from the column's first; -1 where it has none."""
     number: npt.NDArray[np.int64]
     """(SHEET_NUMBERS, n)"""
     known: npt.NDArray[np.uint8]
@@ -165,6 +167,7 @@ SHEET_TYPE: Any = bundle(
     Sheet,
     read_only(np.uint8),
     read_only(np.int64),
+    read_only(np.int32),
     read_only(np.int32),
     read_only(np.int32),
     read_only(np.int32, 2),

@@ -179,9 +179,9 @@ def _sheet(table: Table, fields: tuple[str, ...]) -> Sheet:
             number[place], known[place] = table.values[name].value, table.values[name].known
     if "trigger_time" in table.values:
         number[TIME_NANOS] = table.values["trigger_time"].nanos
-    code = np.full((len(asked), table.rows), -1, np.int32)
+    code = np.empty((len(asked), table.rows), np.int32)
     for place, name in enumerate(asked):
-        code[place] = _entries(table.texts[name], firsts[name])
+        code[place] = table.texts[name].code
     values = [_field(table, name, int(firsts.get(name, 0))) for name in fields]
     shape = (len(fields), table.rows)
     return Sheet(
@@ -189,6 +189,7 @@ def _sheet(table: Table, fields: tuple[str, ...]) -> Sheet:
         entry_at=frozen(np.concatenate([none, *(t.at for t in table.texts.values())])),
         entry_bytes=frozen(np.concatenate([none.astype(np.int32), *(t.size for t in table.texts.values())])),
         part=frozen(np.array([_TEXTS[name] for name in asked], np.int32)),
+        first=frozen(np.array([firsts[name] for name in asked], np.int32)),
         code=frozen(code),
         number=frozen(number),
         known=frozen(known),
@@ -206,12 +207,8 @@ def _field(table: Table, name: str, first: int) -> ValueColumn:
     if name in table.values:
         return table.values[name]
     column = table.texts[name]
-    entry = np.maximum(_entries(column, first), 0).astype(np.int64)
+    entry = np.maximum(column.code, 0) + np.int64(first)
     return ValueColumn(Kind.STRING, entry, np.zeros(table.rows, np.int32), (column.code >= 0).astype(np.uint8))
-
-
-def _entries(column: TextColumn, first: int) -> npt.NDArray[np.int32]:
-    return np.where(column.code < 0, np.int32(-1), column.code + np.int32(first))
 
 
 def _text_at(data: bytes, column: TextColumn, row: int) -> str | None:

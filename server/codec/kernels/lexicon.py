@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from engine.jit import kernel, read_only
+from engine.jit import kernel, read_only, writable
 from engine.kernels.mix import mix64
 from engine.kernels.siphash import Int, part_word, whole_word
 from engine.kernels.texts import copy_bytes
-from server.codec.answer_tables import LEXICON_TYPE, Lexicon
+from server.codec.answer_tables import LEXICON_TYPE, WORD_COLUMNS, Lexicon
 
 NO_ROOM = -1
 
@@ -51,6 +51,7 @@ def number_of(lexicon: Lexicon, column: Int, data: npt.NDArray[np.uint8], at: In
     lexicon.slots[place], lexicon.column[entry], lexicon.number[entry] = entry, column, number
     lexicon.at[entry], lexicon.size[entry] = start, size
     lexicon.used[0], lexicon.used[1], lexicon.used[2 + column] = entry + 1, start + size, number + 1
+    lexicon.used[2 + WORD_COLUMNS + column] += size
     return np.int64(number)
 
 
@@ -64,3 +65,16 @@ def index_again(lexicon: Lexicon) -> None:
         while lexicon.slots[place] >= 0:
             place = (place + 1) & mask
         lexicon.slots[place] = entry
+
+
+@kernel(types.void(LEXICON_TYPE, types.int64, writable(np.int32), writable(np.uint8)))
+def copy_column(lexicon: Lexicon, column: int, ends: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> None:
+    """Write a column's texts to `data` in the order of their numbers, and where each ends, from ends[1] on; there must be room."""
+    text, at = 0, np.int64(0)
+    ends[0] = 0
+    for entry in range(lexicon.used[0]):
+        if lexicon.column[entry] == column:
+            copy_bytes(data, at, lexicon.data, lexicon.at[entry], lexicon.size[entry])
+            at += lexicon.size[entry]
+            text += 1
+            ends[text] = at

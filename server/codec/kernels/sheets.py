@@ -64,6 +64,7 @@ def _take_apart(sheet: Sheet, row: int, parts: npt.NDArray[np.int64]) -> int:
         entry = sheet.code[column, row]
         if entry >= 0:
             part = sheet.part[column]
+            entry += sheet.first[column]
             parts[2 * part], parts[2 * part + 1] = sheet.entry_at[entry], sheet.entry_bytes[entry]
     if sheet.known[SEATS, row]:
         seats = sheet.number[SEATS, row]
@@ -182,10 +183,12 @@ def _read_like(sheet: Sheet, row: int, item: int, tables: Tables, columns: Colum
     like = item - 1
     at, size, key_at, key_bytes = np.int64(0), np.int64(0), np.int64(0), np.int64(-1)
     for column in range(len(sheet.part)):
-        entry = sheet.code[column, row]
-        if entry >= 0 and sheet.part[column] == message.REQUEST_ID:
+        if sheet.code[column, row] < 0:
+            continue
+        entry = sheet.first[column] + sheet.code[column, row]
+        if sheet.part[column] == message.REQUEST_ID:
             at, size = sheet.entry_at[entry], np.int64(sheet.entry_bytes[entry])
-        elif entry >= 0 and sheet.part[column] == message.SUBSCRIBER:
+        elif sheet.part[column] == message.SUBSCRIBER:
             key_at, key_bytes = sheet.entry_at[entry], np.int64(sheet.entry_bytes[entry])
     if size < 1 or size > REQUEST_ID_BYTES_MAX or key_bytes < 0:
         return ODD
