@@ -5,7 +5,7 @@ themselves how much memory they want; then the schema; then `validate(full=True)
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships none
@@ -45,6 +45,16 @@ def read_batches(data: bytes, rows_max: int, check: Callable[[pa.Schema], None])
             return _batches(reader, rows_max)
     except (pa.ArrowException, OSError, MemoryError, struct.error, OverflowError, UnicodeDecodeError) as error:
         raise ColumnsError("", f"expected an Arrow IPC stream, was something else: {str(error)[:200]}") from None
+
+
+def written(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """Return columns as a stream."""
+    table = pa.table(dict(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
 
 
 def _look_at_messages(source: pa.Buffer) -> None:
