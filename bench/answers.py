@@ -28,7 +28,7 @@ from engine.engine import Engine
 from engine.jit import frozen
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
-from engine.ledger.port import Done
+from engine.ledger.port import Done, Requests
 from engine.rulebook import load_rulebook
 from loaders.demo.places import msisdn_of
 from loaders.demo.prepare import SECRET, prepare
@@ -64,17 +64,10 @@ class TimedMemory(RingAnswers):
         super().__init__(capacity_bytes)
         self.stopwatch = stopwatch
 
-    def remember(
-        self,
-        request: npt.NDArray[np.uint64],
-        body: npt.NDArray[np.uint64],
-        subscriber: npt.NDArray[np.uint64],
-        now_us: int,
-        answers: Texts,
-    ) -> Done[bool]:
+    def remember(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int, answers: Texts) -> Done[bool]:
         """Remember n answers."""
         return self.stopwatch.timed(
-            "remember", lambda: super(TimedMemory, self).remember(request, body, subscriber, now_us, answers)
+            "remember", lambda: super(TimedMemory, self).remember(requests, index, now_us, answers)
         )
 
 
@@ -114,8 +107,7 @@ class Subject:
         server_us = np.full(count, 1_000)
 
         def assemble() -> bytes:
-            self.leaving.begin(count)
-            self.leaving.take(decisions, np.arange(count), whole=True)
+            self.leaving.take_all(decisions)
             return self.leaving.together({}, server_us)
 
         message = stopwatch.timed("assemble", assemble)

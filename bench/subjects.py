@@ -22,6 +22,10 @@ from bench.rivals import building
 PATIENCE_S: Final = 300.0
 """Long enough to compile every kernel on a machine that never did."""
 _END_S: Final = 10.0
+_SETTLE_S: Final = 60.0
+_GLANCE_S: Final = 0.5
+_IDLE_SHARE: Final = 0.05
+"""Of a core: a server that needs less is waiting."""
 
 
 class StartError(Exception):
@@ -105,7 +109,19 @@ def touchpoint(
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
     with started("touchpoint", [sys.executable, "-m", "server", "serve", *words], announced) as subject:
+        _settle(subject.pid)
         yield subject
+
+
+def _settle(pid: int) -> None:
+    """Wait until a server has done what it does on its own after ready: take its memory, read its base."""
+    before_s, end = processor_s(pid), time.monotonic() + _SETTLE_S
+    while time.monotonic() < end:
+        time.sleep(_GLANCE_S)
+        now_s = processor_s(pid)
+        if now_s - before_s < _IDLE_SHARE * _GLANCE_S:
+            return
+        before_s = now_s
 
 
 class Rivals(NamedTuple):

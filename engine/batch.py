@@ -1,17 +1,23 @@
 """What goes into a decision and what comes out: structures of arrays, one row an item."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.bundles import reference
+from engine.dtypes.decisions import DecisionColumns
 from engine.dtypes.texts import Texts
+from engine.kernels.storing import clear_decisions
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+from engine.reasons import STAGE_COUNT
 from engine.texts import TextArena, text_at
 
 DRY_RUN: Final = 1
 """Hold nothing, remember nothing, do not advance ledger time."""
+_SIZES_KEPT_MAX: Final = 512
+"""Batch sizes whose views of the rows are kept."""
 
 
 @dataclass(slots=True)
@@ -114,27 +120,48 @@ class Decisions:
         return Texts(self.texts.data, self.text_start, self.text_bytes)
 
 
+class DecisionRows:
+    """Room for the answers to one batch after the other: `begin` gives rows that hold until the next `begin`."""
+
+    def __init__(self, texts: TextArena, capacity: int = BATCH_ITEMS_MAX) -> None:
+        n, k = capacity, OFFERS_PER_ANSWER_MAX
+        self.columns = DecisionColumns(
+            reason=np.zeros(n, np.uint8),
+            decision=np.zeros(n, np.uint64),
+            chosen_count=np.zeros(n, np.int32),
+            chosen=np.zeros((n, k), np.int32),
+            score=np.zeros((n, k), np.float64),
+            expires_us=np.zeros(n, np.int64),
+            not_before_us=np.zeros(n, np.int64),
+            deadline_us=np.zeros(n, np.int64),
+            next_allowed_us=np.zeros(n, np.int64),
+            stages=np.zeros((n, STAGE_COUNT), np.int32),
+            would_be_count=np.zeros(n, np.int32),
+            would_be=np.zeros((n, k), np.int32),
+            language=np.zeros(n, np.int16),
+            text_start=np.zeros(n, np.int64),
+            text_bytes=np.zeros(n, np.int64),
+            replayed=np.zeros(n, np.uint8),
+            conflict=np.zeros(n, np.uint8),
+            now_us=np.zeros(n, np.int64),
+        )
+        self.reference: Any = reference(self.columns)
+        """What kernels take for the columns."""
+        self._texts = texts
+        self._kept: dict[int, Decisions] = {}
+
+    def begin(self, items: int) -> Decisions:
+        """Return the first `items` rows, of items that nothing was decided for."""
+        clear_decisions(self.reference, items)
+        kept = self._kept.get(items)
+        if kept is None:
+            if len(self._kept) >= _SIZES_KEPT_MAX:
+                self._kept.clear()
+            columns = {name: column[:items] for name, column in self.columns._asdict().items()}
+            kept = self._kept[items] = Decisions(texts=self._texts, **columns)
+        return kept
+
+
 def new_decisions(items: int, texts: TextArena | None = None) -> Decisions:
-    """Return room for the answers to `items` items, their bytes in `texts`."""
-    k = OFFERS_PER_ANSWER_MAX
-    return Decisions(
-        reason=np.zeros(items, np.uint8),
-        decision=np.zeros(items, np.uint64),
-        chosen_count=np.zeros(items, np.int32),
-        chosen=np.full((items, k), -1, np.int32),
-        score=np.zeros((items, k), np.float64),
-        expires_us=np.zeros(items, np.int64),
-        not_before_us=np.zeros(items, np.int64),
-        deadline_us=np.zeros(items, np.int64),
-        next_allowed_us=np.zeros(items, np.int64),
-        stages=np.zeros((items, 11), np.int32),
-        would_be_count=np.zeros(items, np.int32),
-        would_be=np.full((items, k), -1, np.int32),
-        language=np.full(items, -1, np.int16),
-        texts=texts or TextArena(),
-        text_start=np.zeros(items, np.int64),
-        text_bytes=np.zeros(items, np.int64),
-        replayed=np.zeros(items, np.uint8),
-        conflict=np.zeros(items, np.uint8),
-        now_us=np.zeros(items, np.int64),
-    )
+    """Return rows of their own for the answers to `items` items, their bytes in `texts`."""
+    return DecisionRows(texts or TextArena(), max(1, items)).begin(items)

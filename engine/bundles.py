@@ -28,6 +28,7 @@ _BUILDING: Any = cgutils
 _TEMPLATE: Any = templates.AttributeTemplate
 _BYTE: Any = ir.IntType(8)
 _WORD: Any = ir.IntType(64)
+_CLASS_NAME: Final = ".touchpoint.reference"
 _BUNDLES: Final[dict[type, "Bundle"]] = {}
 COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 """False when NUMBA_DISABLE_JIT=1: kernels are then the plain Python that they are written in."""
@@ -39,6 +40,8 @@ class Bundle(types.Type):
     def __init__(self, cls: Any, fields: tuple[Any, ...]) -> None:
         self.cls = cls
         self.fields: dict[str, Any] = dict(zip(cls._fields, fields, strict=True))
+        self.numbers = all(not isinstance(field, types.Array | Bundle) for field in fields)
+        """Whether it has no arrays."""
         self.offsets: dict[str, int] = {}
         self.words = 0
         for name, field in self.fields.items():
@@ -62,11 +65,11 @@ def _words_of(field: Any) -> int:
 class Reference:
     """A bundle's words, and the arrays that they point to, kept alive."""
 
-    __slots__ = ("_numba_type_", "address", "value", "words")
+    __slots__ = ("_numba_type_", "address", "parts", "words")
 
     def __init__(self, value: Any) -> None:
         self._numba_type_ = bundle_type = _BUNDLES[type(value)]
-        self.value = value
+        self.parts: dict[str, Any] = value._asdict()
         self.words = np.zeros(bundle_type.words, np.int64)
         self.address = self.words.ctypes.data
         _fill(self.words, 0, bundle_type, value)
@@ -75,6 +78,20 @@ class Reference:
         """Return the words of one field, to be changed in place: of numbers, the numbers."""
         at = self._numba_type_.offsets[name]
         return self.words[at : at + _words_of(self._numba_type_.fields[name])]
+
+
+def replaced(kept: Any, **changes: Any) -> Any:
+    """Return what `reference` returned with some of its fields replaced: the same, changed in place; with the JIT off, another bundle.
+
+    Raises TypeError when an array is not what the bundle's type says; it and what comes after it then stay.
+    """
+    if not isinstance(kept, Reference):
+        return kept._replace(**changes)
+    bundle_type = kept._numba_type_
+    for name, part in changes.items():
+        _fill_field(kept.words, bundle_type.offsets[name], bundle_type, name, part)
+        kept.parts[name] = part
+    return kept
 
 
 def reference(value: Any) -> Any:
@@ -86,16 +103,23 @@ def reference(value: Any) -> Any:
 
 
 def _fill(words: Any, at: int, bundle_type: Bundle, value: Any) -> None:
-    for (name, field), part in zip(bundle_type.fields.items(), value, strict=True):
-        if isinstance(field, Bundle):
-            _fill(words, at, field, part)
-        elif isinstance(field, types.Array):
-            _check(bundle_type, name, field, part)
-            words[at] = part.ctypes.data
-            words[at + 1 : at + 1 + field.ndim] = part.shape
+    for name, part in zip(bundle_type.fields, value, strict=True):
+        _fill_field(words, at + bundle_type.offsets[name], bundle_type, name, part)
+
+
+def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) -> None:
+    field = bundle_type.fields[name]
+    if isinstance(field, Bundle):
+        if field.numbers:
+            words[at : at + field.words] = part
         else:
-            words[at] = part
-        at += _words_of(field)
+            _fill(words, at, field, part)
+    elif isinstance(field, types.Array):
+        _check(bundle_type, name, field, part)
+        words[at] = part.__array_interface__["data"][0]
+        words[at + 1 : at + 1 + field.ndim] = part.shape
+    else:
+        words[at] = part
 
 
 def _checked(bundle_type: Bundle, value: Any) -> Bundle:
@@ -151,12 +175,20 @@ if COMPILED:
         _ARRAYS.populate_array(array, data=data, shape=shape, strides=strides, itemsize=item_bytes, meminfo=None)
         return array._getvalue()
 
+    def _reference_class(c: Any) -> Any:
+        """Return `Reference`, looked up by a kernel's first call alone."""
+        kept = c.builder.module.globals.get(_CLASS_NAME)
+        if kept is None:
+            kept = _BUILDING.add_global_variable(c.builder.module, c.pyapi.pyobj, _CLASS_NAME)
+            kept.initializer, kept.linkage = ir.Constant(c.pyapi.pyobj, None), "internal"
+        with c.builder.if_then(_BUILDING.is_null(c.builder, c.builder.load(kept)), likely=False):
+            c.builder.store(c.pyapi.unserialize(c.pyapi.serialize_object(Reference)), kept)
+        return c.builder.load(kept)
+
     @_EXTENDING.unbox(Bundle)  # type: ignore[untyped-decorator]
     def _unbox(bundle_type: Any, value: Any, c: Any) -> Any:
         """Take the words of a Reference where they are, or put those of a NamedTuple on the stack."""
-        kept_class = c.pyapi.unserialize(c.pyapi.serialize_object(Reference))
-        is_tuple = c.builder.icmp_unsigned("!=", c.pyapi.get_type(value), kept_class)
-        c.pyapi.decref(kept_class)
+        is_tuple = c.builder.icmp_unsigned("!=", c.pyapi.get_type(value), _reference_class(c))
         pointer = _BUILDING.alloca_once(c.builder, _BYTE.as_pointer())
         failed = _BUILDING.alloca_once_value(c.builder, ir.Constant(ir.IntType(1), 0))
         words = _BUILDING.alloca_once(c.builder, _WORD, size=bundle_type.words)

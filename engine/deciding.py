@@ -11,18 +11,19 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from engine.batch import DRY_RUN, Batch, Decisions, new_decisions
+from engine.batch import DRY_RUN, Batch, DecisionRows, Decisions
 from engine.bound import Bound
-from engine.dtypes.ledger import HIT, MISS, OTHER_BODY
-from engine.dtypes.rules import Answers, Moment
-from engine.dtypes.texts import Texts
+from engine.dtypes.ledger import HIT, MISS, OTHER_BODY, Requests
+from engine.dtypes.rules import Moment
+from engine.jit import frozen
 from engine.kernels.answering import answer_run
+from engine.kernels.storing import store_answers
 from engine.ledger.port import Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending
+from engine.limits import BATCH_ITEMS_MAX
 from engine.runs import Prepared, Runs
 from engine.texts import TextArena
 
 T = TypeVar("T")
-T_scalar = TypeVar("T_scalar", bound=np.generic)
 Steps = Generator[Pending[Any], None, T]
 """Work that yields whatever it must wait for, and returns its result."""
 
@@ -32,6 +33,9 @@ Render = Callable[[Batch, Decisions, npt.NDArray[np.int64]], None]
 ANSWER_BYTES_MAX: Final = 64 * 1024
 REPEATED, NO_MEMORY = 1, 2
 """Decisions.conflict: the request id was used with another body; the memory of answers is full."""
+_ROWS: Final = frozen(np.arange(BATCH_ITEMS_MAX))
+_NO_DECISIONS: Final = frozen(np.zeros(BATCH_ITEMS_MAX, np.uint64))
+"""Of a run that holds nothing."""
 
 
 class Instant(NamedTuple):
@@ -69,18 +73,20 @@ class Decider:
         self._ledger = ledger
         self.runs = Runs(bound)
         self._texts = TextArena()
+        self._rows = DecisionRows(self._texts)
+        self._answer_cost_bytes = ledger.answers.cost_bytes(ANSWER_BYTES_MAX)
 
     def deciding(self, batch: Batch, render: Render | None, push_stopped: bool) -> Steps[Decisions]:
         """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled.
 
-        The bytes of the answers stay until the next batch.
+        The decisions and the bytes of the answers stay until the next batch.
         """
         self._texts.clear()
-        decisions = new_decisions(batch.count, self._texts)
+        decisions = self._rows.begin(batch.count)
         start = 0
         while start < batch.count:
             end = self.runs.end_of(batch, start)
-            yield from self._run(batch, np.arange(start, end), decisions, render, push_stopped)
+            yield from self._run(batch, _ROWS[start:end], decisions, render, push_stopped)
             start = end
         return decisions
 
@@ -93,15 +99,16 @@ class Decider:
         push_stopped: bool,
     ) -> Steps[None]:
         instant = self.instant(int(batch.now_us[index[0]]), bool(batch.flags[index[0]] & DRY_RUN), push_stopped)
-        decisions.now_us[index] = instant.now_us
+        decisions.now_us[index[0] : index[-1] + 1] = instant.now_us
         if render is not None and not instant.dry:
             index = yield from self._recall(batch, index, decisions, instant)
         stuck = False
         while len(index):
-            done = yield from self._attempt(batch, index, decisions, instant, stuck)
+            done, held = yield from self._attempt(batch, index, instant, stuck)
             if render is not None and done:
                 render(batch, decisions, index[:done])
-                yield from self._remember(batch, index[:done], decisions, instant)
+                if held:
+                    yield from self._remember(batch, index[:done], held, decisions, instant)
             stuck = done == 0
             index = index[done:]
 
@@ -113,40 +120,45 @@ class Decider:
         self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant
     ) -> Steps[npt.NDArray[np.int64]]:
         """Return the items that must be decided: not those remembered, not those for whose answer there is no room."""
-        now_us = np.full(len(index), instant.now_us)
-        recalled = yield from waited(
-            self._ledger.answers.recall(rows(batch.request, index), rows(batch.body, index), now_us)
-        )
-        if recalled.state.any():
+        answers = self._ledger.answers
+        recalled = yield from waited(answers.recall(_requests(batch), index, instant.now_us))
+        if recalled.known:
             hit = recalled.state == HIT
             decisions.text_start[index] = decisions.texts.add(recalled.answers)
             decisions.text_bytes[index] = recalled.answers.length_bytes
             decisions.replayed[index[hit]] = 1
             decisions.conflict[index[recalled.state == OTHER_BODY]] = REPEATED
-            index = index[recalled.state == MISS]
-        answers = self._ledger.answers
-        room = answers.room_bytes(instant.now_us) // answers.cost_bytes(ANSWER_BYTES_MAX)
-        decisions.conflict[index[room:]] = NO_MEMORY
+            index = frozen(index[recalled.state == MISS])
+        room = answers.room_bytes(instant.now_us) // self._answer_cost_bytes
+        if room < len(index):
+            decisions.conflict[index[room:]] = NO_MEMORY
         return index[:room]
 
     def _attempt(
-        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant, stuck: bool
-    ) -> Steps[int]:
-        """Decide these items and hold what they chose; return how many, from the first on, are settled."""
+        self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool
+    ) -> Steps[tuple[int, int]]:
+        """Decide these items and hold what they chose; return how many, from the first on, are settled, and how many of those hold something."""
         prepared = yield from self.prepare(batch, index, instant, stuck)
         answer_run(prepared.reference, self.runs.answers_reference)
-        settled = len(index)
+        settled, decision = len(index), _NO_DECISIONS
         if not instant.dry:
             settled = self.runs.held_together(prepared)
             grants = self.runs.grants(prepared, settled)
             if grants is not None:
                 granted = yield from waited(self._ledger.reserve(grants))
-                refused = np.flatnonzero(granted.mask == 0)
-                settled = int(refused[0]) if len(refused) else settled
-                decisions.decision[index[:settled]] = granted.decision[:settled]
-        store_answers(decisions, index[:settled], self.runs.answers)
-        decisions.language[index] = self._bound.binding.languages[: len(index)]
-        return settled
+                settled, decision = granted.items, granted.decision
+        return settled, self.store(self._rows, index, settled, decision)
+
+    def store(
+        self,
+        rows: DecisionRows,
+        index: npt.NDArray[np.int64],
+        settled: int,
+        decision: npt.NDArray[np.uint64] = _NO_DECISIONS,
+    ) -> int:
+        """Write the run's first answers to rows `index`; return how many hold something."""
+        languages = self._bound.binding.languages
+        return int(store_answers(self.runs.answers_reference, languages, decision, rows.reference, index, settled))
 
     def prepare(
         self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool = False
@@ -164,20 +176,14 @@ class Decider:
         return self.runs.prepared(clock, reading, moment)
 
     def _remember(
-        self, batch: Batch, index: npt.NDArray[np.int64], decisions: Decisions, instant: Instant
+        self, batch: Batch, index: npt.NDArray[np.int64], held: int, decisions: Decisions, instant: Instant
     ) -> Steps[None]:
-        held = index[decisions.decision[index] != 0]
-        if not len(held):
-            return
-        pending = self._ledger.answers.remember(
-            rows(batch.request, held),
-            rows(batch.body, held),
-            rows(batch.subscriber, held),
-            instant.now_us,
-            Texts(decisions.texts.data, rows(decisions.text_start, held), rows(decisions.text_bytes, held)),
-        )
+        """Remember the answers of those rows, `held` of them, that hold something."""
+        if held < len(index):
+            index = frozen(index[decisions.decision[index] != 0])
+        pending = self._ledger.answers.remember(_requests(batch), index, instant.now_us, decisions.answers())
         if not (yield from waited(pending)):
-            yield from self._take_back(batch, held, decisions)
+            yield from self._take_back(batch, index, decisions)
 
     def _take_back(self, batch: Batch, held: npt.NDArray[np.int64], decisions: Decisions) -> Steps[None]:
         """Close the holds of answers that turned out too long for the memory: nobody saw them, so they count as decided and nothing else."""
@@ -198,17 +204,5 @@ class Decider:
         decisions.text_bytes[held] = 0
 
 
-def rows(column: npt.NDArray[T_scalar], index: npt.NDArray[np.int64]) -> npt.NDArray[T_scalar]:
-    """Return a column's rows: a view where they stand together, as they mostly do."""
-    if len(index) and len(index) == index[-1] - index[0] + 1:
-        return column[index[0] : index[-1] + 1]
-    return column[index]
-
-
-def store_answers(decisions: Decisions, index: npt.NDArray[np.int64], answers: Answers) -> None:
-    """Write the first items' answers to these rows."""
-    n = len(index)
-    together = n > 0 and n == index[-1] - index[0] + 1
-    where: Any = slice(index[0], index[-1] + 1) if together else index
-    for name in Answers._fields:
-        getattr(decisions, name)[where] = getattr(answers, name)[:n]
+def _requests(batch: Batch) -> Requests:
+    return Requests(batch.request, batch.body, batch.subscriber)

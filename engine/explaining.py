@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.batch import Batch, Decisions, new_decisions
+from engine.batch import Batch, DecisionRows, Decisions
 from engine.bound import Bound
-from engine.deciding import Decider, Steps, store_answers
+from engine.deciding import Decider, Steps
+from engine.jit import frozen
 from engine.kernels.answering import answer_run, explain_run
 from engine.limits import NEVER_US
 from engine.reasons import Reason
+from engine.texts import TextArena
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,14 @@ class _Why(NamedTuple):
 def explaining(decider: Decider, bound: Bound, batch: Batch, push_stopped: bool) -> Steps[Explanation]:
     """Explain the only item of the batch as a dry run."""
     assert batch.count == 1
-    index = np.zeros(1, np.int64)
+    index = frozen(np.zeros(1, np.int64))
     instant = decider.instant(int(batch.now_us[0]), True, push_stopped)
     prepared = yield from decider.prepare(batch, index, instant)
-    decisions = new_decisions(1)
+    rows = DecisionRows(TextArena(), 1)
+    decisions = rows.begin(1)
     decisions.now_us[0] = instant.now_us
     answer_run(prepared.reference, decider.runs.answers_reference)
-    store_answers(decisions, index, decider.runs.answers)
+    decider.store(rows, index, 1)
     if decisions.reason[0] < Reason.CAMPAIGN_NOT_LIVE and not decisions.stages[0].any():
         return Explanation(decisions, [])
     pair = bound.pairs.pairs[int(batch.trigger[0]) * len(bound.rules.channels) + int(batch.channel[0])]

@@ -13,6 +13,7 @@ from engine.dtypes.contact import LIVE, PUSH
 from engine.dtypes.ledger import FOREVER_US
 from engine.dtypes.rules import Run
 from engine.dtypes.view import ERASED
+from engine.jit import frozen
 from engine.kernels.answering import PUSH_GRACE_US
 from engine.kernels.hand_off import hand_off_caps_us, hand_off_quiet_us
 from engine.kernels.screening import consent, validity
@@ -56,7 +57,9 @@ def checking(decider: Decider, bound: Bound, ledger: Ledger, hold: tuple[int, in
     candidate = bound.candidate_of_codes(int(record["campaign"]), int(record["offer"]))
     if candidate is None or channel is None:
         return HandOff(Verdict.NEVER, Reason.OFFER_NOT_VALID)
-    prepared = yield from decider.prepare(_asking(bound, subscriber, channel, raw_us), np.zeros(1, np.int64), instant)
+    prepared = yield from decider.prepare(
+        _asking(bound, subscriber, channel, raw_us), frozen(np.zeros(1, np.int64)), instant
+    )
     stop = _stop(bound, prepared.run, candidate, channel)
     if stop is not None:
         return HandOff(Verdict.NEVER, stop)

@@ -146,7 +146,9 @@ def _wait_for_caller(dispatcher: Any, signatures: tuple[Any, ...]) -> None:
 
 
 def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return a C-ordered read-only view, as `read_only` signatures want it; copies only what is not C-ordered."""
+    """Return a C-ordered read-only view, as `read_only` signatures want it, or the array when it is one; copies only what is not C-ordered."""
+    if array.flags.c_contiguous and not array.flags.writeable:
+        return array
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from engine.batch import Batch
 from engine.bound import Bound, Clock
-from engine.bundles import COMPILED, reference
+from engine.bundles import reference, replaced
 from engine.dtypes.ledger import FOREVER_US
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
 from engine.jit import frozen
@@ -23,9 +23,16 @@ SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
 class Prepared(NamedTuple):
     """A run whose items are gathered."""
 
-    run: Run
+    parts: Run
+    """The run, but for its moment."""
+    moment: Moment
     reference: Any
     """What kernels take."""
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.parts._replace(moment=self.moment)
 
 
 class Runs:
@@ -35,8 +42,10 @@ class Runs:
         n = BATCH_ITEMS_MAX
         self._bound = bound
         self._seen = np.zeros(SEEN_SLOTS, np.int64)
+        self._serial = 0
         self.items = Items(np.zeros(n, np.uint64), np.zeros(n, np.int64), *(np.zeros(n, np.int32) for _ in range(3)))
         self._items = reference(self.items)
+        self._who: npt.NDArray[np.uint64] = frozen(self.items.subscriber)
         self._view = reference(bound.view)
         self._asked = reference(bound.binding.asked(self.items.subscriber, self.items.now_us))
         self.answers: Answers = _new_answers(n)
@@ -47,47 +56,40 @@ class Runs:
         self._batch: Batch | None = None
         self._asking: Any = None
         self._parts: tuple[Clock, Reading] | None = None
-        self._prepared: Prepared | None = None
+        self._run: Run
+        self._run_reference: Any = None
 
     def end_of(self, batch: Batch, start: int) -> int:
         """Return the end of the run of the batch that starts at item `start`."""
-        n = batch.count
-        if start + 1 == n:
-            return n
-        self._seen[:] = -1
-        return run_end(
-            frozen(batch.subscriber[:n]), frozen(batch.now_us[:n]), frozen(batch.flags[:n]), start, self._seen
-        )
+        if start + 1 == batch.count:
+            return start + 1
+        self._serial += BATCH_ITEMS_MAX
+        return run_end(self._asking_of(batch), start, batch.count, self._serial, self._seen)
+
+    def _asking_of(self, batch: Batch) -> Any:
+        if batch is not self._batch:
+            self._batch, self._asking = batch, reference(Asking(*(getattr(batch, name) for name in Asking._fields)))
+        return self._asking
 
     def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
         """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
-        if batch is not self._batch:
-            self._batch, self._asking = batch, reference(Asking(*(getattr(batch, name) for name in Asking._fields)))
         count = len(index)
-        take_items(self._asking, index, self._items, self._view, count, self._bound.now_slot, now_us)
+        take_items(self._asking_of(batch), index, self._items, self._view, count, self._bound.now_slot, now_us)
         self._bound.binding.gather_asked(self._asked, self._view, count)
-        return self.items.subscriber[:count]
+        return self._who[:count]
 
     def prepared(self, clock: Clock, reading: Reading, moment: Moment) -> Prepared:
         """Return the gathered items with what the ledger holds of them."""
         bound = self._bound
-        if (
-            self._prepared is None
-            or self._parts is None
-            or self._parts[0] is not clock
-            or self._parts[1] is not reading
-        ):
+        if self._parts is None or self._parts[0] is not clock or self._parts[1] is not reading:
             self._parts = clock, reading
-            run = Run(
+            self._run = Run(
                 bound.rules, bound.pairs, bound.matching, bound.conditions.tables, bound.binding.snapshot.rows,
                 bound.binding.plan, clock.tables, bound.view, self.items, moment, reading.contacts, reading.totals, bound.work,
             )  # fmt: skip
-            self._prepared = Prepared(run, reference(run))
-        run = self._prepared.run._replace(moment=moment)
-        if not COMPILED:
-            return Prepared(run, run)
-        self._prepared.reference.part("moment")[:] = moment
-        return Prepared(run, self._prepared.reference)
+            self._run_reference = reference(self._run)
+        self._run_reference = replaced(self._run_reference, moment=moment)
+        return Prepared(self._run, moment, self._run_reference)
 
     @property
     def answers_reference(self) -> Any:
@@ -97,9 +99,7 @@ class Runs:
     def held_together(self, prepared: Prepared) -> int:
         """Return how many of the decided items may be held together."""
         return (
-            int(held_together(prepared.reference, self._answers))
-            if self._bound.total_caps
-            else prepared.run.moment.items
+            int(held_together(prepared.reference, self._answers)) if self._bound.total_caps else prepared.moment.items
         )
 
     def grants(self, prepared: Prepared, items: int) -> Grants | None:

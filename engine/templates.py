@@ -128,6 +128,15 @@ def render(template: Template, lookup: Callable[[str], str | None]) -> str:
     return "".join(pieces)[: template.length_max]
 
 
+def filled_in(template: Template, texts: Mapping[str, str]) -> Template:
+    """Return the template with these texts in place of the values of these names, none of which is a bool: it says what render says with them."""
+    parts = (
+        Part(PartKind.TEXT, texts[part.name]) if part.kind is PartKind.VALUE and part.name in texts else part
+        for part in template.parts
+    )
+    return Template(parts=tuple(parts), length_max=template.length_max)
+
+
 def fixed_text(source: str, fixed: Mapping[str, str], *, length_max: int = LENGTH_MAX) -> str | None:
     """Return what a right template that names only what is `fixed` says, as compile_template and render would; None when it may say more.
 

@@ -1,4 +1,4 @@
-"""Whether there is room in memory for a base: for a new one beside that in use, for one to be brought into memory at the start.
+"""Whether there is room in memory: for a new base beside that in use, for a base and the ledger to be brought into memory at the start.
 
 A new base may be swapped in while the present one serves if both fit into memory, for decisions look into the old until the swap.
 
@@ -7,11 +7,15 @@ present base count as such memory, since they are page cache that the kernel cou
 """
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy.typing as npt
 
 from engine.base.manifest import SnapshotError
 from engine.base.snapshot import Snapshot
+from engine.pages import take_pages
 from server.settings import Settings
 
 _MEMINFO: Final = Path("/proc/meminfo")
@@ -35,22 +39,28 @@ def check_swap(settings: Settings, served: Snapshot, new: Snapshot) -> None:
 
 
 class Preload:
-    """Brings a base into memory in a thread of its own, unless it does not fit, so that nobody's decision waits for the disk longer than it must."""
+    """Takes memory ahead of need in a thread of its own: that which the ledger reserves, and a base's, so that nobody's decision waits for it.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Each is taken if it fits: the ledger's when it leaves as much again, for all of it may never be needed.
+    """
+
+    def __init__(self, snapshot: Snapshot, reserved: Sequence[npt.NDArray[Any]] = ()) -> None:
         self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=snapshot.preload, args=(self._stopped.is_set,), name="preload", daemon=True
-        )
+        self._thread = threading.Thread(target=self._take, args=(snapshot, reserved), name="preload", daemon=True)
+        self._thread.start()
+
+    def _take(self, snapshot: Snapshot, reserved: Sequence[npt.NDArray[Any]]) -> None:
+        available = available_bytes()
+        if available is None or 2 * sum(array.nbytes for array in reserved) <= available:
+            take_pages(reserved, self._stopped.is_set)
         available = available_bytes()
         if available is None or snapshot.bytes <= available:
-            self._thread.start()
+            snapshot.preload(self._stopped.is_set)
 
     def stop(self) -> None:
         """End it, done or not."""
         self._stopped.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
 
 
 def available_bytes() -> int | None:

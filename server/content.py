@@ -16,17 +16,27 @@ from engine.catalogue.terms import ChannelKind, ValueType
 from engine.dtypes.view import new_view
 from engine.jit import frozen
 from engine.rulebook import Rulebook
-from engine.templates import LENGTH_MAX, Template, compile_template, fixed_text, format_value, render
+from engine.templates import (
+    LENGTH_MAX,
+    Part,
+    PartKind,
+    Template,
+    compile_template,
+    filled_in,
+    fixed_text,
+    format_value,
+    render,
+)
 from engine.zones import zone_info
 from server.codec.dtypes import Pieces
+from server.codec.saying_tables import SayingTables
+from server.codec.sayings import Sayings
 from server.values import slot_value
 
 Lookup = Callable[[str], str | None]
 CAMPAIGN: Final = "campaign.id"
 GATHERED_MAX: Final = 256
 """Subscribers read at once for what messages say of them."""
-_VARYING: Final = (-1, 0)
-"""Pieces.words of words that vary."""
 
 
 class Words(NamedTuple):
@@ -36,12 +46,10 @@ class Words(NamedTuple):
     """The language that the content really is in: the catalogue's default where the wanted one is missing."""
     content: Template
     script: Template | None
-    texts: tuple[int, ...] | None
-    """Slots of the subscriber's attributes when what varies is texts of a dictionary and nothing else: few people then hear anything new."""
 
     def said(self, lookup: Lookup) -> bytes:
         """Return fields 9 to 11 of the Offer, with what `lookup` knows."""
-        return _said(render(self.content, lookup), render(self.script, lookup) if self.script else "", self.language)
+        return said(render(self.content, lookup), render(self.script, lookup) if self.script else "", self.language)
 
 
 class Content:
@@ -50,16 +58,21 @@ class Content:
     def __init__(self, rulebook: Rulebook) -> None:
         catalogue = rulebook.catalogue
         self.rulebook = rulebook
-        self.varies = False
-        """Whether there are words that `pieces` has not."""
-        self._compiled: dict[tuple[int, int, int], Words] = {}
+        self.words: list[Words] = []
+        """By their numbers: those that `pieces` has not, because they vary; equal ones once."""
+        self._numbers: dict[Words, int] = {}
         self._languages = catalogue.languages
         self._variables = template_variables(catalogue)
         self._blob = bytearray()
         self._starts: dict[bytes, int] = {}
-        self._candidates = rulebook.candidates()
-        self.pieces = self._encoded(self._candidates)
-        del self._blob, self._starts
+        spans = self._encoded(rulebook.candidates())
+        tables = SayingTables(catalogue, self._start)
+        for words in self.words:
+            tables.add(words.content, words.script, said("", "", words.language))
+        blob = frozen(np.frombuffer(bytes(self._blob), np.uint8))
+        self.pieces: Pieces = spans._replace(blob=blob)
+        self.sayings: Sayings = tables.sayings(blob)
+        del self._blob, self._starts, self._numbers
 
     def _encoded(self, candidates: list[Candidate]) -> Pieces:
         channels = self.rulebook.catalogue.channels
@@ -78,7 +91,7 @@ class Content:
         words_at = np.array(words, np.int64).reshape(-1, len(self._languages), 2)
         most = [(shared_at[:, 2] - shared_at[:, 0]).max(initial=0), words_at[:, :, 1].max(initial=0)]
         return Pieces(
-            blob=frozen(np.frombuffer(bytes(self._blob), np.uint8)),
+            blob=frozen(np.empty(0, np.uint8)),
             candidates=frozen(shared_at),
             pairs=frozen(pairs),
             words=frozen(words_at),
@@ -112,50 +125,36 @@ class Content:
         return content, (wanted if wanted in lines else first) if lines else ""
 
     def _span(self, candidate: Candidate, channel: Channel, spoken: str, script_in: str) -> tuple[int, int]:
+        """Return the span of words; (-1 - number, 0) of those that vary."""
         offer, chars_max = candidate.offer, channel.content_chars_max or LENGTH_MAX
-        content = self._text(candidate, offer.content[channel.id][spoken], spoken, chars_max)
-        script = self._text(candidate, offer.script[channel.id][script_in], script_in, LENGTH_MAX) if script_in else ""
-        if content is None or script is None:
-            self.varies = True
-            return _VARYING
-        piece = _said(content, script, spoken)
+        content = self._template(candidate, offer.content[channel.id][spoken], spoken, chars_max)
+        script = None
+        if script_in:
+            script = self._template(candidate, offer.script[channel.id][script_in], script_in, LENGTH_MAX)
+        texts = content.constant, script.constant if script else ""
+        if texts[0] is None or texts[1] is None:
+            return -1 - self._number(Words(spoken, content, script)), 0
+        piece = said(texts[0], texts[1], spoken)
         return self._start(piece), len(piece)
 
-    def _text(self, candidate: Candidate, source: str, spoken: str, chars_max: int) -> str | None:
-        """Return a template's text when it says nothing but the candidate's own; None when it may say more."""
-        if "{{" not in source:
-            return source[:chars_max]
-        texts = offer_texts(candidate.offer, candidate.product, self._order(spoken))
-        return fixed_text(source, {**texts, CAMPAIGN: candidate.campaign.id}, length_max=chars_max)
-
-    def _order(self, spoken: str) -> tuple[str, ...]:
-        return (spoken, *(other for other in self._languages if other != spoken))
-
-    def words(self, number: int, place: int, language: int) -> Words:
-        """Return what a candidate (rulebook number) says on a channel in a language, compiled when it is first said."""
-        key = (number, place, language)
-        if key not in self._compiled:
-            candidate, channel = self._candidates[number], self.rulebook.catalogue.channels[place]
-            spoken, script_in = self._spoken(candidate, channel, language)
-            offer, chars_max = candidate.offer, channel.content_chars_max or LENGTH_MAX
-            content = self._template(candidate, offer.content[channel.id][spoken], spoken, chars_max)
-            lines = offer.script[channel.id][script_in] if script_in else ""
-            script = self._template(candidate, lines, script_in, LENGTH_MAX) if lines else None
-            self._compiled[key] = Words(spoken, content, script, self._texts_of(content, script))
-        return self._compiled[key]
-
-    def _texts_of(self, *templates: Template | None) -> tuple[int, ...] | None:
-        names = {name for template in templates if template for name in template.variables} - {CAMPAIGN}
-        slots = {
-            f"subscriber.{attribute.id}": slot
-            for slot, attribute in enumerate(self.rulebook.catalogue.attributes)
-            if attribute.type is ValueType.STRING
-        }
-        return tuple(slots[name] for name in sorted(names)) if names <= slots.keys() else None
+    def _number(self, words: Words) -> int:
+        number = self._numbers.setdefault(words, len(self.words))
+        if number == len(self.words):
+            self.words.append(words)
+        return number
 
     def _template(self, candidate: Candidate, source: str, spoken: str, chars_max: int) -> Template:
-        fixed = offer_variables(candidate.offer, candidate.product, self._order(spoken))
-        return compile_template(source, {**self._variables, **fixed}, length_max=chars_max)
+        """Return a template with all that is the candidate's own filled in."""
+        if "{{" not in source:
+            return Template(parts=(Part(PartKind.TEXT, source),), length_max=chars_max)
+        order = (spoken, *(other for other in self._languages if other != spoken))
+        texts = {**offer_texts(candidate.offer, candidate.product, order), CAMPAIGN: candidate.campaign.id}
+        text = fixed_text(source, texts, length_max=chars_max)
+        if text is not None:
+            return Template(parts=(Part(PartKind.TEXT, text),), length_max=chars_max)
+        variables = {**self._variables, **offer_variables(candidate.offer, candidate.product, order)}
+        template = compile_template(source, variables, length_max=chars_max)
+        return filled_in(template, {CAMPAIGN: candidate.campaign.id})
 
 
 def _shared(candidate: Candidate) -> tuple[bytes, bytes]:
@@ -170,7 +169,8 @@ def _shared(candidate: Candidate) -> tuple[bytes, bytes]:
     return names.SerializeToString(), parts.SerializeToString()
 
 
-def _said(content: str, script: str, language: str) -> bytes:
+def said(content: str, script: str, language: str) -> bytes:
+    """Return fields 9 to 11 of an Offer."""
     return decision_pb2.Offer(content=content, script=script, language=language).SerializeToString()
 
 
@@ -186,28 +186,18 @@ class Subscribers:
         self._fields: dict[str, TriggerField] = {field.id: field for field in trigger_fields(catalogue)}
         self._zones = {name: zone_info(name) for name in bound.binding.zone_names}
         self._home = zone_info(catalogue.country.home_zone)
-        self._texts: dict[int, dict[int, str]] = {}
 
     def gather(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> None:
         """Read up to GATHERED_MAX subscribers at their instants."""
         self._bound.binding.gather(subscribers, now_us, self._view, 0, len(subscribers))
 
-    def texts(self, row: int, slots: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the codes of a gathered row's texts, -1 where there is none."""
-        view = self._view
-        return tuple(int(view.values[row, slot]) if view.known[row, slot] else -1 for slot in slots)
-
-    def lookup(self, row: int, candidate: Candidate, message: Any) -> Lookup:
+    def lookup(self, row: int, message: Any) -> Lookup:
         """Return how a template's names are looked up for a gathered row and the DecideRequest that it is about."""
 
         def find(name: str) -> str | None:
             family, _, rest = name.partition(".")
-            if family == "subscriber":
-                return self._attribute(row, rest)
-            if family == "trigger":
-                return self._field(row, rest, message)
-            assert name == CAMPAIGN
-            return candidate.campaign.id
+            assert family in ("subscriber", "trigger"), "what is the candidate's own was filled in"
+            return self._attribute(row, rest) if family == "subscriber" else self._field(row, rest, message)
 
         return find
 
@@ -225,10 +215,11 @@ class Subscribers:
         return format_value(attribute.type, value, int(self._view.nanos[row, slot]), attribute.scale, self._zone(row))
 
     def _text(self, slot: int, code: int) -> str:
-        texts = self._texts.setdefault(slot, {})
-        if code not in texts:
-            texts.update({number: text for text, number in self._bound.binding.strings[slot].items()})
-        return texts[code]
+        known = self._bound.binding.dictionaries[slot]
+        if code < len(known):
+            return known[code]
+        # A live change brought it, so it stands near the end.
+        return next(text for text, number in reversed(self._bound.binding.strings[slot].items()) if number == code)
 
     def _field(self, row: int, name: str, message: Any) -> str | None:
         if name not in message.trigger.fields:

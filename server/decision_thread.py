@@ -78,7 +78,10 @@ class Delivery(Protocol):
         """Tell whether nobody waits for this call any more; asked within a turn, before the call is looked at."""
 
     def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
-        """Take (ticket, outcomes or failure, items) of calls that are done; called once a turn, within it."""
+        """Take (ticket, outcomes or failure, items) of work that is done; called within the turn, at its end."""
+
+    def deliver_calls(self, tickets: list[Any], outcomes: Outcomes) -> None:
+        """Take the outcomes of Calls, row for row; called within the turn, once they are there."""
 
 
 @dataclass(slots=True)
@@ -90,6 +93,33 @@ class Call:
     deadline_s: float
     delivery: Delivery
     ticket: Any
+
+
+@dataclass(slots=True)
+class Calls:
+    """DecideRequests that are answered one by one: of what a front takes at once those that follow each other."""
+
+    delivery: Delivery
+    payloads: list[bytes] = field(default_factory=list)
+    infos: list[CallInfo] = field(default_factory=list)
+    deadlines_s: list[float] = field(default_factory=list)
+    tickets: list[Any] = field(default_factory=list)
+
+    def drop(self, now_s: float) -> list[tuple[Any, Failure]]:
+        """Take out the calls that nobody waits for any more, or whose deadline has passed; return their tickets and why."""
+        given_up = self.delivery.given_up
+        why = [
+            DROPPED if given_up(ticket) else EXPIRED if deadline_s <= now_s else None
+            for ticket, deadline_s in zip(self.tickets, self.deadlines_s, strict=True)
+        ]
+        if not any(why):
+            return []
+        dropped = [(ticket, failure) for ticket, failure in zip(self.tickets, why, strict=True) if failure]
+        live = [number for number, failure in enumerate(why) if not failure]
+        for name in ("payloads", "infos", "deadlines_s", "tickets"):
+            column = getattr(self, name)
+            setattr(self, name, [column[number] for number in live])
+        return dropped
 
 
 @dataclass(slots=True)
@@ -114,7 +144,7 @@ class Command:
     ticket: Any
 
 
-Work = Call | Message | Command
+Work = Call | Calls | Message | Command
 
 
 @dataclass(slots=True)
@@ -174,6 +204,9 @@ class _LoopDelivery:
     def deliver(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
         self._loop.call_soon_threadsafe(self._set, done)
 
+    def deliver_calls(self, tickets: list["asyncio.Future[Any]"], outcomes: Outcomes) -> None:
+        self.deliver([(ticket, [outcome], 1) for ticket, outcome in zip(tickets, outcomes, strict=True)])
+
     def _set(self, done: list[tuple["asyncio.Future[Any]", Any, int]]) -> None:
         for future, outcome, items in done:
             self._source.answered_items += items
@@ -187,7 +220,7 @@ class DecisionThread:
     def __init__(self, front: Front, items_max: int, loop: asyncio.AbstractEventLoop) -> None:
         self.load = Load()
         self._front = front
-        self._items_max = items_max
+        self.items_max = items_max
         self._loop = loop
         self._to_loop = _LoopDelivery(loop, self.load.loop)
         self._work: deque[Work] = deque()
@@ -277,12 +310,12 @@ class DecisionThread:
 
     def too_many(self, items: int, waiting_items: int) -> Failure | None:
         """Return what a call with so many items gets when too many wait already; what is alone is taken whatever its size."""
-        if not waiting_items or waiting_items + items <= self._items_max:
+        if not waiting_items or waiting_items + items <= self.items_max:
             return None
-        message = f"{waiting_items} decisions wait already, of {self._items_max} at most; send again later"
+        message = f"{waiting_items} decisions wait already, of {self.items_max} at most; send again later"
         return Failure(Code.RESOURCE_EXHAUSTED, message)
 
-    async def _submit(self, work: Work) -> Any:
+    async def _submit(self, work: Call | Message | Command) -> Any:
         self.load.loop.submitted_items += items_of(work)
         self._work.append(work)
         self._wake.put(True)
@@ -334,9 +367,9 @@ class DecisionThread:
 
     def _perform(self, work: list[Work]) -> None:
         done: _Done = defaultdict(list)
-        calls: list[Call] = []
+        calls: list[Call | Calls] = []
         for each in work:
-            if isinstance(each, Call):
+            if isinstance(each, Call | Calls):
                 calls.append(each)
                 continue
             self._decide(calls, done)
@@ -367,27 +400,44 @@ class DecisionThread:
         self._front.decide_rows(message.items, message.info, message.answers)
         return b""
 
-    def _decide(self, calls: list[Call], done: _Done) -> None:
+    def _decide(self, calls: list[Call | Calls], done: _Done) -> None:
+        payloads: list[bytes] = []
+        infos: list[CallInfo] = []
         now_s = time.monotonic()
-        live: list[Call] = []
+        live: list[Call | Calls] = []
         for call in calls:
-            if dropped := _dropped(call, now_s):
-                self.load.dropped_items += len(call.payloads)
-                done[call.delivery].append((call.ticket, dropped, len(call.payloads)))
-            else:
-                live.append(call)
+            if self._drop(call, now_s, done):
+                continue
+            live.append(call)
+            payloads += call.payloads
+            infos += call.infos if isinstance(call, Calls) else [call.info] * len(call.payloads)
         if not live:
             return
-        payloads = [payload for call in live for payload in call.payloads]
-        infos = [call.info for call in live for _ in call.payloads]
         self._count(len(payloads))
         outcomes = self._guarded(lambda: self._front.decide_batch(payloads, infos))
         start = 0
         for call in live:
             end = start + len(call.payloads)
-            its = outcomes if isinstance(outcomes, Failure) else outcomes[start:end]
-            done[call.delivery].append((call.ticket, its, end - start))
+            if isinstance(call, Calls):
+                each: Outcomes = [outcomes] * (end - start) if isinstance(outcomes, Failure) else outcomes[start:end]
+                self._guarded(partial(call.delivery.deliver_calls, call.tickets, each))
+            else:
+                its = outcomes if isinstance(outcomes, Failure) else outcomes[start:end]
+                done[call.delivery].append((call.ticket, its, end - start))
             start = end
+
+    def _drop(self, call: Call | Calls, now_s: float, done: _Done) -> bool:
+        """Answer what is dropped of a call; return whether nothing of it is left."""
+        if isinstance(call, Calls):
+            dropped = call.drop(now_s)
+            self.load.dropped_items += len(dropped)
+            done[call.delivery] += [(ticket, failure, 1) for ticket, failure in dropped]
+            return not call.payloads
+        if failure := _dropped(call, now_s):
+            self.load.dropped_items += len(call.payloads)
+            done[call.delivery].append((call.ticket, failure, len(call.payloads)))
+            return True
+        return False
 
     def _count(self, items: int) -> None:
         bucket = 1 << (items - 1).bit_length()
@@ -410,12 +460,12 @@ def deadline(timeout_s: float | None) -> float:
 
 def items_of(work: Work) -> int:
     """Return how many decisions some work is worth."""
-    if isinstance(work, Call):
+    if isinstance(work, Call | Calls):
         return len(work.payloads)
     return len(work.items) if isinstance(work, Message) else 1
 
 
-def _dropped(work: Work, now_s: float) -> Failure | None:
+def _dropped(work: Call | Message | Command, now_s: float) -> Failure | None:
     if work.delivery.given_up(work.ticket):
         return DROPPED
     return EXPIRED if work.deadline_s <= now_s else None

@@ -16,12 +16,16 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from engine.batch import Batch, Decisions
+from engine.jit import frozen
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
+from server.codec.kernels.tallies import CONFLICTS, OFFERS, REPEATED, TALLY_WORDS, count_decisions, count_times
 from server.decision_thread import Load
 
 LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
 """50 us to 1.6 s."""
+_LATENCY_BOUNDS: Final = frozen(np.array(LATENCY_BOUNDS_US, np.int64))
 BATCH_BOUNDS_ITEMS: Final = tuple(1 << power for power in range((2 * BATCH_ITEMS_MAX).bit_length()))
 """1 to twice BATCH_ITEMS_MAX: what waits is taken until there are that many, and the last call may bring as many again."""
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -36,6 +40,7 @@ class Figures:
         self.latency: npt.NDArray[np.int64] = np.zeros(len(LATENCY_BOUNDS_US) + 1, np.int64)
         """Decisions by time in the server; bucket i is up to LATENCY_BOUNDS_US[i], the last is above all."""
         self.latency_sum_us = 0
+        self._tally: npt.NDArray[np.int64] = np.zeros(TALLY_WORDS, np.int64)
         self.offers = 0
         self.repeated = 0
         self.failed = 0
@@ -43,16 +48,27 @@ class Figures:
         self.reloads = 0
         self.reloads_failed = 0
 
-    def decided(self, reasons: npt.NDArray[np.uint8], offers: int) -> None:
-        """Count decisions by their reasons, (n,) uint8, and the offers that they made."""
-        self.reasons += np.bincount(reasons, minlength=256)
-        self.offers += offers
+    def decided(self, batch: Batch, decisions: Decisions) -> int:
+        """Count a batch's decisions; return how many of them are conflicts, which count as nothing."""
+        flags, tally = batch.flags[: batch.count], self._tally
+        count_decisions(
+            decisions.reason,
+            decisions.chosen_count,
+            decisions.replayed,
+            decisions.conflict,
+            flags,
+            self.reasons,
+            tally,
+        )
+        self.offers += int(tally[OFFERS])
+        self.repeated += int(tally[REPEATED])
+        return int(tally[CONFLICTS])
 
-    def took(self, latencies_us: npt.NDArray[np.int64]) -> None:
-        """Count the time that each answer took in the server, (n,) microseconds."""
-        places = np.searchsorted(LATENCY_BOUNDS_US, latencies_us)
-        self.latency += np.bincount(places, minlength=len(self.latency))
-        self.latency_sum_us += int(latencies_us.sum())
+    def took(self, arrived_ns: npt.NDArray[np.int64], now_ns: int) -> npt.NDArray[np.int64]:
+        """Count the time that each answer took in the server, and return it, (n,) microseconds; both instants are time.monotonic_ns()."""
+        taken_us = np.empty(len(arrived_ns), np.int64)
+        self.latency_sum_us += count_times(frozen(arrived_ns), now_ns, _LATENCY_BOUNDS, self.latency, taken_us)
+        return taken_us
 
 
 def memory_bytes() -> int:

@@ -1,12 +1,12 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.batch import DRY_RUN, Batch, Decisions
+from engine.batch import Batch, Decisions
 from engine.deciding import NO_MEMORY, REPEATED
 from engine.engine import Engine
 from engine.limits import BATCH_ITEMS_MAX
@@ -15,7 +15,7 @@ from server.clock import Clock
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items, items_of
 from server.codec.leaving import Leaving
-from server.codec.reader import Reader
+from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
 from server.decision_thread import CallInfo, Outcomes
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet
     from server.codec.rows import Rows
 
+Messages = Callable[[int], Any]
+"""From a row's number in its table to the DecideRequest that asks the same."""
 _ID_USED: Final = "used within 24 hours for another request of this subscriber; give each request its own id"
 CONFLICTS: Final = {
     REPEATED: Failure(Code.ALREADY_EXISTS, f"request_id: {_ID_USED}", (Violation("request_id", _ID_USED),)),
@@ -81,63 +83,67 @@ class DecisionFront:
 
     def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> Outcomes:
         """Return for each DecideRequest its DecideResponse or its failure, in order."""
-        outcomes: Outcomes = []
-        for start in range(0, len(payloads), BATCH_ITEMS_MAX):
-            end = start + BATCH_ITEMS_MAX
-            failures = self._decide_some(items_of(payloads[start:end]), self._leaving)
-            outcomes += self._leaving.singly(failures, self._taken_us([call.arrived_ns for call in calls[start:end]]))
-        return outcomes
+        if len(payloads) > BATCH_ITEMS_MAX:
+            outcomes = self.decide_batch(payloads[:BATCH_ITEMS_MAX], calls[:BATCH_ITEMS_MAX])
+            return outcomes + self.decide_batch(payloads[BATCH_ITEMS_MAX:], calls[BATCH_ITEMS_MAX:])
+        failures = self._decide_some(items_of(payloads), self._leaving)
+        arrived_ns = np.fromiter((call.arrived_ns for call in calls), np.int64, len(calls))
+        return self._leaving.singly(failures, self.figures.took(arrived_ns, time.monotonic_ns()))
 
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
         answers: list[bytes] = []
         for piece in items.pieces(BATCH_ITEMS_MAX):
             failures = self._decide_some(piece, self._leaving)
-            answers.append(self._leaving.together(failures, self._taken_us([call.arrived_ns] * len(piece))))
+            arrived_ns = np.full(len(piece), call.arrived_ns)
+            answers.append(self._leaving.together(failures, self.figures.took(arrived_ns, time.monotonic_ns())))
         return b"".join(answers)
 
     def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
         """Decide rows of a table, and tell `answers`, which expects them next."""
         for piece in rows.pieces(BATCH_ITEMS_MAX):
             answers.tell(self._decide_some(piece, answers))
-            self._taken_us([call.arrived_ns] * len(piece))
-
-    def _taken_us(self, arrived_ns: list[int]) -> npt.NDArray[np.int64]:
-        """Return how long items took that arrived at these instants, and count it."""
-        taken_us = np.maximum((time.monotonic_ns() - np.array(arrived_ns, np.int64)) // 1_000, 0)
-        self.figures.took(taken_us)
-        return taken_us
+            self.figures.took(np.full(len(piece), call.arrived_ns), time.monotonic_ns())
 
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._reader.read(items, self.now_us())
+        if reading.odd or not reading.batch.count:
+            return self._decide_odd(reading, items, answers)
+        decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
+        answers.take_all(decisions)
+        if not conflicts:
+            return {}
+        return {row: CONFLICTS[int(decisions.conflict[row])] for row in np.flatnonzero(decisions.conflict).tolist()}
+
+    def _decide_odd(
+        self, reading: Reading, items: "Items | Rows", answers: "Leaving | AnswerSheet"
+    ) -> dict[int, Failure]:
+        """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
         self.figures.failed += len(failures)
-        places = np.arange(len(items))
+        places, message_of = np.arange(len(items)), _messages(items)
         if failures:
             places = np.delete(places, list(failures))
         answers.begin(len(items))
         done = 0
         for batch, asked in reading.stretches():
             stretch = places[done : done + batch.count]
-            self._answers.prepare(asked, None if isinstance(items, Items) else items.message)
-            decisions = self._decide(batch, asked)
+            decisions, _ = self._decide(batch, asked, message_of)
             answers.take(decisions, stretch, whole=batch.count == rows)
             for row in np.flatnonzero(decisions.conflict).tolist():
                 failures[int(stretch[row])] = CONFLICTS[int(decisions.conflict[row])]
             done += batch.count
         return failures
 
-    def _decide(self, batch: Batch, asked: Asked) -> Decisions:
+    def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
+        """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
+        self._answers.prepare(asked, message_of)
         if asked.flags[0] & EXPLAIN:
             self._answers.explained = self._explanations.of(self.engine.explain(batch), int(batch.channel[0]))
         decisions = self.engine.decide(batch, self._answers.render)
-        self._count(batch, decisions)
-        return decisions
+        return decisions, self.figures.decided(batch, decisions)
 
-    def _count(self, batch: Batch, decisions: Decisions) -> None:
-        n = batch.count
-        repeated = decisions.replayed == 1
-        fresh = ~repeated & (decisions.conflict == 0) & ((batch.flags[:n] & DRY_RUN) == 0)
-        self.figures.decided(decisions.reason[fresh], int(decisions.chosen_count[fresh].sum()))
-        self.figures.repeated += int(repeated.sum())
+
+def _messages(items: "Items | Rows") -> Messages | None:
+    return None if isinstance(items, Items) else items.message

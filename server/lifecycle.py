@@ -95,10 +95,10 @@ class Server:
         await self.grpc.start()
         await self.grpc.ready()
         self._unready = ""
-        self._preload = Preload(self.decisions.engine.snapshot)
+        engine = self.decisions.engine
+        self._preload = Preload(engine.snapshot, engine.ledger.reserved())
         if self._settings.management_listen and not is_local(self._settings.management_listen):
             log().warning("the management port is open beyond loopback", listen=self._settings.management_listen)
-        engine = self.decisions.engine
         return Serving(
             port=self.grpc.port if not self._settings.listen.startswith("unix:") else 0,
             management_port=self._management.port if self._management else 0,

@@ -25,13 +25,14 @@ from server.decision_thread import (
     Command,
     DecisionThread,
     Message,
+    Outcomes,
     Work,
 )
 from server.failure import Code, Failure, RefusedError
 from server.gate import NO_TOKEN, Gate
 from server.grpcio_front import DECISIONS, UNARY_METHODS, GrpcioFront, Rpc, SlowRpc
 from server.logs import frames, log
-from server.native_tickets import BatchTicket, ExplainingTicket, PlainTicket, Ticket
+from server.native_tickets import BatchTicket, ExplainingTicket, PlainTicket, Taken, Ticket
 from server.settings import Settings
 from server.statuses import failure_of, trailing
 
@@ -54,6 +55,7 @@ SOCKET_PATH_BYTES_MAX: Final = 103
 """The shortest limit of any system we know, with room for the end."""
 _SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108  # mkdtemp makes a private folder in them
 _GLANCE_S: Final = 0.005
+_NEVER_S: Final = float("inf")
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 Begin = Callable[[int, bytes, CallInfo, float], "tuple[Work, int] | None"]
@@ -74,6 +76,7 @@ class NativeFront:
         self._thread = thread
         self._gate = gate
         self._settings = settings
+        self._bytes_max = settings.receive_bytes_max
         self._rpcs = rpcs
         self._slow_rpcs = slow_rpcs
         self._source = thread.load.native
@@ -133,12 +136,25 @@ class NativeFront:
         """Tell whether the caller has gone, or the library has ended the call at its deadline."""
         return (ticket if isinstance(ticket, int) else ticket.call_id) in self._given_up
 
+    def deliver_calls(self, tickets: list[int], outcomes: Outcomes) -> None:
+        """Answer single decisions; they count as answered before their callers can know."""
+        self._source.answered_items += len(tickets)
+        self._open.difference_update(tickets)
+        if self._given_up:
+            self._given_up.difference_update(tickets)
+        respond = self._library.respond
+        for call_id, outcome in zip(tickets, outcomes, strict=True):
+            if isinstance(outcome, Failure):
+                self._fail(call_id, outcome)
+            else:
+                respond(call_id, outcome)
+
     def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
         """Answer calls that are done; each counts as answered before its caller can know, who may call again at once."""
         for ticket, outcome, items in done:
             self._source.answered_items += items
             if isinstance(ticket, int):
-                self._answer(ticket, outcome[0] if isinstance(outcome, list) else outcome)
+                self._answer(ticket, outcome)
                 continue
             ticket.items_left -= items
             if (answer := ticket.take(outcome)) is not None:
@@ -178,48 +194,51 @@ class NativeFront:
 
     def _take(self, events: list[Any]) -> None:
         """Queue the calls among the events, refuse those that cannot be served, note what was given up."""
-        arrived_ns = time.monotonic_ns()
+        taken = Taken(self, time.monotonic_ns())
         waiting = self._thread.load.waiting_items
-        work: list[Work] = []
-        submitted = 0
         for kind, call_id, method_id, payload, _, details in events:
             if kind:
                 self._give_up(call_id)
                 continue
             try:
-                found = self._work_of((call_id, method_id, payload, details), arrived_ns)
-                if found is None:
-                    continue
-                each, items = found
-                if refused := self._thread.too_many(items, waiting + submitted):
+                service, begin = self._methods[method_id]
+                info, deadline_s = self._admitted(service, payload, details, taken)
+                items, each = 1, None
+                if begin is not None:
+                    found = begin(call_id, payload, info, deadline_s)
+                    if found is None:
+                        continue
+                    each, items = found
+                if refused := self._thread.too_many(items, waiting + taken.items):
                     self._source.shed_items += items
                     raise RefusedError(refused)
             except Exception as error:
                 self._answer(call_id, _failure(error))
                 continue
             self._open.add(call_id)
-            work.append(each)
-            submitted += items
-        self._source.submitted_items += submitted
-        self._thread.submit(work)
+            if each is None:
+                taken.add_decide(call_id, payload, info, deadline_s)
+            else:
+                taken.add(each, items)
+        self._source.submitted_items += taken.items
+        self._thread.submit(taken.work)
 
-    def _work_of(self, call: tuple[int, int, bytes, Details], arrived_ns: int) -> tuple[Work, int] | None:
-        """Return what to queue for a call and its items, None when it goes its own way; raises RefusedError."""
-        call_id, method_id, payload, (metadata, peer, remaining_s) = call
+    def _admitted(self, service: str, payload: bytes, details: Details, taken: Taken) -> tuple[CallInfo, float]:
+        """Return who calls, and the call's deadline; raises RefusedError."""
+        metadata, peer, remaining_s = details
         if self._refusing:
             raise RefusedError(STOPPED)
-        if len(payload) > self._settings.receive_bytes_max:
-            raise RefusedError(_too_large(len(payload), self._settings.receive_bytes_max))
-        service, begin = self._methods[method_id]
+        if len(payload) > self._bytes_max:
+            raise RefusedError(_too_large(len(payload), self._bytes_max))
         caller = self._gate.admit_quickly(service, metadata, peer)
         if isinstance(caller, Failure):
             raise RefusedError(caller)
-        deadline_s = float("inf") if remaining_s is None else arrived_ns / 1e9 + remaining_s
-        return begin(call_id, payload, CallInfo(caller.name, arrived_ns), deadline_s)
+        return taken.info_of(caller.name), _NEVER_S if remaining_s is None else taken.arrived_s + remaining_s
 
-    def _begin_of(self, service: str, name: str) -> Begin:
+    def _begin_of(self, service: str, name: str) -> Begin | None:
+        """Return how a call of the method begins; None for Decide, whose calls are queued together."""
         special = {
-            "Decide": self._decide,
+            "Decide": None,
             "DecideBatch": self._decide_batch,
             "DecideColumns": self._decide_columns,
             "Explain": self._explain,
@@ -229,9 +248,6 @@ class NativeFront:
         if slow := self._slow_rpcs.get(f"{service}/{name}"):
             return self._slowly(slow)
         return self._rare(self._rpcs[f"{service}/{name}"])
-
-    def _decide(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:
-        return Call((payload,), info, deadline_s, self, call_id), 1
 
     def _explain(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:
         request = framing.explained_request(payload)
@@ -284,9 +300,12 @@ class NativeFront:
         if self._given_up:
             self._given_up.discard(call_id)
         if isinstance(answer, Failure):
-            self._library.fail(call_id, int(answer.code), answer.message, trailing(answer))
+            self._fail(call_id, answer)
         else:
             self._library.respond(call_id, answer)
+
+    def _fail(self, call_id: int, failure: Failure) -> None:
+        self._library.fail(call_id, int(failure.code), failure.message, trailing(failure))
 
 
 def _private_folder() -> Path:

@@ -1,12 +1,51 @@
-"""How the native front makes an answer of a call's outcomes, where it is not just that of one decision."""
+"""What the native front queues of what it takes at once, and how it makes an answer of a call's outcomes, where that is not just one decision's."""
 
 from collections.abc import Callable
 from typing import Any
 
 from server import framing
-from server.decision_thread import Message, Outcomes
+from server.decision_thread import CallInfo, Calls, Delivery, Message, Outcomes, Work
 from server.failure import Failure
 from server.statuses import failure_of
+
+
+class Taken:
+    """What was taken from the library at once: work in its order, decisions that follow each other together."""
+
+    def __init__(self, delivery: Delivery, arrived_ns: int) -> None:
+        self.work: list[Work] = []
+        self.items = 0
+        """Of the work, or yet to come of it."""
+        self.arrived_s = arrived_ns / 1e9
+        self._arrived_ns = arrived_ns
+        self._delivery = delivery
+        self._infos: dict[str, CallInfo] = {}
+        self._calls: Calls | None = None
+
+    def info_of(self, principal: str) -> CallInfo:
+        """Return what is known of a call beside its bytes."""
+        info = self._infos.get(principal)
+        if info is None:
+            info = self._infos[principal] = CallInfo(principal, self._arrived_ns)
+        return info
+
+    def add_decide(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> None:
+        """Queue a Decide call; its ticket is its id."""
+        calls = self._calls
+        if calls is None:
+            calls = self._calls = Calls(self._delivery)
+            self.work.append(calls)
+        calls.payloads.append(payload)
+        calls.infos.append(info)
+        calls.deadlines_s.append(deadline_s)
+        calls.tickets.append(call_id)
+        self.items += 1
+
+    def add(self, work: Work, items: int) -> None:
+        """Queue anything else, worth so many items."""
+        self._calls = None
+        self.work.append(work)
+        self.items += items
 
 
 class Ticket:

@@ -57,6 +57,7 @@ ALLOWED: Final = {
         "server.codec.dtypes",
         "server.codec.request_tables",
         "server.codec.answer_tables",
+        "server.codec.sayings",
         "server.codec.kernels",
     ),
     "bench/kernels": ("numpy", "numba.types", "engine.jit", "engine.kernels", "bench.wire", "bench.kernels"),

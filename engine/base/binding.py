@@ -13,7 +13,7 @@ from engine.base.schema import BaseSchema
 from engine.base.snapshot import Snapshot
 from engine.bundles import reference
 from engine.catalogue.terms import ValueType
-from engine.dtypes.base import FIELD, PLAN, Asked, ReadPlan
+from engine.dtypes.base import FIELD, PLAN, Asked, Live, ReadPlan
 from engine.dtypes.view import View
 from engine.jit import frozen
 from engine.kernels.gather import gather
@@ -69,7 +69,9 @@ class Binding:
         self._bound = np.full(overlay.names_max, -1, np.int32)
         self._names_bound = 0
         self._positions = self._name_positions()
-        self._live: Any = reference(overlay.live(frozen(self._bound)))
+        self.live: Live = overlay.live(frozen(self._bound))
+        """The overlay with this binding's meaning of its names, as of the last `bind_names`."""
+        self._live: Any = reference(self.live)
         self._rows: Any = reference(snapshot.rows)
         self._plan: Any = reference(self.plan)
 

@@ -154,6 +154,16 @@ class Memory(NamedTuple):
     """(MEMORY_WORDS,)"""
 
 
+class Requests(NamedTuple):
+    """Who asks, and what, by rows of a batch."""
+
+    request: npt.NDArray[np.uint64]
+    """(rows, 2): keyed digest of the request's id and subscriber."""
+    body: npt.NDArray[np.uint64]
+    """(rows,): digest of everything else that the request says."""
+    subscriber: npt.NDArray[np.uint64]
+
+
 STORE_TYPE: Any = bundle(
     Store, writable(SUBSCRIBER), writable(CONTACT), writable(HOLD), writable(np.int64), read_only(np.int64)
 )
@@ -184,4 +194,5 @@ OUTCOMES_TYPE: Any = bundle(
     read_only(np.uint8),
     _INT64,
 )
+REQUESTS_TYPE: Any = bundle(Requests, read_only(np.uint64, 2), read_only(np.uint64), read_only(np.uint64))
 MEMORY_TYPE: Any = bundle(Memory, writable(REMEMBERED), writable(np.uint32), writable(np.int64))

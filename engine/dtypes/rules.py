@@ -241,6 +241,8 @@ class Asking(NamedTuple):
     """The columns of engine.batch.Batch that the decision reads."""
 
     subscriber: npt.NDArray[np.uint64]
+    now_us: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.uint8]
     trigger: npt.NDArray[np.int32]
     channel: npt.NDArray[np.int32]
     offers_max: npt.NDArray[np.int32]
@@ -252,6 +254,8 @@ class Asking(NamedTuple):
 ASKING_TYPE: Any = bundle(
     Asking,
     read_only(np.uint64),
+    read_only(np.int64),
+    read_only(np.uint8),
     *(read_only(np.int32),) * 3,
     read_only(np.int64, 2),
     read_only(np.int32, 2),

@@ -9,8 +9,10 @@ from engine.dtypes.ledger import (
     MEMORY_GRAINS,
     MEMORY_GRAINS_USED,
     MEMORY_TYPE,
+    REQUESTS_TYPE,
     Integer,
     Memory,
+    Requests,
 )
 from engine.dtypes.texts import TEXTS_TYPE, Texts
 from engine.jit import kernel, read_only, writable
@@ -25,9 +27,8 @@ FITTED, NO_ROOM, NOT_NEW = 1, 0, -1
     types.int64(
         MEMORY_TYPE,
         writable(np.uint8),
-        read_only(np.uint64, 2),
-        read_only(np.uint64),
-        read_only(np.uint64),
+        REQUESTS_TYPE,
+        read_only(np.int64),
         types.int64,
         TEXTS_TYPE,
     )
@@ -35,28 +36,34 @@ FITTED, NO_ROOM, NOT_NEW = 1, 0, -1
 def remember_texts(
     memory: Memory,
     arena: npt.NDArray[np.uint8],
-    digest: npt.NDArray[np.uint64],
-    body: npt.NDArray[np.uint64],
-    subscriber: npt.NDArray[np.uint64],
+    requests: Requests,
+    index: npt.NDArray[np.int64],
     at_us: Integer,
     texts: Texts,
 ) -> Integer:
-    """Remember texts by their digests, which are new, and return FITTED; else nothing, and return NO_ROOM, or NOT_NEW for a known digest or no text."""
-    grains = np.int64(0)
-    for i in range(len(digest)):
-        grains += grains_of(texts.length_bytes[i])
+    """Remember the texts of rows `index` by their digests, which are new, and return FITTED; else nothing, and return NO_ROOM, or NOT_NEW.
+
+    NOT_NEW is for a digest that is known, and for no text.
+    """
+    digest, grains = requests.request, np.int64(0)
+    for i in range(len(index)):
+        grains += grains_of(texts.length_bytes[index[i]])
     if grains > memory.state[MEMORY_GRAINS] - memory.state[MEMORY_GRAINS_USED]:
         return NO_ROOM
-    for i in range(len(digest)):
-        if texts.length_bytes[i] < 1 or find_digest(memory, digest[i, 0], digest[i, 1]) >= 0:
+    for i in range(len(index)):
+        row = index[i]
+        if texts.length_bytes[row] < 1 or find_digest(memory, digest[row, 0], digest[row, 1]) >= 0:
             return NOT_NEW
-    for i in range(len(digest)):
-        count = texts.length_bytes[i]
-        position = append_entry(memory, digest[i, 0], digest[i, 1], body[i], subscriber[i], at_us, count)
+    for i in range(len(index)):
+        row = index[i]
+        count = texts.length_bytes[row]
+        position = append_entry(
+            memory, digest[row, 0], digest[row, 1], requests.body[row], requests.subscriber[row], at_us, count
+        )
         at = np.int64(memory.ring[position]["grain"]) * GRAIN_BYTES
         kept = min(count, len(arena) - at)
-        copy_bytes(arena, at, texts.data, texts.start[i], kept)
-        copy_bytes(arena, 0, texts.data, texts.start[i] + kept, count - kept)
+        copy_bytes(arena, at, texts.data, texts.start[row], kept)
+        copy_bytes(arena, 0, texts.data, texts.start[row] + kept, count - kept)
     return FITTED
 
 

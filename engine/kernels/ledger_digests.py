@@ -16,9 +16,12 @@ from engine.dtypes.ledger import (
     MEMORY_TYPE,
     MISS,
     OTHER_BODY,
+    REQUESTS_TYPE,
     Integer,
     Memory,
+    Requests,
 )
+from engine.intrinsics import prefetch
 from engine.jit import kernel, read_only, writable
 from engine.kernels.ledger_blocks import home_slot
 
@@ -140,32 +143,37 @@ def append_entry(
     return np.int64(position)
 
 
+@kernel(types.void(MEMORY_TYPE, REQUESTS_TYPE, read_only(np.int64)), inner=True)
+def expect_digests(memory: Memory, requests: Requests, index: npt.NDArray[np.int64]) -> None:
+    """Ask for the cache lines of the index where the rows' digests would be, all before any is waited for."""
+    for i in range(len(index)):
+        prefetch(memory.slots, home_slot(requests.request[index[i], 1], len(memory.slots)))
+
+
 @kernel(
-    types.void(
-        MEMORY_TYPE,
-        read_only(np.uint64, 2),
-        read_only(np.uint64),
-        read_only(np.int64),
-        writable(np.uint8),
-        writable(np.int64),
-    )
+    types.int64(MEMORY_TYPE, REQUESTS_TYPE, read_only(np.int64), types.int64, writable(np.uint8), writable(np.int64))
 )
 def recall_digests(
     memory: Memory,
-    digest: npt.NDArray[np.uint64],
-    body: npt.NDArray[np.uint64],
-    now_us: npt.NDArray[np.int64],
+    requests: Requests,
+    index: npt.NDArray[np.int64],
+    now_us: Integer,
     found: npt.NDArray[np.uint8],
     position: npt.NDArray[np.int64],
-) -> None:
-    """Write MISS, HIT or OTHER_BODY for each digest at its instant, and where its entry is (-1: nowhere)."""
-    for i in range(len(digest)):
-        position[i] = find_digest(memory, digest[i, 0], digest[i, 1])
+) -> Integer:
+    """Write MISS, HIT or OTHER_BODY for the digest of each row of `index`, and where its entry is (-1: nowhere); return how many are no MISS."""
+    known = np.int64(0)
+    expect_digests(memory, requests, index)
+    for i in range(len(index)):
+        row = index[i]
+        position[i] = find_digest(memory, requests.request[row, 0], requests.request[row, 1])
         found[i] = MISS
         if position[i] >= 0:
             entry = memory.ring[position[i]]
-            if now_us[i] - entry["at_us"] < memory.state[MEMORY_TTL_US]:
-                found[i] = HIT if entry["body"] == body[i] else OTHER_BODY
+            if now_us - entry["at_us"] < memory.state[MEMORY_TTL_US]:
+                found[i] = HIT if entry["body"] == requests.body[row] else OTHER_BODY
+                known += 1
+    return known
 
 
 @kernel(types.int64(MEMORY_TYPE, types.uint64, writable(np.int64)))

@@ -110,19 +110,22 @@ def grant_item(store: Store, counters: Counters, grants: GrantColumns, item: Int
     return np.int64(decision)
 
 
-@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, writable(np.uint8), writable(np.uint64)))
+@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64, writable(np.uint64)))
 def grant_items(
-    store: Store,
-    counters: Counters,
-    grants: GrantColumns,
-    mask: npt.NDArray[np.uint8],
-    decision: npt.NDArray[np.uint64],
-) -> None:
-    """Hold the first len(mask) items in order until one does not fit; `mask` and `decision`, zero before, tell which. An item without offers passes."""
-    for item in range(len(mask)):
+    store: Store, counters: Counters, grants: GrantColumns, items: int, decision: npt.NDArray[np.uint64]
+) -> Integer:
+    """Hold the first `items` in order until one does not fit; return how many were granted, and write (items,) decisions, 0 where nothing is held.
+
+    An item without offers passes. Returns -1, with nothing held, when a hold would be over at once.
+    """
+    for item in range(items):
+        decision[item] = 0
+        if grants.expires_us[item] <= store.state[NOW]:
+            return np.int64(-1)
+    for item in range(items):
         if grants.seats[item] > 0:
             number = grant_item(store, counters, grants, item)
             if number == 0:
-                return
+                return np.int64(item)
             decision[item] = np.uint64(number)
-        mask[item] = 1
+    return np.int64(items)

@@ -9,32 +9,28 @@ from engine.jit import kernel, read_only, writable
 from engine.limits import MICROSECONDS_PER_SECOND
 
 
-@kernel(types.int64(read_only(np.uint64), read_only(np.int64), read_only(np.uint8), types.int64, writable(np.int64, 1)))
-def run_end(
-    subscriber: np.ndarray,
-    now_us: np.ndarray,
-    flags: np.ndarray,
-    start: int,
-    seen: np.ndarray,
-) -> int:
-    """Return the end of the longest run from `start` with one instant, the same flags and no subscriber twice.
+@kernel(types.int64(ASKING_TYPE, types.int64, types.int64, types.int64, writable(np.int64)))
+def run_end(asking: Asking, start: int, count: int, serial: int, seen: np.ndarray) -> int:
+    """Return the end of the longest run of the batch's `count` items from `start` with one instant, the same flags and no subscriber twice.
 
-    `seen` is scratch, (2**k,) with at least twice the items: slot -> the item that took it, valid only where that item lies in this run.
+    `seen` is scratch, (2**k,) with at least twice the items: slot -> serial + the item that took it. `serial` must exceed that of the last call by
+    the batch's capacity or more, so that what earlier calls left is below it.
     """
     mask = np.uint64(len(seen) - 1)
-    for item in range(start, len(subscriber)):
+    subscriber, now_us, flags = asking.subscriber, asking.now_us, asking.flags
+    for item in range(start, count):
         if now_us[item] != now_us[start] or flags[item] != flags[start]:
             return item
         slot = subscriber[item] & mask
-        while start <= seen[slot] < item:
-            if subscriber[seen[slot]] == subscriber[item]:
+        while seen[slot] >= serial:
+            if subscriber[seen[slot] - serial] == subscriber[item]:
                 return item
             slot = (slot + np.uint64(1)) & mask
-        seen[slot] = item
-    return len(subscriber)
+        seen[slot] = serial + item
+    return count
 
 
-@kernel(types.void(ASKING_TYPE, writable(np.int64), ITEMS_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(types.void(ASKING_TYPE, read_only(np.int64), ITEMS_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
 def take_items(
     asking: Asking, index: np.ndarray, items: Items, view: View, count: int, now_slot: int, now_us: int
 ) -> None:

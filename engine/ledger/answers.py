@@ -26,17 +26,18 @@ from engine.dtypes.ledger import (
     MEMORY_WORDS,
     REMEMBERED,
     Memory,
+    Requests,
 )
 from engine.dtypes.texts import Texts
 from engine.jit import frozen
 from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts
 from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests, reclaim_entries
 from engine.ledger.port import Done, Recalled
-from engine.limits import MICROSECONDS_PER_DAY
+from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
 
 ENTRIES_LIMIT: Final = 1 << 31
 """Ring positions and grains are 32-bit numbers in the index."""
-_NOTHING: Final = np.empty(0, np.uint8)
+_NO_TEXTS: Final = Texts(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def new_memory(entries_max: int, ttl_us: int, grains: int = 0) -> Memory:
@@ -73,22 +74,24 @@ class RingAnswers:
         self._memory = new_memory(grains, ttl_us, grains)
         self._reference: Any = reference(self._memory)
         self._arena = np.zeros(grains * GRAIN_BYTES, np.uint8)
+        self._found, self._position = np.zeros(BATCH_ITEMS_MAX, np.uint8), np.zeros(BATCH_ITEMS_MAX, np.int64)
+        self._reclaimed_us = -1
+        """What was over at this instant has been dropped; what is remembered later lives on past it."""
 
-    def recall(
-        self, request: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]
-    ) -> Done[Recalled]:
-        """Look up (n, 2) request digests with their (n,) bodies, each at its own (n,) instant."""
-        found = np.zeros(len(body), np.uint8)
-        position = np.zeros(len(body), np.int64)
-        recall_digests(self._reference, frozen(request), frozen(body), frozen(now_us), found, position)
-        hit = found == HIT
-        if not hit.any():
-            return Done(Recalled(found, Texts(_NOTHING, np.zeros(len(body), np.int64), np.zeros(len(body), np.int64))))
-        length = np.where(hit, self._memory.ring["length_bytes"][position], 0).astype(np.int64)
+    def recall(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int) -> Done[Recalled]:
+        """Look up the requests of rows `index`, (n,)."""
+        n = len(index)
+        if n > len(self._found):
+            self._found, self._position = np.zeros(n, np.uint8), np.zeros(n, np.int64)
+        known = int(recall_digests(self._reference, requests, frozen(index), now_us, self._found, self._position))
+        if not known:
+            return Done(Recalled(0, self._found[:n], _NO_TEXTS))
+        found, position = self._found[:n], self._position[:n]
+        length = np.where(found == HIT, self._memory.ring["length_bytes"][position], 0).astype(np.int64)
         ends = np.cumsum(length)
         texts = Texts(np.empty(int(ends[-1]), np.uint8), ends - length, length)
         read_texts(self._reference, self._arena, position, texts)
-        return Done(Recalled(found, texts))
+        return Done(Recalled(known, found, texts))
 
     def room_bytes(self, now_us: int) -> int:
         """Return how many bytes of `cost_bytes` fit, after reclaiming what is over at `now_us`."""
@@ -100,19 +103,10 @@ class RingAnswers:
         """Return what an answer of this length takes of the room: whole grains."""
         return int(grains_of(answer_bytes)) * GRAIN_BYTES
 
-    def remember(
-        self,
-        request: npt.NDArray[np.uint64],
-        body: npt.NDArray[np.uint64],
-        subscriber: npt.NDArray[np.uint64],
-        now_us: int,
-        answers: Texts,
-    ) -> Done[bool]:
-        """Remember n answers, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
+    def remember(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int, answers: Texts) -> Done[bool]:
+        """Remember the answers of rows `index`, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
         self._reclaim(now_us)
-        done = remember_texts(
-            self._reference, self._arena, frozen(request), frozen(body), frozen(subscriber), now_us, answers
-        )
+        done = remember_texts(self._reference, self._arena, requests, frozen(index), now_us, answers)
         assert done != NOT_NEW, "recall before remembering; an answer has at least one byte"
         return Done(done == FITTED)
 
@@ -136,6 +130,10 @@ class RingAnswers:
             "answers_reserved_bytes": self._arena.nbytes + memory_bytes(self._memory),
         }
 
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched."""
+        return [self._arena, self._memory.ring, self._memory.slots]
+
     def _span(self, position: int) -> tuple[int, int, int]:
         """Return where an entry's bytes start, where they end before the arena's end, and how many lie at its start."""
         entry = self._memory.ring[position]
@@ -146,6 +144,9 @@ class RingAnswers:
 
     def _reclaim(self, now_us: int) -> None:
         """Drop what is over, and zero its bytes, so that an erasure need not look for them."""
+        if now_us <= self._reclaimed_us:
+            return
+        self._reclaimed_us = now_us
         state = self._memory.state
         oldest = int(state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % int(state[MEMORY_GRAINS]) * GRAIN_BYTES
         freed_bytes = int(reclaim_entries(self._reference, now_us)) * GRAIN_BYTES

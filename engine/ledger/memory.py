@@ -117,6 +117,7 @@ class MemoryLedger:
         self.names: Final = Names()
         self.answers: Final = answers
         self._outcome_ids = new_memory(outcomes_max, outcomes_ttl_us)
+        self._keep_decisions(BATCH_ITEMS_MAX)
         self._columns: tuple[Grants, Any] | None = None
         """What the last grants were in, kept because who asks often asks in the same arrays."""
         self._keep_store(_new_store(contacts_max))
@@ -141,20 +142,21 @@ class MemoryLedger:
         n = len(subscribers)
         if n > len(self._start):
             self._refresh_views(n)
-        read_contacts(self._store_reference, frozen(subscribers), self._start[:n], self._count[:n], self._room[:n])
+        read_contacts(self._store_reference, frozen(subscribers), self._start, self._count, self._room)
         return Done(self._reading)
 
     def reserve(self, grants: Grants) -> Done[Granted]:
         """Hold as many of the items, from the first on, as fit; an item is held whole or not at all."""
         n = len(grants.subscriber) if grants.items is None else grants.items
-        mask, decision = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
-        assert not n or grants.expires_us[:n].min() > self.now_us, "a hold ends after it was granted"
         self._match_names()
         self._reserve_table(n)
+        if n > len(self._decision):
+            self._keep_decisions(n)
         if self._columns is None or self._columns[0] is not grants:
             self._columns = grants, reference(GrantColumns(*(getattr(grants, name) for name in _COLUMNS)))
-        grant_items(self._store_reference, self._counters_reference, self._columns[1], mask, decision)
-        return Done(Granted(mask, decision))
+        granted = int(grant_items(self._store_reference, self._counters_reference, self._columns[1], n, self._decision))
+        assert granted >= 0, "a hold ends after it was granted"
+        return Done(Granted(granted, self._granted))
 
     def record(self, outcomes: Outcomes) -> Done[npt.NDArray[np.uint8]]:
         """Record outcomes in order; return an (n,) OutcomeResult. Raises LedgerFullError, with nothing recorded, when their ids may not all fit."""
@@ -220,6 +222,11 @@ class MemoryLedger:
             **self.answers.statistics(),
         }
 
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched."""
+        store, outcome_ids = self._store, self._outcome_ids
+        return [store.pool, store.holds, store.table, outcome_ids.ring, outcome_ids.slots, *self.answers.reserved()]
+
     def _keep_store(self, store: Store) -> None:
         self._store = store
         self._store_reference = reference(store)
@@ -227,6 +234,10 @@ class MemoryLedger:
     def _keep_counters(self, counters: Counters) -> None:
         self._counters = counters
         self._counters_reference = reference(counters)
+
+    def _keep_decisions(self, items: int) -> None:
+        self._decision = np.zeros(items, np.uint64)
+        self._granted: npt.NDArray[np.uint64] = frozen(self._decision)
 
     def _refresh_views(self, items: int) -> None:
         """Make what `read` returns anew, with room for so many subscribers."""

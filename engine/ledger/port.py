@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engine.dtypes import ledger as codes
 from engine.dtypes.contact import Contacts, Totals
-from engine.dtypes.ledger import FOREVER_US, LIFETIME
+from engine.dtypes.ledger import FOREVER_US, LIFETIME, Requests
 from engine.dtypes.texts import Texts
 from engine.ledger.names import LedgerFullError, Names
 
@@ -33,6 +33,7 @@ __all__ = [
     "Pending",
     "Reading",
     "Recalled",
+    "Requests",
     "Retention",
 ]
 
@@ -138,12 +139,11 @@ class Grants:
 
 @dataclass(slots=True, frozen=True)
 class Granted:
-    """What was held; from the first item on that did not fit (its totals, or no room), mask and decision are 0."""
+    """What was held: of n items the first `items`, since the next did not fit (its totals, or no room)."""
 
-    mask: npt.NDArray[np.uint8]
-    """(n,)"""
+    items: int
     decision: npt.NDArray[np.uint64]
-    """(n,): consecutive sequence numbers of this shard; 0 when nothing was held."""
+    """(n,) or more: consecutive sequence numbers of this shard; 0 where nothing was held. Holds until the next change of the ledger."""
 
 
 @dataclass(slots=True)
@@ -183,21 +183,21 @@ class Retention:
 
 @dataclass(slots=True, frozen=True)
 class Recalled:
-    """What the memory of answers says of n requests."""
+    """What the memory of answers says of n requests; holds until the memory is asked again."""
 
+    known: int
+    """How many are no MISS."""
     state: npt.NDArray[np.uint8]
     """(n,): MISS, HIT (same body) or OTHER_BODY of engine.dtypes.ledger."""
     answers: Texts
-    """(n,): the remembered bytes of each HIT, in a buffer of their own; none for the others."""
+    """(n,): the remembered bytes of each HIT, in a buffer of their own; none for the others. Nothing at all when none is known."""
 
 
 class Answers(Protocol):
     """The memory of rendered answers by request; instants are ledger time. A live entry is never evicted."""
 
-    def recall(
-        self, request: npt.NDArray[np.uint64], body: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]
-    ) -> Pending[Recalled]:
-        """Look up (n, 2) request digests with their (n,) bodies, each at its own (n,) instant."""
+    def recall(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int) -> Pending[Recalled]:
+        """Look up the requests of rows `index`, (n,)."""
 
     def room_bytes(self, now_us: int) -> int:
         """Return how many bytes of `cost_bytes` fit now."""
@@ -205,15 +205,8 @@ class Answers(Protocol):
     def cost_bytes(self, answer_bytes: int) -> int:
         """Return what an answer of this length takes of the room."""
 
-    def remember(
-        self,
-        request: npt.NDArray[np.uint64],
-        body: npt.NDArray[np.uint64],
-        subscriber: npt.NDArray[np.uint64],
-        now_us: int,
-        answers: Texts,
-    ) -> Pending[bool]:
-        """Remember n answers, new requests all; False, with nothing remembered, when they do not all fit.
+    def remember(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int, answers: Texts) -> Pending[bool]:
+        """Remember the answers of rows `index`, (n,), new requests all; False, with nothing remembered, when they do not all fit.
 
         The buffer is the caller's again when the answer is there.
         """
@@ -257,6 +250,9 @@ class Ledger(Protocol):
 
     def set_policy(self, retention: Retention, first_day: int, day_starts_us: npt.NDArray[np.int64]) -> None:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""
+
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return the arrays whose memory is reserved and taken only as it is touched; none for a ledger that is elsewhere."""
 
     def statistics(self) -> dict[str, int]:
         """Return counts of subscribers, contacts, live holds, and bytes held and reserved."""

@@ -68,6 +68,13 @@ class AnswerSheet:
         self._replayed = np.zeros(items, np.uint8)
         self._offers = 0
 
+    def take_all(self, decisions: Decisions) -> None:
+        """Take the answers to all of the next rows; instead of `begin` and `take`."""
+        items = len(decisions.reason)
+        self._first, self._done = self._done, self._done + items
+        self._answers, self._replayed = decisions.answers(), decisions.replayed
+        self._offers = _offers_max(decisions)
+
     def take(self, decisions: Decisions, items: npt.NDArray[np.int64], whole: bool) -> None:
         """Take the answers of decided rows: they are those of (rows,) `items`; `whole` when nothing more is decided before they are told."""
         assert whole, "rows are decided together: none of them wants an explanation"
@@ -75,8 +82,7 @@ class AnswerSheet:
         self._answers = self._answers._replace(data=data)
         self._answers.start[items], self._answers.length_bytes[items] = start, length_bytes
         self._replayed[items] = decisions.replayed
-        repeated = int(np.count_nonzero(decisions.replayed))
-        self._offers = int(decisions.chosen_count.sum()) + repeated * OFFERS_PER_ANSWER_MAX
+        self._offers = _offers_max(decisions)
 
     def tell(self, failures: Mapping[int, Failure]) -> None:
         """Write the rows that were expected, those of items with a failure as failed."""
@@ -165,6 +171,10 @@ class AnswerSheet:
         grown.used[:] = old.used
         index_again(grown)
         self._lexicon = grown
+
+
+def _offers_max(decisions: Decisions) -> int:
+    return int(decisions.chosen_count.sum()) + int(np.count_nonzero(decisions.replayed)) * OFFERS_PER_ANSWER_MAX
 
 
 def _seats(count: int) -> Seats:

@@ -59,7 +59,7 @@ class Pieces(NamedTuple):
     pairs: npt.NDArray[np.int32]
     """(candidates, channels): 0 to m - 1; -1 without content."""
     words: npt.NDArray[np.int64]
-    """(m, L, 2): first byte and how many; (-1, 0) where the words say something of the subscriber or the trigger."""
+    """(m, L, 2): first byte and how many; (-1 - v, 0) where the words, number v of Sayings.words, say something of the subscriber or the trigger."""
     push: npt.NDArray[np.uint8]
     """(channels,)"""
     most: npt.NDArray[np.int64]

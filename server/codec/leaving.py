@@ -28,29 +28,38 @@ class Leaving:
         self._error_of = error_of
         self._kept = TextArena()
         self._out = TextArena()
-        self._start = self._length_bytes = np.zeros(0, np.int64)
-        self._data = self._kept.data
+        self._answers = Texts(self._kept.data, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._ends = np.zeros(1, np.int64)
 
     def begin(self, items: int) -> None:
         """Expect answers to so many items; none has one yet."""
         self._kept.clear()
-        self._start, self._length_bytes = np.zeros(items, np.int64), np.zeros(items, np.int64)
+        self._answers = Texts(self._kept.data, np.zeros(items, np.int64), np.zeros(items, np.int64))
+
+    def take_all(self, decisions: Decisions) -> None:
+        """Take the answers to all items, which leave before anything more is decided; instead of `begin` and `take`."""
+        self._kept.clear()
+        self._answers = decisions.answers()
 
     def take(self, decisions: Decisions, items: npt.NDArray[np.int64], whole: bool) -> None:
         """Take the answers of decided rows: they are those of (rows,) `items`; `whole` when nothing more is decided before they leave."""
         answers = decisions.answers()
-        self._data, start = answers.data, answers.start
+        data, start = answers.data, answers.start
         if not whole:
-            start, self._data = self._kept.add(answers), self._kept.data
-        self._start[items], self._length_bytes[items] = start, answers.length_bytes
+            start, data = self._kept.add(answers), self._kept.data
+        _, starts, lengths = self._answers
+        starts[items], lengths[items] = start, answers.length_bytes
+        self._answers = Texts(data, starts, lengths)
 
     def singly(self, failures: Mapping[int, Failure], server_us: npt.NDArray[np.int64]) -> list[bytes | Failure]:
         """Return for each item its answer with (n,) server_us, or its failure."""
-        answers, ends = self._answers(), np.zeros(len(server_us) + 1, np.int64)
-        self._reserve(len(server_us) * ITEM_BYTES_MAX)
-        ends[-1] = put_answers(answers, frozen(server_us), self._out.data, ends[:-1])
-        view, at = memoryview(self._out.data), ends.tolist()  # type: ignore[arg-type]
-        found: list[bytes | Failure] = [bytes(view[start:end]) for start, end in pairwise(at)]
+        n = len(server_us)
+        self._reserve(n * ITEM_BYTES_MAX)
+        if n >= len(self._ends):
+            self._ends = np.zeros(n + 1, np.int64)
+        end = put_answers(self._answers, frozen(server_us), self._out.data, self._ends)
+        whole = self._out.data[:end].tobytes()
+        found: list[bytes | Failure] = [whole[start:end] for start, end in pairwise(self._ends[: n + 1].tolist())]
         for item, failure in failures.items():
             found[item] = failure
         return found
@@ -63,12 +72,9 @@ class Leaving:
                 [self._error_of(failures[item]) if item in failures else b"" for item in range(len(server_us))]
             )
         self._reserve(len(server_us) * ITEM_BYTES_MAX + len(encoded.data))
-        end = int(put_results(self._answers(), encoded, frozen(server_us), self._out.data))
+        end = int(put_results(self._answers, encoded, frozen(server_us), self._out.data))
         return self._out.data[:end].tobytes()
-
-    def _answers(self) -> Texts:
-        return Texts(self._data, self._start, self._length_bytes)
 
     def _reserve(self, more_bytes: int) -> None:
         self._out.clear()
-        self._out.reserve(int(self._length_bytes.sum()) + more_bytes)
+        self._out.reserve(int(self._answers.length_bytes.sum()) + more_bytes)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch
 from engine.bound import Bound
+from engine.bundles import reference
 from engine.jit import frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
 from server.codec.binding import new_coded, tables_of
@@ -23,7 +24,7 @@ from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
 from server.codec.kernels.sheets import begin_fields, read_rows
-from server.codec.request_tables import Columns, Sheet
+from server.codec.request_tables import Coded, Columns, Sheet
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
@@ -44,10 +45,13 @@ class Reading(NamedTuple):
     failures: dict[int, Failure]
     """By item, in their order: those that have no row. The rows are the other items', in their order."""
 
+    odd: int
+    """How many items were not in usual form; only of such may a row want an explanation."""
+
     def stretches(self) -> Iterator[tuple[Batch, Asked]]:
         """Yield the rows in parts that may be decided together: a row that wants an explanation must see the state at its own place, and goes alone."""
         count = self.batch.count
-        if not self.asked.flags[:count].any():
+        if not self.odd or not self.asked.flags[:count].any():
             if count:
                 yield self.batch, self.asked
             return
@@ -66,11 +70,11 @@ class Reader:
         self._bound = bound
         self._hashes = hashes
         self._tables = tables_of(bound, hashes)
-        self._coded = new_coded()
         self._requests = Requests(bound, hashes, self._code_of)
         self._names = {column: name.encode() for name, column in bound.field_index.items()}
         self._batch = batch
         self._columns = _columns_of(batch)
+        self._keep_coded(new_coded())
         self._parts = np.zeros(PARTS_SIZE, np.int64)
         self._asked = _asked_of(self._columns)
 
@@ -86,16 +90,18 @@ class Reader:
         if odd:
             text, failures = self._read_odd(items, now_us)
         self._batch.count = count - len(failures)
-        return Reading(self._batch, self._asked._replace(text=text), failures)
+        return Reading(self._batch, self._asked._replace(text=text), failures, odd)
 
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""
-        return read_requests(text, count, now_us, self._tables, self._coded, self._columns, self._parts)
+        tables, coded, columns = self._kept
+        return read_requests(text, count, now_us, tables, coded, columns, self._parts)
 
     def _read_rows(self, rows: "Rows", now_us: int) -> int:
         """Fill the rows of a table's rows in usual form; return how many are not."""
         span = frozen(np.array([rows.start, rows.end], np.int64))
-        return read_rows(self._sheet(rows), span, now_us, self._tables, self._coded, self._columns, self._parts)
+        tables, coded, columns = self._kept
+        return read_rows(self._sheet(rows), span, now_us, tables, coded, columns, self._parts)
 
     def _sheet(self, rows: "Rows") -> Sheet:
         """Return the table's columns, its trigger fields bound to those of the rulebook."""
@@ -167,6 +173,12 @@ class Reader:
             data = np.frombuffer(name + text.encode(), np.uint8)
             add_coded(self._coded, data, len(name), column, code, self._tables.keys, self._parts)
         return code
+
+    def _keep_coded(self, coded: Coded) -> None:
+        """Keep strings' codes in `coded` from now on."""
+        self._coded = coded
+        self._kept = reference(self._tables), reference(coded), reference(self._columns)
+        """What kernels take for these."""
 
     def _forget(self) -> None:
         self._coded.slots[:] = -1

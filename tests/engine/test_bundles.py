@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from numba import types
 
-from engine.bundles import reference
+from engine.bundles import reference, replaced
 from engine.jit import COMPILED, bundle, kernel, read_only, writable
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="without the JIT a bundle is a tuple like any other")
@@ -66,6 +66,18 @@ def test_reference_sees_what_changes_in_place_and_numbers_that_are_set() -> None
     kept.part("start")[:] = 0
     assert weigh_rows(kept) == 15
     assert reference(kept) is kept
+
+
+def test_fields_are_replaced_in_place_or_not_at_all() -> None:
+    kept = reference(job_of())
+    table = Table(np.array([1, 2]), np.ones((2, 2), np.uint8))
+    assert replaced(kept, table=table, start=1) is kept
+    assert weigh_rows(kept) == 1 + 3 + 3
+    wrong: Any = np.zeros(2)
+    for changes in ({"out": wrong}, {"table": Table(wrong, table.grid)}):
+        with pytest.raises(TypeError, match=r"expected .*array"):
+            replaced(kept, **changes)
+        assert weigh_rows(kept) == 7
 
 
 def test_read_only_arrays_pass_where_nothing_is_written() -> None:

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.batch import new_batch, new_decisions
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
 from server.decision_thread import Load, Source
@@ -65,8 +66,14 @@ def test_wrong_requests_get_their_status() -> None:
 
 def test_metrics_are_prometheus_text_with_the_counts() -> None:
     figures = Figures()
-    figures.decided(np.array([Reason.OFFERED, Reason.OFFERED, Reason.CAP_REACHED], np.uint8), 5)
-    figures.took(np.array([LATENCY_BOUNDS_US[0], LATENCY_BOUNDS_US[0] + 1, 10**9]))
+    batch, decisions = new_batch(1, 4), new_decisions(4)
+    batch.count = 4
+    decisions.reason[:] = (Reason.OFFERED, Reason.OFFERED, Reason.CAP_REACHED, Reason.OFFERED)
+    decisions.chosen_count[:] = (2, 3, 0, 7)
+    decisions.conflict[3] = 1
+    assert figures.decided(batch, decisions) == 1
+    taken_us = [LATENCY_BOUNDS_US[0], LATENCY_BOUNDS_US[0] + 1, 10**9]
+    assert figures.took(np.array([-1_000 * us for us in taken_us]), 0).tolist() == taken_us
     (response,) = answers(get("/metrics"), figures=figures)
     body = response.partition(b"\r\n\r\n")[2].decode()
     samples = {

@@ -64,30 +64,6 @@ def language_of(stamp: Stamp, rows: Rows, asked: Asked, row: Integer) -> Integer
     return language if language >= 0 else 0
 
 
-@kernel(types.int64(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, _INDEX, writable(np.int64, 2)))
-def find_varying(
-    pieces: Pieces,
-    stamp: Stamp,
-    rows: Rows,
-    asked: Asked,
-    index: npt.NDArray[np.int64],
-    cells: npt.NDArray[np.int64],
-) -> Integer:
-    """Set `cells`, (offers, 3), to the row, seat and language of every offer whose words vary, by `index`, then by seat; return how many there are."""
-    found = np.int64(0)
-    for i in range(len(index)):
-        row = index[i]
-        language = language_of(stamp, rows, asked, row)
-        for seat in range(rows.chosen_count[row]):
-            pair = pieces.pairs[rows.chosen[row, seat], rows.channel[row]]
-            if pieces.words[pair, language, 0] < 0:
-                cells[found, 0] = row
-                cells[found, 1] = seat
-                cells[found, 2] = language
-                found += 1
-    return found
-
-
 @kernel(types.int64(PIECES_TYPE, TEXTS_TYPE), inner=True)
 def offer_bytes_max(pieces: Pieces, said: Texts) -> Integer:
     """Return how many bytes an Offer takes at most, whichever it is."""
@@ -220,7 +196,7 @@ def write_answers(
     first: int,
     written: Written,
 ) -> Integer:
-    """Write the answers to rows index[first:], `said` being the words that vary, in the order of `find_varying`; return how many of `index` are done.
+    """Write the answers to rows index[first:], `said` being the words that vary, in the order of rows, then of seats; return how many of `index` are done.
 
     Fewer than all when there is not room for the next; WRITTEN_NEEDED then says how much it may take. Go on from there with more room.
     """

@@ -19,7 +19,7 @@ ITEM_BYTES_MAX = 6 + 6 + 11
 def put_answers(
     answers: Texts, server_us: npt.NDArray[np.int64], out: npt.NDArray[np.uint8], start: npt.NDArray[np.int64]
 ) -> Integer:
-    """Write (n,) answers with their server_us, and where each starts; nothing for one of no bytes. Return where they end."""
+    """Write (n,) answers with their server_us, nothing for one of no bytes, and where each starts and the last ends, (n + 1,) or more; return that end."""
     at: Integer = 0
     for i in range(len(server_us)):
         start[i] = at
@@ -27,6 +27,7 @@ def put_answers(
         if count > 0:
             copy_bytes(out, at, answers.data, answers.start[i], count)
             at = put_number(out, at + count, SERVER_US, np.uint64(server_us[i]))
+    start[len(server_us)] = at
     return at
 
 

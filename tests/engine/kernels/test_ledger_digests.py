@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 
-from engine.dtypes.ledger import MEMORY_COUNT, MEMORY_GRAINS_USED, MISS
+from engine.dtypes.ledger import MEMORY_COUNT, MEMORY_GRAINS_USED, MISS, Requests
+from engine.jit import frozen
 from engine.kernels.ledger_digests import (
     append_entry,
     find_digest,
@@ -48,7 +49,8 @@ def test_a_lookup_in_an_empty_memory_finds_nothing() -> None:
     memory = new_memory(1, ttl_us=1)
     found, position = np.full(2, 9, np.uint8), np.zeros(2, np.int64)
     zeros = np.zeros(2, np.uint64)
-    recall_digests(memory, np.zeros((2, 2), np.uint64), zeros, np.zeros(2, np.int64), found, position)
+    requests = Requests(np.zeros((2, 2), np.uint64), zeros, zeros)
+    assert recall_digests(memory, requests, frozen(np.arange(2)), 0, found, position) == 0
     assert found.tolist() == [MISS, MISS]
     assert position.tolist() == [-1, -1]
     assert memory.state[MEMORY_GRAINS_USED] == 0

@@ -119,7 +119,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Run:
     decider = pair.driver.engine._decider
     batch = pair.driver.engine.new_batch(1)
     batch.count, batch.now_us[0] = 1, NOON
-    return drive(decider.prepare(batch, np.zeros(1, np.int64), decider.instant(NOON, True, False))).run
+    return drive(decider.prepare(batch, frozen(np.zeros(1, np.int64)), decider.instant(NOON, True, False))).run
 
 
 def matched(

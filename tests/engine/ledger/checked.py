@@ -126,16 +126,15 @@ class CheckedLedger:
     def reserve(self, items: list[Item]) -> list[int]:
         """Return the decisions."""
         granted = self.ledger.reserve(new_grants(self.ledger, items)).result()
-        mask = granted.mask.tolist()
-        fitting = mask.index(0) if 0 in mask else len(mask)
-        assert mask == [1] * fitting + [0] * (len(mask) - fitting)
+        fitting = granted.items
+        assert 0 <= fitting <= len(items)
         for i, item in enumerate(items[:fitting]):
             assert not item.seats or all(self.model.passes(check) for check in item.checks)
             decision = (
                 self.model.grant(item.subscriber, item.seats, self.model.now_us + item.hold_us) if item.seats else 0
             )
             assert granted.decision[i] == decision
-        assert not granted.decision[fitting:].any()
+        assert not granted.decision[fitting : len(items)].any()
         if fitting < len(items) and all(self.model.passes(check) for check in items[fitting].checks):
             assert self.room(items[fitting].subscriber) < len(items[fitting].seats)
         return [int(number) for number in granted.decision[:fitting]]

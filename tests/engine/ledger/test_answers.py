@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from engine.dtypes.ledger import GRAIN_BYTES, HIT, MEMORY_COUNT, MISS, OTHER_BODY
 from engine.ledger.answers import RingAnswers
+from engine.ledger.port import Recalled, Requests
+from engine.limits import BATCH_ITEMS_MAX
 from engine.texts import text_at, texts_of
 
 TTL_US = 100
@@ -21,6 +23,28 @@ def request(*numbers: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
 
 def words(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     return np.array(numbers, np.uint64)
+
+
+def text_of(recalled: Recalled, item: int) -> bytes:
+    return text_at(recalled.answers, item) if recalled.known else b""
+
+
+def remembered(ring: RingAnswers, rows: list[tuple[int, int, int]], now_us: int, answers: list[bytes]) -> bool:
+    """Have (request, body, subscriber) remembered as the odd rows of a batch."""
+    n = len(rows)
+    asked = Requests(np.zeros((2 * n, 2), np.uint64), np.zeros(2 * n, np.uint64), np.zeros(2 * n, np.uint64))
+    asked.request[1::2] = request(*(row[0] for row in rows))
+    asked.body[1::2], asked.subscriber[1::2] = words(*(row[1] for row in rows)), words(*(row[2] for row in rows))
+    texts = texts_of([text for answer in answers for text in (b"not this", answer)])
+    return ring.remember(asked, np.arange(1, 2 * n, 2), now_us, texts).result()
+
+
+def recalled_of(ring: RingAnswers, rows: list[tuple[int, int]], now_us: int) -> Recalled:
+    """Look (request, body) up, the last row first."""
+    asked = Requests(request(*(row[0] for row in rows[::-1])), words(*(row[1] for row in rows[::-1])), words())
+    recalled = ring.recall(asked, np.arange(len(rows))[::-1].copy(), now_us).result()
+    assert recalled.known == np.count_nonzero(recalled.state != MISS)
+    return recalled
 
 
 class CheckedAnswers:
@@ -47,13 +71,7 @@ class CheckedAnswers:
         fits = cost * GRAIN_BYTES <= self.room()
         assert self.ring.room_bytes(self.now_us) == self.room()
         answers = [row[3] for row in rows]
-        requests, bodies, subscribers = (
-            request(*(r[0] for r in rows)),
-            words(*(r[1] for r in rows)),
-            words(*(r[2] for r in rows)),
-        )
-        done = self.ring.remember(requests, bodies, subscribers, self.now_us, texts_of(answers)).result()
-        assert done == fits
+        assert remembered(self.ring, [row[:3] for row in rows], self.now_us, answers) == fits
         if fits:
             for number, body, subscriber, answer in rows:
                 self.model.pop(number, None)
@@ -61,13 +79,13 @@ class CheckedAnswers:
         return fits
 
     def recall(self, number: int, body: int) -> tuple[int, bytes | None]:
-        recalled = self.ring.recall(request(number), words(body), np.array([self.now_us])).result()
+        recalled = recalled_of(self.ring, [(number, body)], self.now_us)
         entry = self.model.get(number)
         if entry is None or entry[3] is None or entry[2] + TTL_US <= self.now_us:
             expected: tuple[int, bytes | None] = (MISS, None)
         else:
             expected = (HIT, entry[3]) if entry[0] == body else (OTHER_BODY, None)
-        assert (int(recalled.state[0]), text_at(recalled.answers, 0) or None) == expected
+        assert (int(recalled.state[0]), text_of(recalled, 0) or None) == expected
         return expected
 
     def forget(self, subscriber: int) -> None:
@@ -152,22 +170,31 @@ def test_an_answer_is_gone_at_its_time_and_not_before() -> None:
     assert pair.ring.room_bytes(pair.now_us) == 4 * GRAIN_BYTES
 
 
-def test_each_item_is_recalled_at_its_own_instant() -> None:
+def test_each_row_is_recalled_by_its_own_request_and_body() -> None:
     ring = RingAnswers(1024, TTL_US)
-    ring.remember(request(1), words(1), words(1), 0, texts_of([b"a"]))
-    recalled = ring.recall(request(1, 1, 1, 2), words(1, 1, 2, 1), np.array([TTL_US - 1, TTL_US, 0, 0])).result()
-    assert recalled.state.tolist() == [HIT, MISS, OTHER_BODY, MISS]
-    assert [text_at(recalled.answers, row) for row in range(4)] == [b"a", b"", b"", b""]
+    remembered(ring, [(1, 1, 1), (3, 1, 1)], 0, [b"a", b"bc"])
+    recalled = recalled_of(ring, [(1, 1), (1, 2), (2, 1), (3, 1)], TTL_US - 1)
+    assert recalled.state.tolist() == [HIT, OTHER_BODY, MISS, HIT]
+    assert [text_of(recalled, item) for item in range(4)] == [b"a", b"", b"", b"bc"]
+    assert recalled_of(ring, [(1, 1), (3, 1)], TTL_US).known == 0
+
+
+def test_more_rows_than_a_batch_has_are_recalled() -> None:
+    ring = RingAnswers(1024, TTL_US)
+    remembered(ring, [(BATCH_ITEMS_MAX, 1, 1)], 0, [b"a"])
+    recalled = recalled_of(ring, [(number, 1) for number in range(BATCH_ITEMS_MAX + 2)], 0)
+    assert recalled.known == 1
+    assert text_of(recalled, BATCH_ITEMS_MAX) == b"a"
 
 
 def test_forgetting_zeroes_the_bytes_and_keeps_the_order() -> None:
     ring = RingAnswers(4 * GRAIN_BYTES, TTL_US)
     for number in (1, 2, 3):
-        ring.remember(request(number), words(1), words(number), number, texts_of([bytes([number]) * 10]))
+        remembered(ring, [(number, 1, number)], number, [bytes([number]) * 10])
     assert ring.forget(2) == 1
     assert ring.forget(2) == 0
     assert sorted(set(ring._arena.tolist())) == [0, 1, 3]
-    recalled = ring.recall(request(1, 2, 3), words(1, 1, 1), np.array([3, 3, 3])).result()
+    recalled = recalled_of(ring, [(1, 1), (2, 1), (3, 1)], 3)
     assert recalled.state.tolist() == [HIT, MISS, HIT]
     assert not np.any(ring._memory.ring["subscriber"] == 2)
     assert ring.room_bytes(2 + TTL_US) == 3 * GRAIN_BYTES
@@ -176,8 +203,8 @@ def test_forgetting_zeroes_the_bytes_and_keeps_the_order() -> None:
 
 def test_nothing_at_all_is_remembered_at_once() -> None:
     ring = RingAnswers(GRAIN_BYTES, TTL_US)
-    assert ring.remember(request(), words(), words(), 0, texts_of([])).result()
-    assert ring.recall(request(), words(), np.zeros(0, np.int64)).result().answers.start.tolist() == []
+    assert remembered(ring, [], 0, [])
+    assert recalled_of(ring, [], 0).known == 0
 
 
 @pytest.mark.parametrize("capacity_bytes", [0, GRAIN_BYTES - 1])

@@ -206,8 +206,8 @@ def test_what_is_written_does_not_depend_on_the_room_there_is(offered: tuple[Eng
     driver, batch, decided = offered
     decisions = again(decided, 300)
     n = len(decisions.reason)
-    for column in ("subscriber", "channel"):
-        setattr(batch, column, np.repeat(getattr(batch, column)[: len(decided.reason)], 300))
+    for column in ("subscriber", "channel", "field_values", "field_nanos", "field_known"):
+        setattr(batch, column, np.repeat(getattr(batch, column)[: len(decided.reason)], 300, axis=0))
     messages = [decision_service_pb2.DecideRequest(request_id=f"r{row}") for row in range(n)]
     answers = Answers(driver.engine.bound, Content(driver.engine.rulebook), 1, IDS)
     asked = asked_of(messages)

@@ -191,6 +191,39 @@ def value_of(type_: str, value: Any) -> Value:
     return Value(double_value=value) if kind.startswith("float") else Value(int_value=value)
 
 
+CHANGES: Final[tuple[dict[str, Any], ...]] = (
+    {"channel": "sms"}, {"channel": "fax"}, {"language": "es"}, {"tool": "crm"}, {"agent": "a"}, {"outlet": "o"}, {"max_offers": 2}, {"max_offers": 0},
+    {"dry_run": True}, {"subscriber": ""}, {"subscriber": "+13125550002"}, {"request_id": ""}, {"request_id": "x" * 129},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("event", [False, True])
+def test_a_row_is_its_own_however_much_it_asks_what_the_row_before_asks(both: BothWays, event: bool) -> None:
+    """Dictionaries say at once that two rows ask the same; whatever differs must count, and so must what comes after it."""
+    first = (
+        usage()
+        if event
+        else pb.DecideRequest(request_id="r", subscriber="+13125550001", channel="desk", placement="desk_open")
+    )
+    messages = [first]
+    for change in CHANGES:
+        for fields in (change, {}):
+            again = pb.DecideRequest()
+            again.CopyFrom(first)
+            again.request_id = f"r{len(messages)}"
+            for name, value in fields.items():
+                setattr(again, name, value)
+            messages.append(again)
+    if event:
+        calls = (3, None, 4, 4, None)
+        messages += [usage(**({} if n is None else {"calls": Value(int_value=n)})) for n in calls]
+        for seconds in (5, 5, 6, None):
+            messages.append(usage())
+            if seconds:
+                messages[-1].trigger.time.seconds = seconds
+    agree(both, messages, dressed(table_of(messages), 0x5555))
+
+
 def plain(**columns: Any) -> pa.Table:
     """Return a table of one row that is right, with other columns."""
     asked = pb.DecideRequest(request_id="r", subscriber="+13125550001", channel="desk", placement="desk_open")
