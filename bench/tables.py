@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships none
+from google.protobuf.message import DecodeError
 from touchpoint.v1 import decision_service_pb2 as pb
 
 from bench.kernels.answers import digest_texts
@@ -36,7 +37,7 @@ def check_table(message: npt.NDArray[np.uint8], items: int, tally: npt.NDArray[n
     try:
         response = pb.DecideColumnsResponse.FromString(message[PREFIX_BYTES:].tobytes())
         (batch,) = pa.ipc.open_stream(response.table)
-    except (ValueError, OSError, pb.message.DecodeError):  # type: ignore[attr-defined]
+    except (ValueError, OSError, DecodeError):
         tally[Tally.WRONG] += 1
         return
     failed = batch.num_rows - batch.column("error_code").null_count
