@@ -7,6 +7,7 @@
 Whoever imports the modules afterwards finds them in the cache. What a process failed to compile is compiled there, as if this had not been.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -101,6 +102,7 @@ def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> None:
     from engine.jit import Waiting, compile_waiting, compiled_kernels
 
     Waiting.all_kernels = True
+    gc.set_threshold(100_000, 50, 100)
     for module in modules:
         import_module(module)
     wanted = [kernel for kernel in compiled_kernels if not kernel.targetoptions["no_cpython_wrapper"]]

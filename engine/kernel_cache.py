@@ -52,10 +52,15 @@ def _sources(module: str) -> frozenset[Path]:
 
 
 @cache
+def _digest_of_source(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+@cache
 def _digest(module: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(_sources(module)):
-        digest.update(path.read_bytes())
+        digest.update(_digest_of_source(path))
     for part in (numba.__version__, np.__version__, sys.version, llvmlite.binding.get_host_cpu_name()):
         digest.update(part.encode())
     return digest.hexdigest()[:16]

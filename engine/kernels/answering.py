@@ -206,6 +206,17 @@ def answer_item(run: Run, item: int, pair: int, answers: Answers) -> None:
         explain_nothing(run, item, pair, answers)
 
 
+@kernel(types.void(RUN_TYPE, ANSWERS_TYPE), inner=True)
+def chain_items(run: Run, answers: Answers) -> None:
+    """Chain the run's items by pair, the first of each marked in block.first; those that are stopped before they have candidates are answered instead."""
+    for item in range(run.moment.items):
+        clear(run, item, answers)
+        run.work.block.first[item] = 0
+        answers.reason[item] = request_stop(run, item)
+        if not answers.reason[item]:
+            chain(run, item, pair_of(run, item))
+
+
 @kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
 def answer_chain(run: Run, item: int, answers: Answers) -> None:
     """Decide the item and those of its pair that are chained after it, block by block."""
@@ -222,12 +233,7 @@ def answer_chain(run: Run, item: int, answers: Answers) -> None:
 @kernel(types.void(RUN_TYPE, ANSWERS_TYPE))
 def answer_run(run: Run, answers: Answers) -> None:
     """Decide every item of a run; what one chooses is not yet in the ledger when another is decided."""
-    for item in range(run.moment.items):
-        clear(run, item, answers)
-        run.work.block.first[item] = 0
-        answers.reason[item] = request_stop(run, item)
-        if not answers.reason[item]:
-            chain(run, item, pair_of(run, item))
+    chain_items(run, answers)
     for item in range(run.moment.items):
         if run.work.block.first[item]:
             answer_chain(run, item, answers)

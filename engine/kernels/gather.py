@@ -145,6 +145,12 @@ def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
 
 
+@kernel(types.boolean(READ_PLAN_TYPE, types.int64, types.int64), inner=True)
+def _within_age(read: ReadPlan, k: _Int, age_us: _Int) -> bool:
+    """Return whether labels of class k hold at that age."""
+    return bool(read.class_age_us[k] < 0 or age_us <= read.class_age_us[k])
+
+
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
 def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, now_us: _Int) -> None:
     start = row * read.plan[0]["stride"]
@@ -153,14 +159,14 @@ def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, 
         as_of_us = np.int64(rows.r32[start // 4 + read.plan[0]["as_of_at"]]) * _MICROS
     all_fresh = True
     for k in range(read.class_age_us.shape[0]):
-        all_fresh = all_fresh and (read.class_age_us[k] < 0 or now_us - as_of_us <= read.class_age_us[k])
+        all_fresh = all_fresh and _within_age(read, k, now_us - as_of_us)
     for w in range(read.plan[0]["words"]):
         present = np.uint64(rows.r64[start // 8 + w])
         mask = ~np.uint64(0)
         if not all_fresh:
             mask = np.uint64(0)
             for k in range(read.class_age_us.shape[0]):
-                if read.class_age_us[k] < 0 or now_us - as_of_us <= read.class_age_us[k]:
+                if _within_age(read, k, now_us - as_of_us):
                     mask |= read.class_mask[k, w]
         view.present[item, w] = present
         view.fresh[item, w] = present & mask
