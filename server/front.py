@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from engine.batch import Batch, Decisions
+from engine.base.snapshot import Snapshot
+from engine.batch import Batch, Decisions, new_batch
+from engine.bound import Bound
 from engine.deciding import NO_MEMORY, REPEATED
-from engine.engine import Engine
+from engine.engine import Engine, Replacement
 from engine.limits import BATCH_ITEMS_MAX
+from engine.rulebook import Rulebook
 from server.answers import Answers
 from server.clock import Clock
 from server.codec.dtypes import EXPLAIN, Asked
@@ -41,6 +44,22 @@ CONFLICTS: Final = {
 }
 
 
+class Speaking(NamedTuple):
+    """What reads and renders by one rulebook bound to a base."""
+
+    reader: Reader
+    content: Content
+    answers: Answers
+    explanations: Explanations
+
+
+class Successor(NamedTuple):
+    """A rulebook and a base ready to take over, and what reads and renders by them."""
+
+    replacement: Replacement
+    speaking: Speaking
+
+
 class DecisionFront:
     """Decides for whichever front brings the bytes; owned by the decision thread."""
 
@@ -53,23 +72,37 @@ class DecisionFront:
         self.hashes = hashes
         self.ids = ids
         self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
-        self._content: Content | None = None
-        self.rebind()
+        self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
-    def rebind(self, content: Content | None = None) -> None:
-        """Read and render by the engine's present rulebook and base; call it after every swap, with the rulebook's content if it is there already."""
-        bound = self.engine.bound
-        self._reader = Reader(bound, self.hashes, self.engine.new_batch())
-        self._content = self._content_for(content)
-        self._answers = Answers(bound, self._content, self.engine.generation.number, self.ids)
-        self._explanations = Explanations(bound)
+    def admit(self, rulebook: Rulebook) -> int:
+        """Give what the rulebook names its codes in the ledger, and return the instant; raises LedgerFullError."""
+        self.engine.admit(rulebook)
+        return self.now_us()
 
-    def _content_for(self, content: Content | None) -> Content:
-        """Return the content of the engine's rulebook: the given one, or what is at hand, or made anew."""
-        for known in (content, self._content):
-            if known is not None and known.rulebook is self.engine.rulebook:
-                return known
-        return Content(self.engine.rulebook)
+    def successor(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Successor:
+        """Return what `take_over` wants, of a rulebook that was admitted at that instant; raises SnapshotError.
+
+        For another thread than the one that decides, while that goes on; one at a time.
+        """
+        replacement = self.engine.replacement(rulebook, snapshot, now_us)
+        content = self._speaking.content
+        if content.rulebook is not rulebook:
+            content = Content(rulebook)
+        generation = self.engine.generation.number + 1
+        return Successor(replacement, self._speaking_by(replacement.bound, content, generation))
+
+    def take_over(self, successor: Successor) -> None:
+        """Decide, read and render by the successor from the next call on."""
+        self.engine.replace(successor.replacement, self.now_us())
+        self._speaking = successor.speaking
+
+    def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
+        return Speaking(
+            Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX)),
+            content,
+            Answers(bound, content, generation, self.ids),
+            Explanations(bound),
+        )
 
     def tick(self) -> None:
         """Do what time alone brings."""
@@ -107,7 +140,7 @@ class DecisionFront:
 
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
-        reading = self._reader.read(items, self.now_us())
+        reading = self._speaking.reader.read(items, self.now_us())
         if reading.odd or not reading.batch.count:
             return self._decide_odd(reading, items, answers)
         decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
@@ -138,10 +171,12 @@ class DecisionFront:
 
     def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
         """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
-        self._answers.prepare(asked, message_of)
+        answers = self._speaking.answers
+        answers.prepare(asked, message_of)
         if asked.flags[0] & EXPLAIN:
-            self._answers.explained = self._explanations.of(self.engine.explain(batch), int(batch.channel[0]))
-        decisions = self.engine.decide(batch, self._answers.render)
+            explained = self.engine.explain(batch)
+            answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
+        decisions = self.engine.decide(batch, answers.render)
         return decisions, self.figures.decided(batch, decisions)
 
 

@@ -24,7 +24,7 @@ from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
 from server.codec.kernels.sheets import begin_fields, read_rows
-from server.codec.request_tables import Coded, Columns, Sheet
+from server.codec.request_tables import Coded, Columns, Sheet, Tables
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
@@ -62,6 +62,37 @@ class Reading(NamedTuple):
             yield part, Asked._make([self.asked.text, *(column[start:end] for column in self.asked[1:])])
 
 
+class Codes:
+    """The codes of strings of trigger fields, for the kernels and for Python; apart from the reader, so that it ends with its last user and no later."""
+
+    def __init__(self, bound: Bound, tables: Tables, parts: npt.NDArray[np.int64]) -> None:
+        self.keep(new_coded())
+        self._bound = bound
+        self._tables = tables
+        self._names = {column: name.encode() for name, column in bound.field_index.items()}
+        self._parts = parts
+
+    def keep(self, coded: Coded) -> None:
+        """Keep the codes in `coded` from now on."""
+        self.coded = coded
+        self.reference = reference(coded)
+        """What kernels take for `coded`."""
+
+    def of(self, column: int, text: str) -> int:
+        """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
+        code = self._bound.conditions.interner.intern(self._bound.field_slot + column, text)
+        if self._tables.field_coded[column]:
+            name = self._names[column]
+            data = np.frombuffer(name + text.encode(), np.uint8)
+            add_coded(self.coded, data, len(name), column, code, self._tables.keys, self._parts)
+        return code
+
+    def forget(self) -> None:
+        """Take every string from the kernels."""
+        self.coded.slots[:] = -1
+        self.coded.used[:] = 0
+
+
 class Reader:
     """Reads for one rulebook bound to a base; owned by the thread that decides."""
 
@@ -70,19 +101,20 @@ class Reader:
         self._bound = bound
         self._hashes = hashes
         self._tables = tables_of(bound, hashes)
-        self._requests = Requests(bound, hashes, self._code_of)
-        self._names = {column: name.encode() for name, column in bound.field_index.items()}
         self._batch = batch
         self._columns = _columns_of(batch)
-        self._keep_coded(new_coded())
+        self._kept = reference(self._tables), reference(self._columns)
+        """What kernels take for these."""
         self._parts = np.zeros(PARTS_SIZE, np.int64)
+        self._codes = Codes(bound, self._tables, self._parts)
+        self._requests = Requests(bound, hashes, self._codes.of)
         self._asked = _asked_of(self._columns)
 
     def read(self, items: "Items | Rows", now_us: int) -> Reading:
         """Return what the items ask at `now_us`, at most BATCH_ITEMS_MAX of them."""
         count, columns = len(items), self._columns
         if self._bound.conditions.interner.reset_if_needed(count):
-            self._forget()
+            self._codes.forget()
         columns.item_at[:count], columns.item_bytes[:count] = items.item_at, items.item_bytes
         text = np.frombuffer(items.text, np.uint8)
         failures: dict[int, Failure] = {}
@@ -94,14 +126,14 @@ class Reader:
 
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""
-        tables, coded, columns = self._kept
-        return read_requests(text, count, now_us, tables, coded, columns, self._parts)
+        tables, columns = self._kept
+        return read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
 
     def _read_rows(self, rows: "Rows", now_us: int) -> int:
         """Fill the rows of a table's rows in usual form; return how many are not."""
         span = frozen(np.array([rows.start, rows.end], np.int64))
-        tables, coded, columns = self._kept
-        return read_rows(self._sheet(rows), span, now_us, tables, coded, columns, self._parts)
+        tables, columns = self._kept
+        return read_rows(self._sheet(rows), span, now_us, tables, self._codes.reference, columns, self._parts)
 
     def _sheet(self, rows: "Rows") -> Sheet:
         """Return the table's columns, its trigger fields bound to those of the rulebook."""
@@ -164,25 +196,6 @@ class Reader:
             columns.field_values[item, column] = value
             columns.field_nanos[item, column] = nanos
             columns.field_known[item, column] = 1
-
-    def _code_of(self, column: int, text: str) -> int:
-        """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
-        code = self._bound.conditions.interner.intern(self._bound.field_slot + column, text)
-        if self._tables.field_coded[column]:
-            name = self._names[column]
-            data = np.frombuffer(name + text.encode(), np.uint8)
-            add_coded(self._coded, data, len(name), column, code, self._tables.keys, self._parts)
-        return code
-
-    def _keep_coded(self, coded: Coded) -> None:
-        """Keep strings' codes in `coded` from now on."""
-        self._coded = coded
-        self._kept = reference(self._tables), reference(coded), reference(self._columns)
-        """What kernels take for these."""
-
-    def _forget(self) -> None:
-        self._coded.slots[:] = -1
-        self._coded.used[:] = 0
 
 
 def _columns_of(batch: Batch) -> Columns:

@@ -58,8 +58,6 @@ class Speech:
             said=new_said(BATCH_ITEMS_MAX * OFFERS_PER_ANSWER_MAX, FIRST_BYTES),
         )
         self._kept: Any = reference(self._speaker)
-        self._batch: Batch | None = None
-        self._fields: Any = None
 
     def prepare(self, asked: Asked, kept: Any, of_table: Callable[[int], Any] | None = None) -> None:
         """Take the questions of the batch that is to be decided; `kept`: the same as kernels take it; `of_table`: the DecideRequest of a table's row."""
@@ -69,17 +67,14 @@ class Speech:
         """Return the words of rows `index` of the prepared batch that vary, in the order of rows, then of seats; they hold until the next call."""
         if not self._words:
             return _NOTHING_SAID
-        if batch is not self._batch:
-            self._batch = batch
-            self._fields = reference(Fields(batch.field_values, batch.field_nanos, batch.field_known))
         if len(self._speaker.said.texts.data) > KEPT_BYTES_MAX:
             self._take_room(np.empty(FIRST_BYTES, np.uint8))
         assert len(index) * OFFERS_PER_ANSWER_MAX <= len(self._speaker.said.left)
         self._bound.binding.bind_names()
         state = self._speaker.said.state
         state[:] = 0
-        asked = self._asked_reference
-        while not say_varying(self._pieces, self._stamp, rows, asked, index, self._fields, self._kept):
+        asked, fields = self._asked_reference, Fields(batch.field_values, batch.field_nanos, batch.field_known)
+        while not say_varying(self._pieces, self._stamp, rows, asked, index, fields, self._kept):
             self._grow(1)
         count = int(state[SAID_TEXTS])
         if not count:
