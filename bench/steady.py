@@ -50,8 +50,8 @@ READINGS: Final = 40
 HOUR_US: Final = MICROSECONDS_PER_DAY // 24
 ANSWER_BYTES: Final = 512
 """What one remembered answer takes, and room to spare."""
-DAYS_KEPT: Final = 8
-"""Days that contacts count for: a week's caps."""
+DAYS_KEPT: Final = 12
+"""Days for which contacts have room: those of a week's caps are kept for nine, four to a subscriber."""
 FIGURES: Final = (
     Figure("growth_bytes", "memory of the process's own, the end over the beginning", most=1 << 20, unit="B"),
     Figure("growth_blocks", "Python's allocated blocks, likewise", most=500),
