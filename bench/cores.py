@@ -39,6 +39,6 @@ def pinned(to: frozenset[int]) -> Iterator[None]:
 
 
 def processor_s(pid: int) -> float:
-    """Return the processor time of a process, all its threads, user and system, to a hundredth of a second."""
+    """Return the processor time of a process, all its threads and the children that have ended, user and system, to a hundredth of a second."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return sum(int(field) for field in fields[11:15]) / TICKS_PER_S

@@ -27,7 +27,7 @@ PATIENCE_S: Final = 60.0
 RELOAD_AT: Final = 0.3
 """Share of a run after which its reload begins."""
 FIGURES: Final = (
-    Figure("ratio_p99", "p99 of runs with a reload over p99 of runs without", most=1.2),
+    Figure("p99_ratio", "p99 of runs with a reload over p99 of runs without", most=1.2),
     Figure("p99_ms_with", "99 % of the calls end within this, a reload in the middle", unit="ms"),
     Figure("p99_ms_without", "the same without", unit="ms"),
     Figure("longest_ms_with", "the longest call of a run with a reload", unit="ms"),
@@ -112,7 +112,7 @@ def _told(runs: dict[str, list[Measured]], reloader: Reloader, rate_per_s: int) 
     p99 = {name: median(one.latency_ms["p99"] for one in each) for name, each in runs.items()}
     longest = {name: median(one.latency_ms["max"] for one in each) for name, each in runs.items()}
     return {
-        "ratio_p99": round(p99["with"] / p99["without"], 3),
+        "p99_ratio": round(p99["with"] / p99["without"], 3),
         "p99_ms_with": p99["with"],
         "p99_ms_without": p99["without"],
         "longest_ms_with": longest["with"],

@@ -90,13 +90,26 @@ def share_threshold(share: float) -> tuple[int, bool]:
     return min(int(share * 2**64), _MASK), share >= 1.0
 
 
+def give_codes(catalogue: Catalogue, names: Names) -> None:
+    """Give all that the ledger names a code, so that binding the catalogue only looks codes up; raises LedgerFullError when none is left."""
+    offers = {offer.id: offer for offer in catalogue.offers}
+    categories = {product.id: product.category for product in catalogue.products}
+    for campaign in sorted(catalogue.campaigns, key=lambda c: c.id):
+        for name in sorted(set(campaign.offers)):
+            names.code("offer", name)
+            names.code("campaign", campaign.id)
+            names.code("category", categories[offers[name].product])
+    for channel in sorted(channel.id for channel in catalogue.channels):
+        names.code("channel", channel)
+
+
 def bind_rules(catalogue: Catalogue, names: Names, zones: Sequence[str], conditions: Sequence[int]) -> Rules:
     """Return the arrays; `conditions` has the number of each campaign's condition, in the order of campaign ids, -1 for none.
 
-    Gives every offer, campaign, category and channel its code; raises LedgerFullError when the ledger has no code left.
+    `give_codes` came before.
     """
     candidates = candidates_of(catalogue)
-    caps = _Caps(catalogue, names, candidates)
+    caps = _Caps(catalogue, names)
     channels = sorted(catalogue.channels, key=lambda channel: channel.id)
     numbers = dict(zip(sorted(c.id for c in catalogue.campaigns), conditions, strict=True))
     return Rules(
@@ -148,7 +161,7 @@ def ranked(catalogue: Catalogue, candidates: list[Candidate]) -> list[npt.NDArra
 class _Caps:
     """Cap definitions by id, their instances by target, and which instances each candidate and channel meets."""
 
-    def __init__(self, catalogue: Catalogue, names: Names, candidates: list[Candidate]) -> None:
+    def __init__(self, catalogue: Catalogue, names: Names) -> None:
         self.caps = sorted(catalogue.contact_policy.caps, key=lambda cap: cap.id)
         self.calendars = calendars(catalogue)
         self.instances: list[tuple[int, int, int, int]] = []
@@ -156,13 +169,6 @@ class _Caps:
         self.numbers: dict[tuple[int, str], int] = {}
         self.codes: dict[tuple[int, str], int] = {}
         self.names = names
-        for candidate in candidates:
-            for kind, name in (
-                ("offer", candidate.offer.id),
-                ("campaign", candidate.campaign.id),
-                ("category", candidate.category),
-            ):
-                names.code(kind, name)  # type: ignore[arg-type]
 
     def instance(self, cap_number: int, target: str) -> int | None:
         """Return the number of the cap's instance for this target, or None when the cap names another."""

@@ -11,6 +11,7 @@ from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
+from engine.bound_rules import give_codes
 from engine.deciding import Decider, Render, Steps, drive, waited
 from engine.explaining import Explanation, explaining
 from engine.handing_off import HandOff, checking
@@ -24,6 +25,15 @@ class Generation:
     """Which rulebook answers: a number that grows with each swap, and a digest that is the same for the same rules."""
 
     number: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A rulebook bound to a snapshot, ready to answer in place of what does."""
+
+    bound: Bound
+    decider: Decider
     digest: str
 
 
@@ -42,7 +52,7 @@ class Engine:
         self.snapshot = snapshot
         self.rulebook = rulebook
         self.generation = Generation(0, "")
-        self._install(rulebook, snapshot, now_us)
+        self.swap(rulebook, snapshot, now_us)
 
     def new_batch(self, capacity: int = BATCH_ITEMS_MAX) -> Batch:
         """Return an empty batch with the rulebook's field columns; a batch is of the rulebook for which it was made."""
@@ -91,15 +101,28 @@ class Engine:
 
         Live changes that a new snapshot covers are dropped.
         """
-        new_base = snapshot is not self.snapshot
-        self._install(rulebook, snapshot, now_us)
-        if new_base:
-            self.overlay.on_new_base(snapshot)
+        self.admit(rulebook)
+        self.replace(self.replacement(rulebook, snapshot, now_us), now_us)
 
-    def _install(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> None:
+    def admit(self, rulebook: Rulebook) -> None:
+        """Give what the rulebook names its codes in the ledger; raises LedgerFullError."""
+        give_codes(rulebook.catalogue, self.ledger.names)
+
+    def replacement(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Replacement:
+        """Return an admitted rulebook bound to a snapshot; raises SnapshotError when they do not fit.
+
+        The one method for another thread than the engine's: it takes long, and changes nothing. Until it is over nothing else may be admitted.
+        """
         bound = Bound(rulebook, snapshot, self.overlay, self.ledger.names, now_us)
-        decider = Decider(bound, self.ledger)
+        return Replacement(bound, Decider(bound, self.ledger), digest_of(rulebook))
+
+    def replace(self, replacement: Replacement, now_us: int) -> None:
+        """Answer by the replacement from the next call on. Live changes that a new snapshot covers are dropped."""
+        bound = replacement.bound
         bound.set_policy(self.ledger, now_us)
-        self.bound, self._decider = bound, decider
-        self.rulebook, self.snapshot = rulebook, snapshot
-        self.generation = Generation(self.generation.number + 1, digest_of(rulebook))
+        new_base = bound.binding.snapshot is not self.snapshot
+        self.bound, self._decider = bound, replacement.decider
+        self.rulebook, self.snapshot = bound.rulebook, bound.binding.snapshot
+        self.generation = Generation(self.generation.number + 1, replacement.digest)
+        if new_base:
+            self.overlay.on_new_base(self.snapshot)

@@ -2,7 +2,12 @@
 
 import asyncio
 import dataclasses
+import gc
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 from touchpoint.v1 import admin_service_pb2 as admin
 
@@ -10,7 +15,6 @@ from engine.base.manifest import SnapshotError
 from engine.ledger.port import LedgerFullError
 from engine.rulebook import RulebookError
 from server.base_room import check_swap
-from server.content import Content
 from server.decision_thread import DecisionThread
 from server.failure import Code, Failure, RefusedError
 from server.front import DecisionFront
@@ -21,6 +25,9 @@ from server.subscribers import parsed
 
 REASONS = (RulebookError, SnapshotError, SettingsError, LedgerFullError)
 """What an operator can mend."""
+GIVE_WAY_S: Final = 0.00005
+"""How long a thread may keep the others waiting while something is loaded: a decision's thread waits anew after every call of a kernel."""
+R = TypeVar("R")
 
 
 class Reloading:
@@ -39,25 +46,11 @@ class Reloading:
         """Return (whether anything changed, generation, base version); raises RefusedError with FAILED_PRECONDITION when nothing was changed."""
         async with self._one_at_a_time:
             try:
-                stores = await open_stores(self._settings, self._secret)
-                if stores.keys.kind != self._stores.keys.kind or stores.keys.region != self._stores.keys.region:
-                    raise SnapshotError(
-                        f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart"
-                    )
-                if stores.snapshot.version == self._stores.snapshot.version:
-                    # The same content; the one that serves has its pages in place already.
-                    stores = dataclasses.replace(stores, snapshot=self._stores.snapshot)
-                else:
-                    check_swap(self._settings, self._stores.snapshot, stores.snapshot)
-                    await asyncio.to_thread(stores.snapshot.preload)
-                changed = self._differs(stores)
-                if changed:
-                    content = await asyncio.to_thread(Content, stores.rulebook)
-                    failed = await thread.run(lambda: _swap(front, stores, content))
-                    if isinstance(failed, Failure):
-                        raise RefusedError(failed)
-                    if failed is not None:
-                        raise failed
+                with _unnoticed():
+                    stores = await self._opened()
+                    changed = self._differs(stores)
+                    if changed:
+                        await _take_over(front, thread, stores)
             except (*REASONS, RefusedError) as error:
                 self.error = str(error)
                 front.figures.reloads_failed += 1
@@ -69,25 +62,60 @@ class Reloading:
             log().info("reloaded", changed=changed, generation=generation, base=version)
             return changed, generation, version
 
+    async def _opened(self) -> Stores:
+        """Return what the settings name by now; raises one of REASONS."""
+        before, stores = self._stores, await open_stores(self._settings, self._secret)
+        if stores.keys.kind != before.keys.kind or stores.keys.region != before.keys.region:
+            raise SnapshotError(f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart")
+        if stores.snapshot.version == before.snapshot.version:
+            # The same content; the one that serves has its pages in place already.
+            return dataclasses.replace(stores, snapshot=before.snapshot)
+        check_swap(self._settings, before.snapshot, stores.snapshot)
+        await asyncio.to_thread(stores.snapshot.preload)
+        return stores
+
     def _differs(self, stores: Stores) -> bool:
         before = self._stores
         return (stores.rulebook_digest, stores.snapshot.version) != (before.rulebook_digest, before.snapshot.version)
 
 
-def _swap(front: DecisionFront, stores: Stores, content: Content) -> Exception | None:
-    """Swap both and read and render by them, or leave all as it was and return why."""
-    engine = front.engine
-    before = (engine.rulebook, engine.snapshot)
-    now_us = front.now_us()
+async def _take_over(front: DecisionFront, thread: DecisionThread, stores: Stores) -> None:
+    """Bind beside what decides, and have it take over between two batches; raises one of REASONS or RefusedError, and then all is as it was."""
+
+    def admitted() -> int | Exception:
+        try:
+            return front.admit(stores.rulebook)
+        except REASONS as error:
+            return error
+
+    now_us = _succeeded(await thread.run(admitted))
+    successor = await asyncio.to_thread(front.successor, stores.rulebook, stores.snapshot, now_us)
+    _succeeded(await thread.run(lambda: front.take_over(successor)))
+
+
+def _succeeded(result: R | Exception | Failure) -> R:
+    if isinstance(result, Failure):
+        raise RefusedError(result)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+@contextmanager
+def _unnoticed() -> Iterator[None]:
+    """Have the threads that load give way to those that decide sooner than usual, and no collection look at what is being loaded, which then lasts.
+
+    What a rulebook leaves behind has no cycles, so nothing that is put out of the collector's sight was garbage.
+    """
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(GIVE_WAY_S)
+    gc.disable()
     try:
-        engine.swap(stores.rulebook, stores.snapshot, now_us)
-        front.rebind(content)
-    except REASONS as error:
-        if (engine.rulebook, engine.snapshot) != before:
-            engine.swap(*before, now_us)
-        front.rebind()
-        return error
-    return None
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        sys.setswitchinterval(interval_s)
 
 
 def reload_rpc(payload: bytes) -> None:

@@ -7,10 +7,11 @@ from engine.dtypes.rules import ANSWERS_TYPE, RUN_TYPE, Answers, Run
 from engine.dtypes.tally import ROUNDS_TYPE, Rounds
 from engine.intrinsics import lowest_bit
 from engine.jit import kernel
-from engine.kernels.answering import answer_item, count_item, pair_of
+from engine.kernels.answering import answer_item, chain_items, count_item
+from engine.kernels.blocks import after_block, take_block
 from engine.kernels.counting import used_of
 from engine.kernels.reasons import stopped_bits
-from engine.kernels.screening import CAP
+from engine.kernels.screening import CAP, pair_of
 from engine.reasons import Reason
 
 CAP_REACHED = int(Reason.CAP_REACHED)
@@ -66,18 +67,39 @@ def stopping_caps(run: Run, item: int, pair: int) -> np.uint64:
     return caps
 
 
+@kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE, ROUNDS_TYPE), inner=True)
+def count_capped(run: Run, item: int, pair: int, answers: Answers, rounds: Rounds) -> None:
+    """Count under the present round what caps stopped of the item that was decided last."""
+    decisions, caps_row = rounds.decisions, rounds.round[0]
+    caps = stopping_caps(run, item, pair) if answers.reason[item] >= CAP_REACHED else np.uint64(0)
+    count = answers.chosen_count[item]
+    decisions[caps_row, WITH_OFFER] += count > 0
+    decisions[caps_row, OFFERS] += count
+    decisions[caps_row, STOPPED] += caps != np.uint64(0)
+    decisions[caps_row, LEFT_WITHOUT] += caps != np.uint64(0) and count == 0
+    while caps != np.uint64(0):
+        rounds.caps[caps_row, lowest_bit(caps)] += 1
+        caps &= caps - np.uint64(1)
+
+
+@kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE, ROUNDS_TYPE), inner=True)
+def cap_chain(run: Run, item: int, answers: Answers, rounds: Rounds) -> None:
+    """Decide the item and those that are chained after it, as `answer_chain` does, and count each before the next is decided."""
+    lane = run.work.block.lane
+    while item >= 0:
+        pair = pair_of(run, item)
+        count = take_block(run, item, pair)
+        for k in range(count):
+            lane[0] = k if lane[0] >= 0 else -1
+            answer_item(run, run.work.block.item[k], pair, answers)
+            count_capped(run, run.work.block.item[k], pair, answers, rounds)
+        item = after_block(run, count)
+
+
 @kernel(types.void(RUN_TYPE, ANSWERS_TYPE, ROUNDS_TYPE))
 def cap_run(run: Run, answers: Answers, rounds: Rounds) -> None:
     """Decide every item of a run as `answer_run` does, and count under the present round what caps stopped."""
-    decisions, caps_row = rounds.decisions, rounds.round[0]
+    chain_items(run, answers)
     for item in range(run.moment.items):
-        answer_item(run, item, answers)
-        caps = stopping_caps(run, item, pair_of(run, item)) if answers.reason[item] >= CAP_REACHED else np.uint64(0)
-        count = answers.chosen_count[item]
-        decisions[caps_row, WITH_OFFER] += count > 0
-        decisions[caps_row, OFFERS] += count
-        decisions[caps_row, STOPPED] += caps != np.uint64(0)
-        decisions[caps_row, LEFT_WITHOUT] += caps != np.uint64(0) and count == 0
-        while caps != np.uint64(0):
-            rounds.caps[caps_row, lowest_bit(caps)] += 1
-            caps &= caps - np.uint64(1)
+        if run.work.block.first[item]:
+            cap_chain(run, item, answers, rounds)

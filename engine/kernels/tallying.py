@@ -18,10 +18,11 @@ from engine.dtypes.tally import (
 )
 from engine.intrinsics import lowest_bit
 from engine.jit import kernel
-from engine.kernels.answering import answer_item, pair_of
+from engine.kernels.answering import answer_item, chain_items
+from engine.kernels.blocks import after_block, take_block
 from engine.kernels.choice import next_free
 from engine.kernels.reasons import QUIET, QUIET_HOURS, eligibility_reason, never_unknown, reason_of, stopped_bits
-from engine.kernels.screening import CAP, CONSENT, ELIGIBILITY, consent
+from engine.kernels.screening import CAP, CONSENT, ELIGIBILITY, consent, pair_of
 from engine.reasons import Reason
 
 EXCLUSIVE_GROUP = int(Reason.EXCLUSIVE_GROUP)
@@ -55,7 +56,7 @@ def stop_reason(run: Run, item: int, pair: int, position: int, stage: int) -> in
     if stage == CONSENT:
         return int(consent(run.rules, run.rows, item, candidate, run.items.channel[item]))
     if stage == ELIGIBILITY:
-        return int(eligibility_reason(run, pair, position))
+        return int(eligibility_reason(run, item, pair, position))
     if stage == QUIET:
         return QUIET_HOURS
     return int(reason_of(run, item, pair, position))
@@ -203,9 +204,27 @@ def tally_item(run: Run, item: int, tally: Tally, answers: Answers) -> None:
         leave_behind(run, item, tally, answers)
 
 
+@kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE, TALLY_TYPE), inner=True)
+def tally_chain(run: Run, item: int, answers: Answers, tally: Tally) -> None:
+    """Decide the item and those that are chained after it, as `answer_chain` does, and count what became of each before the next is decided."""
+    lane = run.work.block.lane
+    while item >= 0:
+        pair = pair_of(run, item)
+        count = take_block(run, item, pair)
+        for k in range(count):
+            lane[0] = k if lane[0] >= 0 else -1
+            answer_item(run, run.work.block.item[k], pair, answers)
+            tally_item(run, run.work.block.item[k], tally, answers)
+        item = after_block(run, count)
+
+
 @kernel(types.void(RUN_TYPE, ANSWERS_TYPE, TALLY_TYPE))
 def tally_run(run: Run, answers: Answers, tally: Tally) -> None:
     """Decide every item of a run, all of the tally's trigger and channel, as `answer_run` does, and count what became of it."""
+    chain_items(run, answers)
     for item in range(run.moment.items):
-        answer_item(run, item, answers)
-        tally_item(run, item, tally, answers)
+        if answers.reason[item]:
+            tally_item(run, item, tally, answers)
+    for item in range(run.moment.items):
+        if run.work.block.first[item]:
+            tally_chain(run, item, answers, tally)

@@ -29,24 +29,26 @@ class Leaving:
         self._kept = TextArena()
         self._out = TextArena()
         self._answers = Texts(self._kept.data, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._bytes_max = 0
+        """What all answers take at most."""
         self._ends = np.zeros(1, np.int64)
 
     def begin(self, items: int) -> None:
         """Expect answers to so many items; none has one yet."""
         self._kept.clear()
-        self._answers = Texts(self._kept.data, np.zeros(items, np.int64), np.zeros(items, np.int64))
+        self._answers, self._bytes_max = Texts(self._kept.data, np.zeros(items, np.int64), np.zeros(items, np.int64)), 0
 
     def take_all(self, decisions: Decisions) -> None:
         """Take the answers to all items, which leave before anything more is decided; instead of `begin` and `take`."""
-        self._kept.clear()
-        self._answers = decisions.answers()
+        self._answers, self._bytes_max = decisions.answers(), decisions.texts.used_bytes
 
     def take(self, decisions: Decisions, items: npt.NDArray[np.int64], whole: bool) -> None:
         """Take the answers of decided rows: they are those of (rows,) `items`; `whole` when nothing more is decided before they leave."""
-        answers = decisions.answers()
+        answers, self._bytes_max = decisions.answers(), decisions.texts.used_bytes
         data, start = answers.data, answers.start
         if not whole:
             start, data = self._kept.add(answers), self._kept.data
+            self._bytes_max = self._kept.used_bytes
         _, starts, lengths = self._answers
         starts[items], lengths[items] = start, answers.length_bytes
         self._answers = Texts(data, starts, lengths)
@@ -77,4 +79,4 @@ class Leaving:
 
     def _reserve(self, more_bytes: int) -> None:
         self._out.clear()
-        self._out.reserve(int(self._answers.length_bytes.sum()) + more_bytes)
+        self._out.reserve(self._bytes_max + more_bytes)

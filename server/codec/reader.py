@@ -6,7 +6,7 @@ A string of a trigger field that conditions ask for and that no request brought 
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,14 @@ from server.codec.kernels import reading
 from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
-from server.codec.request_tables import Coded, Columns
+from server.codec.kernels.sheets import begin_fields, read_rows
+from server.codec.request_tables import Coded, Columns, Sheet, Tables
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
+
+if TYPE_CHECKING:
+    from server.codec.rows import Rows
 
 assert reading.DRY_RUN == DRY_RUN
 _COLUMNS: Final = tuple(field.name for field in fields(Batch) if field.name != "count")
@@ -58,6 +62,37 @@ class Reading(NamedTuple):
             yield part, Asked._make([self.asked.text, *(column[start:end] for column in self.asked[1:])])
 
 
+class Codes:
+    """The codes of strings of trigger fields, for the kernels and for Python; apart from the reader, so that it ends with its last user and no later."""
+
+    def __init__(self, bound: Bound, tables: Tables, parts: npt.NDArray[np.int64]) -> None:
+        self.keep(new_coded())
+        self._bound = bound
+        self._tables = tables
+        self._names = {column: name.encode() for name, column in bound.field_index.items()}
+        self._parts = parts
+
+    def keep(self, coded: Coded) -> None:
+        """Keep the codes in `coded` from now on."""
+        self.coded = coded
+        self.reference = reference(coded)
+        """What kernels take for `coded`."""
+
+    def of(self, column: int, text: str) -> int:
+        """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
+        code = self._bound.conditions.interner.intern(self._bound.field_slot + column, text)
+        if self._tables.field_coded[column]:
+            name = self._names[column]
+            data = np.frombuffer(name + text.encode(), np.uint8)
+            add_coded(self.coded, data, len(name), column, code, self._tables.keys, self._parts)
+        return code
+
+    def forget(self) -> None:
+        """Take every string from the kernels."""
+        self.coded.slots[:] = -1
+        self.coded.used[:] = 0
+
+
 class Reader:
     """Reads for one rulebook bound to a base; owned by the thread that decides."""
 
@@ -66,23 +101,24 @@ class Reader:
         self._bound = bound
         self._hashes = hashes
         self._tables = tables_of(bound, hashes)
-        self._requests = Requests(bound, hashes, self._code_of)
-        self._names = {column: name.encode() for name, column in bound.field_index.items()}
         self._batch = batch
         self._columns = _columns_of(batch)
-        self._keep_coded(new_coded())
+        self._kept = reference(self._tables), reference(self._columns)
+        """What kernels take for these."""
         self._parts = np.zeros(PARTS_SIZE, np.int64)
+        self._codes = Codes(bound, self._tables, self._parts)
+        self._requests = Requests(bound, hashes, self._codes.of)
         self._asked = _asked_of(self._columns)
 
-    def read(self, items: Items, now_us: int) -> Reading:
+    def read(self, items: "Items | Rows", now_us: int) -> Reading:
         """Return what the items ask at `now_us`, at most BATCH_ITEMS_MAX of them."""
         count, columns = len(items), self._columns
         if self._bound.conditions.interner.reset_if_needed(count):
-            self._forget()
+            self._codes.forget()
         columns.item_at[:count], columns.item_bytes[:count] = items.item_at, items.item_bytes
         text = np.frombuffer(items.text, np.uint8)
         failures: dict[int, Failure] = {}
-        odd = self._read_usual(text, count, now_us)
+        odd = self._read_usual(text, count, now_us) if isinstance(items, Items) else self._read_rows(items, now_us)
         if odd:
             text, failures = self._read_odd(items, now_us)
         self._batch.count = count - len(failures)
@@ -90,10 +126,28 @@ class Reader:
 
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""
-        tables, coded, columns = self._kept
-        return read_requests(text, count, now_us, tables, coded, columns, self._parts)
+        tables, columns = self._kept
+        return read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
 
-    def _read_odd(self, items: Items, now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
+    def _read_rows(self, rows: "Rows", now_us: int) -> int:
+        """Fill the rows of a table's rows in usual form; return how many are not."""
+        span = frozen(np.array([rows.start, rows.end], np.int64))
+        tables, columns = self._kept
+        return read_rows(self._sheet(rows), span, now_us, tables, self._codes.reference, columns, self._parts)
+
+    def _sheet(self, rows: "Rows") -> Sheet:
+        """Return the table's columns, its trigger fields bound to those of the rulebook."""
+        if not rows.fields:
+            return rows.sheet
+        names = [name.encode() for name in rows.fields]
+        start = frozen(np.cumsum([0, *map(len, names)], dtype=np.int64))
+        column = frozen(np.array([self._bound.field_index.get(name, -1) for name in rows.fields], np.int32))
+        begun = np.zeros((len(names), 4), np.uint64)
+        text = np.frombuffer(b"".join(names), np.uint8)
+        begin_fields(text, start, rows.sheet.field_kind, self._tables.keys, begun)
+        return rows.sheet._replace(field_column=column, field_begun=frozen(begun))
+
+    def _read_odd(self, items: "Items | Rows", now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
         """Fill the rows of what the kernels left; return the bytes that all rows now lie in, and the failures, whose rows are taken out."""
         count = len(items)
         questions: dict[int, Question] = {}
@@ -142,25 +196,6 @@ class Reader:
             columns.field_values[item, column] = value
             columns.field_nanos[item, column] = nanos
             columns.field_known[item, column] = 1
-
-    def _code_of(self, column: int, text: str) -> int:
-        """Return the string's code, which the kernels know from now on if it is one that conditions ask for."""
-        code = self._bound.conditions.interner.intern(self._bound.field_slot + column, text)
-        if self._tables.field_coded[column]:
-            name = self._names[column]
-            data = np.frombuffer(name + text.encode(), np.uint8)
-            add_coded(self._coded, data, len(name), column, code, self._tables.keys, self._parts)
-        return code
-
-    def _keep_coded(self, coded: Coded) -> None:
-        """Keep strings' codes in `coded` from now on."""
-        self._coded = coded
-        self._kept = reference(self._tables), reference(coded), reference(self._columns)
-        """What kernels take for these."""
-
-    def _forget(self) -> None:
-        self._coded.slots[:] = -1
-        self._coded.used[:] = 0
 
 
 def _columns_of(batch: Batch) -> Columns:

@@ -1,6 +1,7 @@
 """`touchpoint serve`: a server, from settings to the last answer."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # A customer of the demo for whom every channel has something; the play's too.
 DEMO_SUBSCRIBER = "+14125550182"
+KERNELS = ("engine.kernels", "server.codec.kernels")
+"""Packages whose modules are compiled."""
 
 
 @click.command(
@@ -40,7 +43,7 @@ DEMO_SUBSCRIBER = "+14125550182"
 @settings_options
 def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) -> None:
     """Serve decisions over gRPC until SIGTERM or Ctrl-C; SIGHUP reloads."""
-    _warn_of_compiling()
+    _compile()
 
     from server.lifecycle import serve as run
     from server.settings import SettingsError
@@ -58,12 +61,21 @@ def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) 
         raise readable(error) from None
 
 
-def _warn_of_compiling() -> None:
-    """Say what takes so long when no compiled kernel is there yet; call it before anything that imports kernels, which compiles them."""
-    from engine.jit import COMPILED, cache_folder
+def _compile() -> None:
+    """Compile the kernels that the cache lacks, and say how far that is; call it before anything that imports kernels, which compiles them, too."""
+    from engine.compiling_ahead import compile_ahead
 
-    if COMPILED and not any(cache_folder().rglob("*.nbi")):
-        click.echo("compiling the kernels, this once; it takes a minute or two", err=True)
+    compile_ahead(KERNELS, _tell_compiled)
+
+
+def _tell_compiled(compiled: int, kernels: int) -> None:
+    """On a terminal one line that counts; elsewhere a line for every tenth."""
+    if not kernels:
+        click.echo("compiling the kernels, this once; it takes a minute", err=True)
+    elif sys.stderr.isatty():
+        click.echo(f"\rcompiling kernels: {compiled} of {kernels}", err=True, nl=compiled == kernels)
+    elif compiled * 10 // kernels > (compiled - 1) * 10 // kernels:
+        click.echo(f"compiling kernels: {compiled} of {kernels}", err=True)
 
 
 def _demo_flags(flags: dict[str, Any]) -> dict[str, str]:

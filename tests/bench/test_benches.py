@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import bench.charts
-from bench import start
+from bench import columns_alone, start
 from bench.command import NAMES
 from bench.command import bench as command
 from bench.operator import Operator
@@ -57,6 +57,20 @@ def test_batch() -> None:
     assert found["offered_share"] >= 0.95
 
 
+def test_columns() -> None:
+    found = smallest("columns")
+    assert found["decisions_per_s"] > 0
+    assert found["ratio_vs_echo"] > 0
+    assert found["offered_share"] >= 0.95
+
+
+def test_columns_without_grpc() -> None:
+    found = columns_alone.run(rows=2_000, offers=10, tables=2, seed=1)
+    assert found["us_per_decision"] > 0
+    assert set(found["us_by_stage"]) == set(columns_alone.STAGES)
+    assert found["offered_share"] >= 0.95
+
+
 def test_load() -> None:
     found = smallest("load")
     assert found["p99_ms_at_half_load"] >= found["p50_ms_at_half_load"] > 0
@@ -65,8 +79,17 @@ def test_load() -> None:
 
 def test_reload() -> None:
     found = smallest("reload")
-    assert found["ratio_p99"] > 0
+    assert found["p99_ratio"] > 0
     assert found["reloads"] == 1
+
+
+def test_steady() -> None:
+    """Far fewer decisions, for which what fills once, such as messages heard lately, has not filled yet."""
+    found = smallest("steady")
+    assert found["decisions"] >= 160_000
+    assert found["offered_share"] >= 0.95
+    assert found["growth_bytes"] <= 4 << 20
+    assert found["growth_blocks"] <= 10_000
 
 
 def test_engine() -> None:
@@ -106,9 +129,9 @@ def test_start(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = start._start
     given: list[dict[str, str]] = []
 
-    def with_kernels_at_hand(served: Operator, environment: dict[str, str]) -> start.Started:
+    def with_kernels_at_hand(served: Operator, environment: dict[str, str], to: frozenset[int]) -> start.Started:
         given.append(environment)
-        return begin(served, {})
+        return begin(served, {}, to)
 
     # An empty cache costs a minute of compilation, which other tests have paid for already.
     monkeypatch.setattr(start, "_start", with_kernels_at_hand)

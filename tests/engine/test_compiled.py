@@ -13,6 +13,7 @@ from numba import types
 from numba.core.errors import NumbaError
 
 import engine.jit
+import engine.kernel_cache
 from engine.batch import DRY_RUN
 from engine.jit import COMPILED, compiled_kernels, kernel, read_only, writable
 from tests.worlds.agreement import first_difference
@@ -113,8 +114,7 @@ def test_a_table_that_may_be_written_is_not_taken_for_one_that_is_read() -> None
 def kernels_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Kernels made by the test are neither kept nor cached where others are."""
     monkeypatch.setattr(engine.jit, "compiled_kernels", [])
-    monkeypatch.setattr(engine.jit, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(engine.jit, "_digest", lambda module: "apart")
+    monkeypatch.setattr(engine.jit, "folder_of", lambda module: tmp_path / module)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
@@ -145,13 +145,15 @@ def test_what_is_compiled_would_be_seen() -> None:
 
 def test_kernels_are_cached_by_all_of_ours_that_they_import() -> None:
     """Of several packages, in whatever form they are imported, and what those import."""
-    root = Path(engine.jit.__file__).parent.parent
-    sources = {path.relative_to(root).as_posix() for path in engine.jit._sources("server.codec.kernels.reading")}
+    root = Path(engine.kernel_cache.__file__).parent.parent
+    sources = {
+        path.relative_to(root).as_posix() for path in engine.kernel_cache._sources("server.codec.kernels.reading")
+    }
     assert {
         "server/codec/kernels/reading.py",
         "server/codec/request_tables.py",
         "server/codec/kernels/wire.py",
     } <= sources
-    assert {"engine/jit.py", "engine/limits.py", "engine/kernels/siphash.py"} <= sources
+    assert {"engine/jit.py", "engine/inner_library.py", "engine/limits.py", "engine/kernels/siphash.py"} <= sources
     assert "server/codec/kernels/message.py" in sources
     assert not any(path.startswith(("tests/", "bench/")) or path.endswith("reader.py") for path in sources)

@@ -395,7 +395,7 @@ def test_a_string_goes_the_slow_way_once_until_codes_are_forgotten(operator: Any
 
 def test_strings_that_find_no_room_stay_right(operator: Any) -> None:
     fresh = BothWays(operator)
-    fresh.kernels._keep_coded(new_coded(entries=4, data_bytes=20))
+    fresh.kernels._codes.keep(new_coded(entries=4, data_bytes=20))
     payloads = [string_request(text) for text in ("one", "two", "three", "a long text beyond", "four", "five")]
     for _ in range(3):
         fresh.compare(payloads)
