@@ -21,7 +21,7 @@ from engine.dtypes.condition import FALSE, TRUE, ConditionTables
 from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.dtypes.rules import CANDIDATE, Run
 from engine.dtypes.view import View, new_view
-from engine.jit import frozen
+from engine.jit import COMPILED, frozen
 from engine.kernels.condition import evaluate_condition
 from engine.kernels.screening import eligible_run
 from engine.matching import Costs, lay_out
@@ -46,7 +46,7 @@ SCHEMA: Final = Schema(
 )
 ITEMS: Final = 6
 STRATEGIES: Final = {"by label": BY_LABEL, "sliced": SLICED, "across": ACROSS}
-SIZES: Final = (1, 2, 63, 64, 65, 255, 256, 257, 4_096)
+SIZES: Final = (1, 2, 63, 64, 65, 255, 256, 257, *((4_096,) if COMPILED else ()))
 """Items of a run: where blocks end."""
 
 
