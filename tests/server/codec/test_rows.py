@@ -95,7 +95,7 @@ def dressed(table: pa.Table, drawn: int) -> pa.Table:
 
 
 @given(st.lists(requests(), min_size=1, max_size=6), st.integers(0, 65_535), st.integers(1, 6))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_rows_are_read_as_messages_are(
     both: BothWays, messages: list[pb.DecideRequest], drawn: int, batch_rows: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_rows_are_read_as_messages_are(
 
 
 @given(st.lists(requests(), min_size=1, max_size=6), st.lists(KEYS, min_size=6, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rows_are_read_as_messages_are_where_keys_are_any_text(
     both_opaque: BothWays, messages: list[pb.DecideRequest], keys: list[str]
 ) -> None:
