@@ -9,7 +9,7 @@ from bench.driving import OURS, Driving, middle, told
 from bench.figure import Figure
 from bench.generator import Load
 from bench.measured import OFFERED_MIN, Measured
-from bench.operator import operator
+from bench.operator import Asked, operator
 from bench.sizes import Sizes
 from bench.subjects import rivals
 
@@ -38,7 +38,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     seconds, repeats = sizes.seconds_of(1.0), sizes.runs()
     room = int((repeats + 1) * seconds * DECISIONS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours, rivals((ECHO,)) as others:
-        driving = Driving(made, sizes, items=items)
+        driving = Driving(made, sizes, Asked(items=items))
         runs = driving.in_turn(
             [ours, *others.subjects], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n, 2, IN_FLIGHT)
         )
@@ -46,7 +46,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     return {
         "decisions_per_s": round(middle(runs[OURS], "items_per_s")),
         "decisions_per_processor_s": round(1e6 / us) if us else None,
-        **_ratios(runs),
+        **ratios(runs),
         "server_us_per_decision": round(us, 3),
         "offered_share": round(min(one.offered_share for one in runs[OURS]), 4),
         "limited_by": {name: [one.limited_by for one in each] for name, each in runs.items()},
@@ -56,7 +56,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def _ratios(runs: dict[str, list[Measured]]) -> dict[str, float | None]:
+def ratios(runs: dict[str, list[Measured]]) -> dict[str, float | None]:
     """Return the ratios to the echo, by rate, by processor time, and the smaller of the two."""
     if ECHO not in runs:
         return dict.fromkeys(("ratio_vs_echo", "rate_ratio_vs_echo", "processor_ratio_vs_echo"))

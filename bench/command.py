@@ -14,6 +14,7 @@ NAMES: Final = {
     "engine": "bench.engine_alone",
     "rpc": "bench.rpc",
     "batch": "bench.batch",
+    "columns": "bench.columns",
     "load": "bench.load",
     "reload": "bench.reload",
     "scale": "bench.scale",
@@ -78,7 +79,7 @@ NAMES: Final = {
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.
 
-    BENCH is match, engine, rpc, batch, load, reload, scale, memory, start, steady or all.
+    BENCH is match, engine, rpc, batch, columns, load, reload, scale, memory, start, steady or all.
 
     The server has one core, the load the others. A run whose answers are not what was asked for fails.
     """

@@ -9,8 +9,9 @@ import hpack
 import numpy as np
 import numpy.typing as npt
 
-from bench.kernels.receiving import read_frames
+from bench.kernels.receiving import TABLE_CAME, read_frames
 from bench.kernels.sending import write_calls
+from bench.tables import check_table
 from bench.wire import (
     BLOCK_BYTES_MAX,
     BLOCKS_MAX,
@@ -63,6 +64,8 @@ class Connection:
         self._out = np.zeros(BUFFER_BYTES, np.uint8)
         self._out_view = self._out.data
         self._unsent = b""
+        self._given: Request | None = None
+        self._own: Request
         self._decoder = hpack.Decoder()
         self._leaving = False
         state = self.state
@@ -128,7 +131,10 @@ class Connection:
             return 0
         wanted = 0 if self._leaving else wanted
         self._words[_WANTED] = wanted
-        size = write_calls(self._out, request, self.state, self.slots, tally, starts_ns, time.monotonic_ns())
+        if request is not self._given:
+            # A message that goes out in several pieces must not be overwritten by another connection's next call.
+            self._given, self._own = request, request._replace(message=request.message.copy())
+        size = write_calls(self._out, self._own, self.state, self.slots, tally, starts_ns, time.monotonic_ns())
         if size:
             self._send(self._out_view[:size])
         begun = wanted - self._words[_WANTED]
@@ -162,8 +168,11 @@ class Connection:
             raise LoadError("the server closed the connection")
         words[_READ_END] += count
         now_ns = time.monotonic_ns()
-        while read_frames(self._frozen, self.state, self.slots, tally, finished, fixed, now_ns):
-            self._read_rare()
+        while left := read_frames(self._frozen, self.state, self.slots, tally, finished, fixed, now_ns):
+            if left == TABLE_CAME:
+                self._read_table(tally, finished, int(fixed[Word.ITEMS]))
+            else:
+                self._read_rare()
         at, end = words[_READ_AT], words[_READ_END]
         if at < end:  # a part of a frame is left: to the buffer's start with it
             self._buffer[: end - at] = self._buffer[at:end].copy()
@@ -175,6 +184,14 @@ class Connection:
     def _say(self, data: bytes) -> None:
         """Send a control frame after whatever waits; never within a frame, since what waits ends with a whole one."""
         self._send(self._unsent + data)
+
+    def _read_table(self, tally: npt.NDArray[np.int64], finished: Finished, items: int) -> None:
+        """Check the answer that has just come."""
+        slot = int(self.state[State.TABLE]) - 1
+        self.state[State.TABLE] = 0
+        room = len(self.slots.messages) // len(self.slots.calls)
+        start, size = slot * room, min(int(self.slots.calls[slot]["bytes"]), room)
+        check_table(self.slots.messages[start : start + size], items, tally, finished)
 
     def _read_rare(self) -> None:
         """Read the frame at READ_AT, which the kernel left."""

@@ -6,31 +6,32 @@ from typing import Any, Final
 
 from bench.generator import Load
 from bench.measured import Decisions, Measured, check_empty
-from bench.operator import Operator
+from bench.operator import Asked, Operator
 from bench.requests import Salts
 from bench.sizes import Sizes
 from bench.subjects import Subject
 from bench.wire import Answer
 
 OURS: Final = "touchpoint"
+ONE: Final = Asked()
 WARM_UP_S: Final = 0.5
 
 
 class Driving:
-    """One bench's runs against one operator; every subject is asked the same, single decisions or batches of `items`."""
+    """One bench's runs against one operator; every subject is asked the same."""
 
-    def __init__(self, made: Operator, sizes: Sizes, offers_max: int = 1, items: int = 0) -> None:
+    def __init__(self, made: Operator, sizes: Sizes, asked: Asked = ONE) -> None:
         self._made = made
         self._processes = sizes.processes
-        self._offers_max = offers_max
-        self._items = items
+        self._asked = asked
         self._salts = Salts(sizes.seed)
         self._decisions = Decisions()
 
     def once(self, subject: Subject, load: Load) -> Measured:
         """Drive one load; raises RunError when the answers are not what was asked for."""
-        kind = Answer.ANY if subject.name != OURS else Answer.BATCH if self._items else Answer.DECISION
-        target = self._made.target(subject.address, kind, self._offers_max, self._items)
+        ours = (Answer.TABLE if self._asked.tables else Answer.BATCH) if self._asked.items else Answer.DECISION
+        kind = ours if subject.name == OURS else Answer.ANY
+        target = self._made.target(subject.address, kind, self._asked)
         driven, one = subject.drive(target, load, self._salts, self._processes)
         if kind is Answer.ANY:
             check_empty(driven)

@@ -73,7 +73,7 @@ class Generator:
         self._target = target
         self._load = load
         headers = header_block(target.path, target.address if ":" in target.address[5:] else "localhost")
-        template = template_of(target.question, target.keys, target.items)
+        template = template_of(target.question, target.keys, target.items, target.path)
         self._request = request_of(template, headers, target.keys, target.kind, (salts.take(), load.seed))
         self._slots = _slots_for(load)
         self._connections = [self._connect() for _ in range(load.connections)]

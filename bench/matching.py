@@ -14,12 +14,16 @@ from bench.worlds import AS_OF_US, World, keys
 from engine.base.keys import SubscriberKeys, read_secret
 from engine.base.overlay import Overlay
 from engine.base.snapshot import open_current
+from engine.bound import new_work
+from engine.bound_pairs import lay_out_pairs
+from engine.bound_rules import ranked
 from engine.dtypes.rules import Moment
 from engine.engine import Engine
 from engine.kernels.screening import eligible_run
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
+from engine.matching import lay_out
 from engine.runs import Prepared, Runs
 
 CONTACTS_MAX: Final = 1_000
@@ -44,9 +48,17 @@ def engine_of(world: World, shelf: Shelf, contacts_max: int = CONTACTS_MAX) -> E
 class Ours:
     """The engine with a rulebook of these rules, one campaign each, a day after the base's: no dynamic label is too old."""
 
-    def __init__(self, world: World, rules: list[Rule], seed: int) -> None:
+    def __init__(self, world: World, rules: list[Rule], seed: int, strategy: int | None = None) -> None:
+        """`strategy`: of engine.dtypes.matching, whatever it costs; None: what the engine chooses."""
         self._engine = engine_of(world, Shelf(rules, 0, seed))
         self._bound = bound = self._engine.bound
+        if strategy is not None:
+            layout = lay_out_pairs(bound.rules, ranked(bound.rulebook.catalogue, bound.candidates))
+            density = bound.binding.label_density()
+            bound.matching = lay_out(
+                bound.conditions.tables, layout.conditions, density, strategy, bound.binding.ageing()
+            )
+            bound.work = new_work(bound.rules, layout, bound.matching)
         self._now_us = AS_OF_US + MICROSECONDS_PER_DAY
         self.items_max = BATCH_ITEMS_MAX
         """Most items of one batch."""

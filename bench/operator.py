@@ -10,10 +10,20 @@ import numpy as np
 
 from bench.catalogues import question, shelf_of, write_rulebook
 from bench.generator import Target
-from bench.requests import DECIDE, DECIDE_BATCH, Keys
+from bench.requests import DECIDE, DECIDE_BATCH, DECIDE_COLUMNS, Keys
 from bench.subjects import Subject, touchpoint
 from bench.wire import Answer
 from bench.worlds import World, built, keys
+
+
+class Asked(NamedTuple):
+    """What every call asks."""
+
+    offers_max: int = 1
+    items: int = 0
+    """Decisions of a call; 0: it is a Decide call."""
+    tables: bool = False
+    """Whether several are a table, not a batch."""
 
 
 class Operator(NamedTuple):
@@ -25,11 +35,12 @@ class Operator(NamedTuple):
     keys: Keys
     offers: int
 
-    def target(self, address: str, kind: Answer, offers_max: int = 1, items: int = 0) -> Target:
-        """Return what is asked of a server at an address: single decisions, or batches of `items`; an empty handler is asked the same."""
-        path = DECIDE_BATCH if items else DECIDE
-        room = max(16_384, 8_192 * items)
-        return Target(address, path, question(offers_max), self.keys, kind, items, 1 << (room - 1).bit_length())
+    def target(self, address: str, kind: Answer, asked: Asked) -> Target:
+        """Return what is asked of a server at an address; an empty handler is asked the same."""
+        path = (DECIDE_COLUMNS if asked.tables else DECIDE_BATCH) if asked.items else DECIDE
+        room = max(16_384, (1_024 if asked.tables else 8_192) * asked.items)
+        room = 1 << (room - 1).bit_length()
+        return Target(address, path, question(asked.offers_max), self.keys, kind, asked.items, room)
 
     @contextmanager
     def served(self, decisions_max: int) -> Iterator[Subject]:

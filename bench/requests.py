@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from touchpoint.v1 import decision_service_pb2 as pb
 
+from bench.tables import request_table
 from bench.wire import ID_DIGITS, Answer, Request, Word
 from engine.jit import frozen
 
@@ -14,6 +15,7 @@ _ID: Final = "#" * ID_DIGITS
 """Stands for the id while the places are looked for; no catalogue's id and no key holds it."""
 DECIDE: Final = "/touchpoint.v1.DecisionService/Decide"
 DECIDE_BATCH: Final = "/touchpoint.v1.DecisionService/DecideBatch"
+DECIDE_COLUMNS: Final = "/touchpoint.v1.DecisionService/DecideColumns"
 
 
 class Keys(NamedTuple):
@@ -80,10 +82,13 @@ def _places(message: bytes, mark: bytes, count: int) -> npt.NDArray[np.int64]:
     return frozen(np.array(found, np.int64))
 
 
-def template_of(question: Question, keys: Keys, items: int) -> Template:
-    """Return one DecideRequest (`items` 0), or a DecideBatchRequest of so many."""
+def template_of(question: Question, keys: Keys, items: int, path: str = "") -> Template:
+    """Return one DecideRequest (`items` 0), or a DecideBatchRequest of so many; where the path is DecideColumns', a table of so many."""
     one = decide_request(question, keys, _ID, 0)
-    body = (pb.DecideBatchRequest(items=[one] * items) if items else one).SerializeToString()
+    if path == DECIDE_COLUMNS:
+        body = pb.DecideColumnsRequest(table=request_table([one], items)).SerializeToString()
+    else:
+        body = (pb.DecideBatchRequest(items=[one] * items) if items else one).SerializeToString()
     message = b"\0" + len(body).to_bytes(4, "big") + body
     count = max(1, items)
     key = keys.key(0).encode()

@@ -11,7 +11,7 @@ from bench.driving import OURS, Driving, middle, told
 from bench.figure import Figure
 from bench.generator import Load
 from bench.measured import OFFERED_MIN, Measured
-from bench.operator import operator
+from bench.operator import Asked, operator
 from bench.sizes import Sizes
 from bench.subjects import rivals
 from server.front_choice import choose_front
@@ -75,7 +75,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     shape = shape_of(sizes)
     room = int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
     with operator(shape.rows, shape.offers, shape.seed) as made, made.served(room) as ours, rivals() as others:
-        driving = Driving(made, sizes, shape.offers_max)
+        driving = Driving(made, sizes, Asked(shape.offers_max))
         closed = driving.in_turn([ours, *others.subjects], shape.repeats, lambda number: _load(shape, number))
         half_per_s = middle(closed[OURS], "calls_per_s") / 2
         half = [driving.once(ours, _load(shape, 100 + n)._replace(rate_per_s=half_per_s)) for n in range(shape.repeats)]

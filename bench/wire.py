@@ -64,6 +64,8 @@ class State(IntEnum):
     """What the decoder said about the block at READ_AT, plus 2; 0: it was not asked."""
     START_AT = 16
     """Next of the intended starts; -1: calls start when they are sent."""
+    TABLE = 17
+    """Slot, plus 1, of a call that has just ended with a table, for Python to read; 0: none."""
 
 
 class Tally(IntEnum):
@@ -124,6 +126,8 @@ class Answer(IntEnum):
     """A DecideResponse."""
     BATCH = 2
     """A DecideBatchResponse with an answer for each item."""
+    TABLE = 3
+    """A DecideColumnsResponse with a row for each item."""
 
 
 class Word(IntEnum):

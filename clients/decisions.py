@@ -99,6 +99,17 @@ class DecisionClient:
             raise call_error(error, self._target.address) from None
         return list(response.results)
 
+    def decide_table(self, table: bytes, *, omit_words: bool = False) -> bytes:
+        """Return the answers to the requests of an Arrow IPC stream, at most 4,096, as another: clients.columns makes and reads them."""
+        request = decision_service_pb2.DecideColumnsRequest(table=table, omit_words=omit_words)
+        try:
+            response = self._stub.DecideColumns(
+                request, timeout=self._target.timeout_s, metadata=self._target.metadata()
+            )
+        except grpc.RpcError as error:
+            raise call_error(error, self._target.address) from None
+        return response.table
+
     def explain(self, question: Question) -> decision_service_pb2.DecideResponse:
         """Return what a dry run answers, with what became of every candidate."""
         request = decision_service_pb2.ExplainRequest(request=question.message())

@@ -17,6 +17,7 @@ from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
 from engine.cel.bind import Bound as BoundConditions
 from engine.cel.bind import bind
+from engine.dtypes.across import BLOCK_ITEMS, Block
 from engine.dtypes.ledger import FOREVER_US, LIFETIME
 from engine.dtypes.matching import Matching
 from engine.dtypes.pairs import Pairs
@@ -76,7 +77,12 @@ class Bound:
         layout = lay_out_pairs(self.rules, ranked(catalogue, self.candidates))
         self.pairs: Pairs = layout.pairs
         """By trigger * channels + channel: the candidates in rank order."""
-        self.matching: Matching = lay_out(self.conditions.tables, layout.conditions, self.binding.label_density())
+        self.matching: Matching = lay_out(
+            self.conditions.tables,
+            layout.conditions,
+            self.binding.label_density(),
+            ageing=self.binding.ageing(),
+        )
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
         self._codes = {(int(row["campaign"]), int(row["offer"])): n for n, row in enumerate(self.rules.candidates)}
         self._channels = {int(row["code"]): n for n, row in enumerate(self.rules.channels)}
@@ -142,6 +148,26 @@ def new_work(rules: Rules, layout: PairLayout, matching: Matching) -> Work:
         tie_position=np.zeros(64 * words, np.int32),
         stops_us=np.zeros(CONTACTS_PER_SUBSCRIBER_MAX, np.int64),
         seats=np.zeros(OFFERS_PER_ANSWER_MAX, np.int32),
+        block=_new_block(len(pairs), words, matching),
+    )
+
+
+def _new_block(pairs: int, words: int, matching: Matching) -> Block:
+    conditions = int(matching.matchers["conditions"].max(initial=0))
+    return Block(
+        item=np.zeros(BLOCK_ITEMS, np.int64),
+        lane=np.full(1, -1, np.int64),
+        operands=np.zeros(int(matching.across["operands"].max(initial=1)), np.uint64),
+        holds=np.zeros(conditions + 1, np.uint64),
+        unsettled=np.zeros(conditions + 1, np.uint64),
+        value=np.zeros(BLOCK_ITEMS, np.int64),
+        interval=np.zeros(BLOCK_ITEMS, np.int64),
+        row_at=np.zeros(BLOCK_ITEMS, np.int64),
+        square=np.zeros((2, BLOCK_ITEMS), np.uint64),
+        rows=np.zeros((BLOCK_ITEMS, words), np.uint64),
+        next_item=np.full(BATCH_ITEMS_MAX, -1, np.int32),
+        first=np.zeros(BATCH_ITEMS_MAX, np.uint8),
+        last_item=np.full(max(1, pairs), -1, np.int32),
     )
 
 

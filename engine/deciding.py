@@ -68,9 +68,11 @@ def drive(steps: Steps[T]) -> T:
 class Decider:
     """Decides batches with one rulebook, base and ledger."""
 
-    def __init__(self, bound: Bound, ledger: Ledger) -> None:
+    def __init__(self, bound: Bound, ledger: Ledger, answer: Callable[[Any, Any], None] = answer_run) -> None:
+        """`answer` decides a run, given references to a Run and its Answers: `answer_run`, or for a scan a kernel that counts besides."""
         self._bound = bound
         self._ledger = ledger
+        self._answer = answer
         self.runs = Runs(bound)
         self._texts = TextArena()
         self._rows = DecisionRows(self._texts)
@@ -139,7 +141,7 @@ class Decider:
     ) -> Steps[tuple[int, int]]:
         """Decide these items and hold what they chose; return how many, from the first on, are settled, and how many of those hold something."""
         prepared = yield from self.prepare(batch, index, instant, stuck)
-        answer_run(prepared.reference, self.runs.answers_reference)
+        self._answer(prepared.reference, self.runs.answers_reference)
         settled, decision = len(index), _NO_DECISIONS
         if not instant.dry:
             settled = self.runs.held_together(prepared)

@@ -1,18 +1,18 @@
 """Lays lists of conditions out for matching (engine.dtypes.matching), by what a measured cost model says of their sizes."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.bits import rows_of_bits, words_of
+from engine.dtypes.across import BLOCK_MATCHER, SCALE
 from engine.dtypes.condition import (
     FALSE,
     FIXED,
     KNOWN,
-    LABELS_ALL,
-    LABELS_NONE,
     PROGRAM,
     RANGE,
     RANGE_DOUBLE,
@@ -21,6 +21,7 @@ from engine.dtypes.condition import (
     ConditionTables,
 )
 from engine.dtypes.matching import (
+    ACROSS,
     BY_LABEL,
     CHECK,
     COLUMN,
@@ -32,97 +33,22 @@ from engine.dtypes.matching import (
     Matching,
 )
 from engine.jit import frozen
-
-Bools = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.uint64]
+from engine.matching_across import RANGES, add_across
+from engine.matching_terms import Bools, Layout, Terms, Words
 
 COLUMN_BYTES_MAX: Final = 64 * 1024
 """What one column's rows may take; more cuts than that are thinned out, and the conditions between those left evaluated."""
 INTERVALS_MIN: Final = 32
-_RANGES: Final = (RANGE, RANGE_DOUBLE, RANGE_TEXT, KNOWN)
 _INT64: Final = np.iinfo(np.int64)
 
 
-class _Layout:
-    """The arrays while they grow."""
-
-    def __init__(self) -> None:
-        self.matchers: list[tuple[int, ...]] = []
-        self.columns: list[tuple[int, ...]] = []
-        self.checks: list[npt.NDArray[np.void]] = []
-        self.bits: list[Words] = []
-        self.cuts: list[npt.NDArray[np.int64]] = []
-        self.numbers: list[npt.NDArray[np.int32]] = []
-        self.checks_end = self.bits_end = self.cuts_end = self.numbers_end = 0
-
-    def add_bits(self, rows: Words) -> int:
-        at, self.bits_end = self.bits_end, self.bits_end + rows.size
-        self.bits.append(rows.ravel())
-        return at
-
-    def add_cuts(self, cuts: npt.NDArray[np.int64]) -> int:
-        at, self.cuts_end = self.cuts_end, self.cuts_end + cuts.size
-        self.cuts.append(cuts)
-        return at
-
-    def add_numbers(self, numbers: npt.NDArray[Any]) -> int:
-        at, self.numbers_end = self.numbers_end, self.numbers_end + numbers.size
-        self.numbers.append(numbers.astype(np.int32))
-        return at
-
-
-class _Terms:
-    """The terms of a list of conditions, each with the place of its condition in the list."""
-
-    def __init__(
-        self, tables: ConditionTables, numbers: npt.NDArray[np.int64], density: npt.NDArray[np.float64]
-    ) -> None:
-        start, end = tables.start[numbers], tables.start[numbers + 1]
-        self.numbers = numbers
-        self.count = len(numbers)
-        self.density = density
-        self.owner = np.repeat(np.arange(len(numbers)), end - start)
-        self.rows = tables.terms[_spans(start, end)]
-        self.tables = tables
-        self.needed = self._labels(LABELS_ALL)
-        """(labels, count): which conditions need the label."""
-        self.forbidden = self._labels(LABELS_NONE)
-
-    def of(self, *kinds: int) -> npt.NDArray[np.int64]:
-        """Return which terms are of these kinds."""
-        return np.flatnonzero(np.isin(self.rows["kind"], kinds))
-
-    def rarest(self) -> npt.NDArray[np.int64]:
-        """Return for each condition the rarest label that it needs, -1 for none."""
-        if not self.count or not len(self.density):
-            return np.full(self.count, -1, np.int64)
-        rarity = np.where(self.needed, self.density[:, None], np.inf)
-        return np.where(self.needed.any(axis=0), rarity.argmin(axis=0), -1)
-
-    def survivors(self) -> float:
-        """Return how many conditions labels leave to the average subscriber, were labels independent."""
-        density = self.density[:, None]
-        left = np.where(self.needed, density, 1.0) * np.where(self.forbidden, 1.0 - density, 1.0)
-        return float(left.prod(axis=0).sum())
-
-    def _labels(self, kind: int) -> Bools:
-        """Return (labels, count): which conditions have a term of this kind with the label."""
-        members = np.zeros((len(self.density), self.count), np.bool_)
-        of_kind = self.of(kind)
-        first, sizes = self.rows["base"][of_kind], self.rows["count"][of_kind]
-        masks = self.tables.masks[_spans(first, first + sizes)]
-        owner = np.repeat(self.owner[of_kind], sizes)
-        for bit in range(64):
-            has = masks["bits"] >> np.uint64(bit) & np.uint64(1) != 0
-            members[masks["word"][has] * 64 + bit, owner[has]] = True
-        return members
-
-
 class Costs(NamedTuple):
-    """What matching takes, in nanoseconds of the reference machine; `python -m bench.micro` measures them, and only their ratios matter."""
+    """What matching an item by itself takes, in nanoseconds of the reference machine; `make micro` measures it, and only ratios matter."""
 
-    condition: float = 14.0
+    condition: float = 16.0
     """To evaluate a condition."""
+    attributes: float = 80.0
+    """To read the attributes."""
     label_list: float = 4.0
     """To visit the list of a label."""
     nibble: float = 1.5
@@ -138,20 +64,24 @@ def lay_out(
     lists: Sequence[Sequence[int]],
     density: npt.NDArray[np.float64],
     strategy: int | None = None,
+    ageing: Bools | None = None,
 ) -> Matching:
     """Return the layout of each list of condition numbers.
 
-    `density`: (64 * label words,) the share of subscribers that have each label, by bit of View.present. `strategy`: BY_LABEL or SLICED for every
-    list, whatever it costs; None: what costs less.
+    `density`: (64 * label words,) the share of subscribers that have each label, by bit of View.present; `ageing`: the labels that may be past
+    their age, None for any. `strategy`: BY_LABEL, SLICED or ACROSS for every list and any number of items, whatever it costs; None: what costs less.
     """
-    layout = _Layout()
+    layout = Layout()
     for numbers in lists:
-        terms = _Terms(tables, np.array(numbers, np.int64), density)
-        chosen = strategy if strategy is not None else _cheaper(terms)
+        terms = Terms(tables, np.array(numbers, np.int64), density)
+        alone = _item_costs(terms)
+        chosen = strategy if strategy in alone else min(alone, key=alone.__getitem__)
         if chosen == BY_LABEL:
             _add_by_label(layout, terms)
         else:
             _add_sliced(layout, terms)
+        across_ns = {None: alone[chosen], ACROSS: inf}.get(strategy, 0.0)
+        add_across(layout, terms, np.ones(len(density), np.bool_) if ageing is None else ageing, across_ns)
     return Matching(
         frozen(np.array(layout.matchers, MATCHER)),
         frozen(np.array(layout.columns, COLUMN)),
@@ -159,11 +89,13 @@ def lay_out(
         frozen(_joined(layout.bits, np.uint64)),
         frozen(_joined(layout.cuts, np.int64)),
         frozen(_joined(layout.numbers, np.int32)),
+        frozen(np.array(layout.across, BLOCK_MATCHER)),
+        frozen(np.array(layout.scales, SCALE)),
     )
 
 
-def _cheaper(terms: _Terms) -> int:
-    """Return the strategy that costs the average subscriber less."""
+def _item_costs(terms: Terms) -> dict[int, float]:
+    """Return by strategy what the list takes for the average subscriber by itself, in nanoseconds."""
     costs, words = Costs(), words_of(terms.count)
     rarest = terms.rarest()
     listed = np.unique(rarest[rarest >= 0])
@@ -171,13 +103,22 @@ def _cheaper(terms: _Terms) -> int:
     by_label = costs.label_list * float(terms.density[listed].sum()) + costs.condition * visited
     label_words = np.count_nonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
     row_ns = costs.word * words
-    columns = len(np.unique(terms.rows[terms.of(*_RANGES)][["kind", "slot", "base"]]))
-    survivors = min(costs.condition * terms.survivors(), columns * (costs.column + row_ns))
-    sliced = WORD_NIBBLES * int(label_words) * (costs.nibble + row_ns) + survivors
-    return BY_LABEL if by_label <= sliced else SLICED
+    ranges = terms.rows[terms.of(*RANGES)][["kind", "slot", "base"]]
+    columns, terms_of = np.unique(ranges, return_counts=True)
+    evaluated = costs.condition * terms.survivors()
+    left = len(columns) * (costs.column + row_ns)
+    if terms_of.max(initial=0) >= _intervals_max(words):  # half of the rest is left between the cuts that are kept
+        left += evaluated / 2
+    sliced = WORD_NIBBLES * int(label_words) * (costs.nibble + row_ns) + min(evaluated, left)
+    return {BY_LABEL: by_label + costs.attributes, SLICED: sliced + costs.attributes}
 
 
-def _add_by_label(layout: _Layout, terms: _Terms) -> None:
+def _intervals_max(words: int) -> int:
+    """Return how many intervals of one column's values have rows of so many words."""
+    return max(INTERVALS_MIN, COLUMN_BYTES_MAX // (8 * words))
+
+
+def _add_by_label(layout: Layout, terms: Terms) -> None:
     rarest, words = terms.rarest(), words_of(terms.count)
     used = np.flatnonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
     has_list = np.zeros((len(terms.density) // 64, 64), np.bool_)
@@ -209,7 +150,7 @@ def _label_masks(members: Bools, used: npt.NDArray[np.int64]) -> Words:
     )
 
 
-def _add_checks(layout: _Layout, terms: _Terms) -> tuple[int, int]:
+def _add_checks(layout: Layout, terms: Terms) -> tuple[int, int]:
     """Add the plain ranges of each condition; return where the row of conditions with other terms is, and where the starts are."""
     plain = terms.of(RANGE, RANGE_DOUBLE)
     rows = np.zeros(len(plain), CHECK)
@@ -224,7 +165,7 @@ def _add_checks(layout: _Layout, terms: _Terms) -> tuple[int, int]:
     return layout.add_bits(rows_of_bits(whole)), layout.add_numbers(starts)
 
 
-def _add_sliced(layout: _Layout, terms: _Terms) -> None:
+def _add_sliced(layout: Layout, terms: Terms) -> None:
     always = np.zeros((1, terms.count), np.bool_)
     always[0, terms.owner[terms.of(PROGRAM)]] = True
     used, tables_at = _add_labels(layout, terms)
@@ -240,7 +181,7 @@ def _add_sliced(layout: _Layout, terms: _Terms) -> None:
     )  # fmt: skip
 
 
-def _fixed(terms: _Terms) -> Bools:
+def _fixed(terms: Terms) -> Bools:
     """Return (3, 64 * words): the conditions with a term that is false, unknown or in error whoever asks; false beyond the last condition."""
     rows = np.zeros((3, 64 * words_of(terms.count)), np.bool_)
     rows[0, terms.count :] = True
@@ -251,7 +192,7 @@ def _fixed(terms: _Terms) -> Bools:
     return rows
 
 
-def _add_labels(layout: _Layout, terms: _Terms) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
+def _add_labels(layout: Layout, terms: Terms) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
     """Add the rows of labels; return the label words that conditions ask about, and where the three tables are."""
     asked = rows_of_bits((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64))
     used = np.flatnonzero(asked)
@@ -264,10 +205,10 @@ def _add_labels(layout: _Layout, terms: _Terms) -> tuple[npt.NDArray[np.int64], 
     return used, (layout.add_bits(ruled_out), layout.add_bits(rows), layout.add_bits(asked[used]))
 
 
-def _add_columns(layout: _Layout, terms: _Terms) -> None:
+def _add_columns(layout: Layout, terms: Terms) -> None:
     """Add a column for each slot (and text table) that ranges ask about."""
     count = terms.count
-    ranges = terms.of(*_RANGES)
+    ranges = terms.of(*RANGES)
     keys = terms.rows[ranges][["kind", "slot", "base"]]
     for key in np.unique(keys):
         of_key = ranges[keys == key]
@@ -305,7 +246,7 @@ def _interval_rows(
     below = high < _INT64.max
     after = np.where(below, high, 0) + 1
     cuts = np.unique(np.concatenate([low[low > _INT64.min], after[below]]))
-    most = max(INTERVALS_MIN, COLUMN_BYTES_MAX // (8 * words_of(count)))
+    most = _intervals_max(words_of(count))
     if len(cuts) >= most:
         cuts = np.unique(cuts[np.linspace(0, len(cuts) - 1, most - 1).astype(np.int64)])
     table, uncertain = np.zeros((len(cuts) + 1, count), np.bool_), np.zeros((len(cuts) + 1, count), np.bool_)
@@ -317,14 +258,6 @@ def _interval_rows(
         table[interval, owner[np.where(negated, within, outside)]] = True
         uncertain[interval, owner[~within & ~outside]] = True
     return cuts, table, uncertain
-
-
-def _spans(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the numbers of all spans [start, end), one span after the other."""
-    sizes = end - start
-    offsets = np.repeat(start - np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else start, sizes)
-    numbers: npt.NDArray[np.int64] = np.arange(int(sizes.sum())) + offsets
-    return numbers
 
 
 def _joined(parts: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ What is remembered of an answer are these bytes without server_us, so a repeated
 pieces that were encoded when the rulebook was bound; words that vary by subscriber or trigger (codec/speech.py) are handed to it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,15 +66,15 @@ class Answers:
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
-    def prepare(self, asked: Asked) -> None:
-        """Take the questions of the batch that is to be decided."""
+    def prepare(self, asked: Asked, message_of: Callable[[int], Any] | None = None) -> None:
+        """Take the questions of the batch that is to be decided; `message_of` gives the DecideRequest of a row of a table."""
         kept = self._asked_reference
         if kept is not None and all(new is old for new, old in zip(asked[1:], self._asked[1:], strict=True)):
             self._asked_reference = replaced(kept, text=asked.text)
         else:
             self._asked_reference = reference(asked)
         self._asked = asked
-        self._speech.prepare(asked, self._asked_reference)
+        self._speech.prepare(asked, self._asked_reference, message_of)
         self.explained = []
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:

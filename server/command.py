@@ -19,6 +19,8 @@ ORDER: Final = (
     "explain",
     "outcome",
     "check",
+    "lint",
+    "whatif",
     "build",
     "eval",
     "schema",

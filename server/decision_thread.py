@@ -15,13 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
 from server.failure import Code, Failure
 from server.logs import frames, log
 from server.statuses import failure_of
+
+if TYPE_CHECKING:
+    from server.codec.answer_sheet import AnswerSheet
+    from server.codec.rows import Rows
 
 R = TypeVar("R")
 Outcomes = list[bytes | Failure]
@@ -31,6 +35,9 @@ TICK_S: Final = 1.0
 
 CALL_ITEMS_MAX: Final = 256
 """A larger batch call is decided in pieces of this, one after the other, and whoever waits meanwhile comes in between."""
+
+CALL_ROWS_MAX: Final = 1_024
+"""The same for a table, whose rows cost less apiece the more of them are decided together."""
 
 EXPIRED: Final = Failure(
     Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at; nothing was decided"
@@ -56,6 +63,9 @@ class Front(Protocol):
 
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
+
+    def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
+        """Decide rows of a table, and tell `answers`, which expects them next."""
 
     def tick(self) -> None:
         """Do what time alone brings."""
@@ -114,13 +124,14 @@ class Calls:
 
 @dataclass(slots=True)
 class Message:
-    """The items of one DecideBatchRequest, or some of them, answered by one DecideBatchResponse."""
+    """The items of one DecideBatchRequest, or some of them, answered by one DecideBatchResponse; or rows of a table, answered in `answers`."""
 
-    items: Items
+    items: "Items | Rows"
     info: CallInfo
     deadline_s: float
     delivery: Delivery
     ticket: Any
+    answers: "AnswerSheet | None" = None
 
 
 @dataclass(slots=True)
@@ -246,19 +257,39 @@ class DecisionThread:
 
         What a failed call had decided by then is remembered, so sending it again is safe.
         """
+        answers = await self._in_parts(items, CALL_ITEMS_MAX, info, timeout_s)
+        return answers if isinstance(answers, Failure) else b"".join(answers)
+
+    async def decide_rows(
+        self, rows: "Rows", answers: "AnswerSheet", info: CallInfo, timeout_s: float | None = None
+    ) -> Failure | None:
+        """Tell `answers` what is decided of the rows; return one failure for the call, as `decide_message` has it."""
+        outcome = await self._in_parts(rows, CALL_ROWS_MAX, info, timeout_s, answers=answers)
+        return outcome if isinstance(outcome, Failure) else None
+
+    async def _in_parts(
+        self,
+        items: "Items | Rows",
+        items_max: int,
+        info: CallInfo,
+        timeout_s: float | None,
+        *,
+        answers: "AnswerSheet | None" = None,
+    ) -> list[bytes] | Failure:
+        """Return what each part of a message is answered by, decided one after the other, or why the call failed."""
         if refused := self._refused(len(items)):
             return refused
         deadline_s = deadline(timeout_s)
-        answers: list[bytes] = []
-        for piece in items.pieces(CALL_ITEMS_MAX):
+        outcomes: list[bytes] = []
+        for piece in items.pieces(items_max):
             if self._stopping:
                 return STOPPED
-            message = Message(piece, info, deadline_s, self._to_loop, self._loop.create_future())
-            answer: bytes | Failure = await self._submit(message)
-            if isinstance(answer, Failure):
-                return answer
-            answers.append(answer)
-        return b"".join(answers)
+            message = Message(piece, info, deadline_s, self._to_loop, self._loop.create_future(), answers)
+            outcome: bytes | Failure = await self._submit(message)
+            if isinstance(outcome, Failure):
+                return outcome
+            outcomes.append(outcome)
+        return outcomes
 
     async def run(self, command: Callable[[], R], timeout_s: float | None = None) -> R | Failure:
         """Return what `command` returns when called within a turn, in its place in the queue; a failure for what it raises."""
@@ -359,7 +390,15 @@ class DecisionThread:
             self.load.dropped_items += len(message.items)
             return dropped
         self._count(len(message.items))
-        return self._guarded(lambda: self._front.decide_message(message.items, message.info))
+        return self._guarded(lambda: self._answered(message))
+
+    def _answered(self, message: Message) -> bytes:
+        if message.answers is None:
+            assert isinstance(message.items, Items)
+            return self._front.decide_message(message.items, message.info)
+        assert not isinstance(message.items, Items)
+        self._front.decide_rows(message.items, message.info, message.answers)
+        return b""
 
     def _decide(self, calls: list[Call | Calls], done: _Done) -> None:
         payloads: list[bytes] = []

@@ -4,16 +4,24 @@ Each message here is a twin, field number for field number, of one in touchpoint
 an item stays as it was sent, goes the same way as a single Decide, and spoils nobody else's when it is malformed.
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+from touchpoint.v1 import decision_service_pb2
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items, items_in, items_of
 from server.failure import Code, Failure, RefusedError, Violation
 from server.statuses import item_error
 
+if TYPE_CHECKING:
+    from server.codec.answer_sheet import AnswerSheet
+    from server.codec.rows import Rows
+
+_NO_ARROW: Final = "tables need Arrow, which is not installed beside this server: pip install touchpoint[columns]"
+_TABLE: Final = 1 << 3 | 2
+"""Tag of DecideColumnsResponse.table: the only field, written as protobuf would, without copying the table twice."""
 _PACKAGE: Final = "touchpoint.framing"
 _Field = descriptor_pb2.FieldDescriptorProto
 
@@ -68,6 +76,37 @@ def batch_items(payload: bytes) -> Items:
         code = Code.RESOURCE_EXHAUSTED if len(items) else Code.INVALID_ARGUMENT
         raise RefusedError(Failure(code, f"items: {text}", (Violation("items", text),)))
     return items
+
+
+def table_rows(payload: bytes) -> "tuple[Rows, AnswerSheet]":
+    """Return the rows of a DecideColumnsRequest, and where their answers go; raises RefusedError when it is none, or Arrow is not installed."""
+    try:
+        from server.codec.answer_sheet import AnswerSheet
+        from server.codec.rows import rows_of
+    except ModuleNotFoundError:
+        raise RefusedError(Failure(Code.UNIMPLEMENTED, _NO_ARROW)) from None
+    try:
+        request = decision_service_pb2.DecideColumnsRequest.FromString(payload)
+    except DecodeError:
+        message = "expected the bytes of a touchpoint.v1.DecideColumnsRequest, were something else"
+        raise RefusedError(Failure(Code.INVALID_ARGUMENT, message)) from None
+    rows = rows_of(request.table)
+    return rows, AnswerSheet(len(rows), not request.omit_words)
+
+
+def table_response(answers: "AnswerSheet") -> bytes:
+    """Return the DecideColumnsResponse of rows whose answers are told."""
+    table = answers.table()
+    return b"".join((bytes([_TABLE]), _varint(len(table)), table))
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 def stream_item(payload: bytes) -> tuple[bytes, bytes]:

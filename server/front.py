@@ -1,7 +1,8 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,12 @@ from server.figures import Figures
 from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
 
+if TYPE_CHECKING:
+    from server.codec.answer_sheet import AnswerSheet
+    from server.codec.rows import Rows
+
+Messages = Callable[[int], Any]
+"""From a row's number in its table to the DecideRequest that asks the same."""
 _ID_USED: Final = "used within 24 hours for another request of this subscriber; give each request its own id"
 CONFLICTS: Final = {
     REPEATED: Failure(Code.ALREADY_EXISTS, f"request_id: {_ID_USED}", (Violation("request_id", _ID_USED),)),
@@ -112,7 +119,7 @@ class DecisionFront:
         if len(payloads) > BATCH_ITEMS_MAX:
             outcomes = self.decide_batch(payloads[:BATCH_ITEMS_MAX], calls[:BATCH_ITEMS_MAX])
             return outcomes + self.decide_batch(payloads[BATCH_ITEMS_MAX:], calls[BATCH_ITEMS_MAX:])
-        failures = self._decide_some(items_of(payloads))
+        failures = self._decide_some(items_of(payloads), self._leaving)
         arrived_ns = np.fromiter((call.arrived_ns for call in calls), np.int64, len(calls))
         return self._leaving.singly(failures, self.figures.took(arrived_ns, time.monotonic_ns()))
 
@@ -120,46 +127,58 @@ class DecisionFront:
         """Return the DecideBatchResponse of the items of one message or of a part of it; parts follow each other as their bytes do."""
         answers: list[bytes] = []
         for piece in items.pieces(BATCH_ITEMS_MAX):
-            failures = self._decide_some(piece)
+            failures = self._decide_some(piece, self._leaving)
             arrived_ns = np.full(len(piece), call.arrived_ns)
             answers.append(self._leaving.together(failures, self.figures.took(arrived_ns, time.monotonic_ns())))
         return b"".join(answers)
 
-    def _decide_some(self, items: Items) -> dict[int, Failure]:
-        """Decide, leaving the answers in `_leaving`; return the failures of the items that failed."""
+    def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
+        """Decide rows of a table, and tell `answers`, which expects them next."""
+        for piece in rows.pieces(BATCH_ITEMS_MAX):
+            answers.tell(self._decide_some(piece, answers))
+            self.figures.took(np.full(len(piece), call.arrived_ns), time.monotonic_ns())
+
+    def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
+        """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._speaking.reader.read(items, self.now_us())
         if reading.odd or not reading.batch.count:
-            return self._decide_odd(reading, len(items))
-        decisions, conflicts = self._decide(reading.batch, reading.asked)
-        self._leaving.take_all(decisions)
+            return self._decide_odd(reading, items, answers)
+        decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
+        answers.take_all(decisions)
         if not conflicts:
             return {}
         return {row: CONFLICTS[int(decisions.conflict[row])] for row in np.flatnonzero(decisions.conflict).tolist()}
 
-    def _decide_odd(self, reading: Reading, items: int) -> dict[int, Failure]:
+    def _decide_odd(
+        self, reading: Reading, items: "Items | Rows", answers: "Leaving | AnswerSheet"
+    ) -> dict[int, Failure]:
         """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
         self.figures.failed += len(failures)
-        places = np.arange(items)
+        places, message_of = np.arange(len(items)), _messages(items)
         if failures:
             places = np.delete(places, list(failures))
-        self._leaving.begin(items)
+        answers.begin(len(items))
         done = 0
         for batch, asked in reading.stretches():
             stretch = places[done : done + batch.count]
-            decisions, _ = self._decide(batch, asked)
-            self._leaving.take(decisions, stretch, whole=batch.count == rows)
+            decisions, _ = self._decide(batch, asked, message_of)
+            answers.take(decisions, stretch, whole=batch.count == rows)
             for row in np.flatnonzero(decisions.conflict).tolist():
                 failures[int(stretch[row])] = CONFLICTS[int(decisions.conflict[row])]
             done += batch.count
         return failures
 
-    def _decide(self, batch: Batch, asked: Asked) -> tuple[Decisions, int]:
-        """Return the decisions, and how many of them are conflicts."""
+    def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
+        """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
         answers = self._speaking.answers
-        answers.prepare(asked)
+        answers.prepare(asked, message_of)
         if asked.flags[0] & EXPLAIN:
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render)
         return decisions, self.figures.decided(batch, decisions)
+
+
+def _messages(items: "Items | Rows") -> Messages | None:
+    return None if isinstance(items, Items) else items.message

@@ -142,7 +142,12 @@ class GrpcioFront:
         return self._server.add_secure_port(settings.listen, credentials)
 
     def _handlers(self, service: str) -> grpc.GenericRpcHandler:
-        special = {"Decide": self._decide, "DecideBatch": self._decide_batch, "Explain": self._explain}
+        special = {
+            "Decide": self._decide,
+            "DecideBatch": self._decide_batch,
+            "DecideColumns": self._decide_columns,
+            "Explain": self._explain,
+        }
         handlers: dict[str, Any] = {}
         for method in _SERVICES[service].methods:
             if method.name == "DecideStream":
@@ -174,6 +179,15 @@ class GrpcioFront:
         except RefusedError as error:
             return await _answer(context, error.failure)
         return await _answer(context, await self._thread.decide_message(items, info, context.time_remaining()))
+
+    async def _decide_columns(self, payload: bytes, context: Context) -> bytes:
+        info = await self._admit(DECISIONS, context)
+        try:
+            rows, answers = framing.table_rows(payload)
+        except Exception as error:
+            return await _answer(context, failure_of(error))
+        failure = await self._thread.decide_rows(rows, answers, info, context.time_remaining())
+        return await _answer(context, failure or framing.table_response(answers))
 
     async def _explain(self, payload: bytes, context: Context) -> bytes:
         info = await self._admit(DECISIONS, context)

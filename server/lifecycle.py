@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from touchpoint.v1 import decision_service_pb2
 
+from server import framing
 from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
@@ -181,7 +183,26 @@ def warm_up(front: DecisionFront) -> None:
     outcomes = front.decide_batch(payloads, [CallInfo("warm-up", 0)] * len(payloads))
     failed = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
     assert not failed, failed
+    if find_spec("pyarrow"):
+        _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX])
     front.figures = Figures()
+
+
+def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]]) -> None:
+    """Decide the same as a table: Arrow alone takes longer to import than a thousand decisions."""
+    from loaders.columns.stream import written
+
+    columns: dict[str, list[str] | list[bool]] = {
+        "request_id": [f"warm-up-{number}" for number in range(len(pairs))],
+        "subscriber": ["1234567890"] * len(pairs),
+        "trigger": [trigger for trigger, _ in pairs],
+        "channel": [channel for _, channel in pairs],
+        "dry_run": [True] * len(pairs),
+    }
+    request = decision_service_pb2.DecideColumnsRequest(table=written(columns))
+    rows, answers = framing.table_rows(request.SerializeToString())
+    front.decide_rows(rows, CallInfo("warm-up", 0), answers)
+    assert framing.table_response(answers)
 
 
 def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from server import framing
 from server.decision_thread import (
     CALL_ITEMS_MAX,
+    CALL_ROWS_MAX,
     STOPPED,
     Call,
     CallInfo,
@@ -236,7 +237,12 @@ class NativeFront:
 
     def _begin_of(self, service: str, name: str) -> Begin | None:
         """Return how a call of the method begins; None for Decide, whose calls are queued together."""
-        special = {"Decide": None, "DecideBatch": self._decide_batch, "Explain": self._explain}
+        special = {
+            "Decide": None,
+            "DecideBatch": self._decide_batch,
+            "DecideColumns": self._decide_columns,
+            "Explain": self._explain,
+        }
         if service == DECISIONS and name in special:
             return special[name]
         if slow := self._slow_rpcs.get(f"{service}/{name}"):
@@ -249,10 +255,18 @@ class NativeFront:
 
     def _decide_batch(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:
         items = framing.batch_items(payload)
-        ticket = BatchTicket(call_id, items)
+        ticket = BatchTicket(call_id, len(items), b"".join)
         first, *rest = (Message(piece, info, deadline_s, self, ticket) for piece in items.pieces(CALL_ITEMS_MAX))
         ticket.expect(rest, lambda piece: self._thread.submit([piece]))
         return first, len(items)
+
+    def _decide_columns(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:
+        rows, answers = framing.table_rows(payload)
+        ticket = BatchTicket(call_id, len(rows), lambda _: framing.table_response(answers))
+        parts = (Message(piece, info, deadline_s, self, ticket, answers) for piece in rows.pieces(CALL_ROWS_MAX))
+        first, *rest = parts
+        ticket.expect(rest, lambda piece: self._thread.submit([piece]))
+        return first, len(rows)
 
     def _rare(self, rpc: Rpc) -> Begin:
         def begin(call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:

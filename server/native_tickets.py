@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from server import framing
-from server.codec.items import Items
 from server.decision_thread import CallInfo, Calls, Delivery, Message, Outcomes, Work
 from server.failure import Failure
+from server.statuses import failure_of
 
 
 class Taken:
@@ -75,10 +75,12 @@ class ExplainingTicket(Ticket):
 
 
 class BatchTicket(Ticket):
-    """A DecideBatch's: its pieces are decided one after the other, so that others come in between."""
+    """A DecideBatch's or DecideColumns': its pieces are decided one after the other, so that others come in between."""
 
-    def __init__(self, call_id: int, items: Items) -> None:
-        super().__init__(call_id, len(items))
+    def __init__(self, call_id: int, items: int, answer_of: Callable[[list[bytes]], bytes]) -> None:
+        """`answer_of` makes the answer of the pieces' outcomes."""
+        super().__init__(call_id, items)
+        self._answer_of = answer_of
         self._answers: list[bytes] = []
 
     def expect(self, rest: list[Message], submit: Callable[[Message], None]) -> None:
@@ -91,6 +93,9 @@ class BatchTicket(Ticket):
             return outcome
         self._answers.append(outcome)
         if (piece := next(self._rest, None)) is None:
-            return b"".join(self._answers)
+            try:
+                return self._answer_of(self._answers)
+            except Exception as error:
+                return failure_of(error)
         self._submit(piece)
         return None

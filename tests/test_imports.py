@@ -56,6 +56,7 @@ ALLOWED: Final = {
         "server.codec.bounds",
         "server.codec.dtypes",
         "server.codec.request_tables",
+        "server.codec.answer_tables",
         "server.codec.sayings",
         "server.codec.kernels",
     ),
@@ -75,7 +76,7 @@ ALLOWED: Final = {
         "engine",
         "loaders",
     ),
-    "clients": ("touchpoint.v1", "grpc", "google", "rich", "rich_click", "click", "clients"),
+    "clients": ("touchpoint.v1", "grpc", "google", "rich", "rich_click", "click", "clients", "pyarrow"),
     "proto/touchpoint": ("touchpoint.v1", "google", "grpc"),
 }
 
@@ -104,6 +105,11 @@ def test_the_cel_front_end_is_one_module() -> None:
         if any(n.startswith("cel_expr_python") for n in imported(path))
     }
     assert users <= {"engine/cel/frontend.py"}
+
+
+def test_arrow_is_one_module_of_the_clients() -> None:
+    users = {path.name for path in (ROOT / "clients").rglob("*.py") if any("pyarrow" in n for n in imported(path))}
+    assert users == {"columns.py"}
 
 
 def test_clients_share_no_code_with_the_server() -> None:

@@ -42,6 +42,11 @@ TWINS: Final = {
     "read_frames": "tests/bench/test_generator.py",
     "read_requests": "tests/server/codec/both_ways.py",
     "identify_rows": "tests/server/codec/digests.py",
+    "read_rows": "tests/server/codec/test_rows.py",
+    "begin_fields": "tests/server/codec/test_rows.py",
+    "take_answers": "tests/server/tables.py",
+    "index_again": "tests/server/codec/test_answer_sheet.py",
+    "copy_column": "tests/server/codec/test_answer_sheet.py",
     "index_names": "tests/server/codec/both_ways.py",
     "add_coded": "tests/server/codec/test_reader.py",
 }

@@ -102,3 +102,10 @@ def check_decision(
     if not ours:
         return WRONG
     return OFFER if offers and decision[place] != np.uint64(0) else NO_OFFER
+
+
+@kernel(types.void(read_only(np.uint8), read_only(np.int32), writable(np.uint64)))
+def digest_texts(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int32], out: npt.NDArray[np.uint64]) -> None:
+    """Set out[i] to the digest of text i, which is data[ends[i] : ends[i + 1]]."""
+    for text in range(len(out)):
+        out[text] = digest(data, int(ends[text]), int(ends[text + 1]))

@@ -31,7 +31,10 @@ RECEIVED, BLOCKS, DECODED = State.RECEIVED.value, State.BLOCKS.value, State.DECO
 CALLS, FAILED, WRONGS, ITEMS = Tally.CALLS.value, Tally.FAILED.value, Tally.WRONG.value, Tally.ITEMS.value
 OFFERED, STATUS_LAST, ANSWER_BYTES = Tally.OFFERED.value, Tally.STATUS_LAST.value, Tally.ANSWER_BYTES.value
 SALT, KIND, ITEMS_A_CALL = Word.SALT.value, Word.KIND.value, Word.ITEMS.value
-DECISION, BATCH = Answer.DECISION.value, Answer.BATCH.value
+DECISION, BATCH, TABLE = Answer.DECISION.value, Answer.BATCH.value, Answer.TABLE.value
+TABLE_SLOT = State.TABLE.value
+RARE_FRAME, TABLE_CAME = 1, 2
+"""What is for Python to read."""
 UNKNOWN_BLOCK = -2
 """A header block that was not met before."""
 
@@ -145,7 +148,7 @@ def _check_answer(
         found = _count_batch(start + PREFIX_BYTES, end, request, tally, finished, slots.messages)
         if found != np.int64(words[ITEMS_A_CALL]):
             tally[WRONGS] += 1
-    else:
+    elif words[KIND] != np.uint64(TABLE):
         tally[ITEMS] += np.int64(words[ITEMS_A_CALL])
 
 
@@ -182,6 +185,8 @@ def _end_call(
         tally[STATUS_LAST] = status
     else:
         _check_answer(slot, slots, tally, finished, words)
+        if words[KIND] == np.uint64(TABLE):
+            state[TABLE_SLOT] = slot + 1
 
 
 @kernel(
@@ -204,7 +209,10 @@ def read_frames(
     words: npt.NDArray[np.uint64],
     now_ns: int,
 ) -> int:
-    """Read the whole frames of `buffer[READ_AT:READ_END]`; returns 1 when the one at READ_AT is for Python to read, 0 when all were read."""
+    """Read the whole frames of `buffer[READ_AT:READ_END]`; returns 0 when all were read.
+
+    RARE_FRAME: the frame at READ_AT is for Python to read. TABLE_CAME: the table in slot TABLE - 1 is, before anything else.
+    """
     while True:
         at = state[READ_AT]
         if state[READ_END] - at < FRAME_BYTES:
@@ -224,7 +232,7 @@ def read_frames(
         elif kind == HEADERS and flags & (PADDED | PRIORITY | END_HEADERS) == END_HEADERS:
             status = _status_of(buffer, first, length, state, slots)
             if status == UNKNOWN_BLOCK:
-                return 1
+                return RARE_FRAME
         elif kind == WINDOW_UPDATE:
             if stream == 0:
                 state[SEND_WINDOW] += _big_endian(buffer, first, 4)
@@ -233,9 +241,11 @@ def read_frames(
         elif kind == RST_STREAM:
             flags, status = END_STREAM, STATUS_RESET
         else:
-            return 1
+            return RARE_FRAME
         if ours and kind != WINDOW_UPDATE and flags & END_STREAM:
             _end_call(
                 slot, STATUS_MISSING if status == NO_STATUS else status, slots, state, tally, finished, words, now_ns
             )
         state[READ_AT] = first + length
+        if state[TABLE_SLOT] != 0:
+            return TABLE_CAME

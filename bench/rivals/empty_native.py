@@ -12,7 +12,7 @@ from typing import Final
 
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
-PATHS: Final = ("/touchpoint.v1.DecisionService/Decide", "/touchpoint.v1.DecisionService/DecideBatch")
+PATHS: Final = tuple(f"/touchpoint.v1.DecisionService/{name}" for name in ("Decide", "DecideBatch", "DecideColumns"))
 EVENTS_MAX: Final = 256
 WAIT_MS: Final = 200
 

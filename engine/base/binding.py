@@ -72,6 +72,8 @@ class Binding:
         self.live: Live = overlay.live(frozen(self._bound))
         """The overlay with this binding's meaning of its names, as of the last `bind_names`."""
         self._live: Any = reference(self.live)
+        self._nobody: Any = reference(self.live._replace(table=frozen(np.zeros(1, np.int32))))
+        """The overlay as long as nobody is in it: one slot of a table, where the real one costs a cache miss for each subscriber."""
         self._rows: Any = reference(snapshot.rows)
         self._plan: Any = reference(self.plan)
 
@@ -94,7 +96,7 @@ class Binding:
         assert view.values.shape[1] >= len(self.schema.attributes)
         self.bind_names()
         asked = self.asked(subscribers, now_us)
-        gather(self._rows, self._plan, self._live, asked, view, start, stop, whole)
+        gather(self._rows, self._plan, self._changes(), asked, view, start, stop, whole)
 
     def asked(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> Asked:
         """Return whom to ask about, with `languages` to be written."""
@@ -103,7 +105,10 @@ class Binding:
     def gather_asked(self, asked: Any, view: Any, count: int) -> None:
         """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view."""
         self.bind_names()
-        gather(self._rows, self._plan, self._live, asked, view, 0, count, False)
+        gather(self._rows, self._plan, self._changes(), asked, view, 0, count, False)
+
+    def _changes(self) -> Any:
+        return self._live if self.overlay.person_count else self._nobody
 
     def label_density(self) -> npt.NDArray[np.float64]:
         """Return (64 * label words,): the share of subscribers that have each label, as DENSITY_ROWS of them tell; rows stand in order of a hash."""
@@ -114,6 +119,11 @@ class Binding:
         labels = self.snapshot.rows.r8[: rows * stride].reshape(rows, stride)[:, : 8 * words]
         held: npt.NDArray[np.float64] = np.unpackbits(labels, axis=1, bitorder="little").mean(axis=0)
         return held
+
+    def ageing(self) -> npt.NDArray[np.bool_]:
+        """Return (64 * label words,): the labels that may be past their age."""
+        ageing: npt.NDArray[np.bool_] = self.plan.label_age_us[: 64 * self.label_words] >= 0
+        return ageing
 
     def bind_names(self) -> None:
         """Give the overlay's new names their meaning in this binding."""

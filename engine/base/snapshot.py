@@ -68,6 +68,15 @@ class Snapshot:
                     os.posix_fadvise(file.fileno(), start, 2 * _PRELOAD_BYTES, os.POSIX_FADV_WILLNEED)
                     raw[start : start + _PRELOAD_BYTES : mmap.PAGESIZE].max()
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Have the system begin to read rows [start, stop), for whoever goes through them in order; mapped pages come one by one else."""
+        with contextlib.suppress(FileNotFoundError):  # removed since it was mapped: there is a newer one
+            for name, row_bytes in ((HASHES, self.rows.hashes.itemsize), (ROWS, self.manifest.layout.stride)):
+                with (self.folder / name).open("rb") as file:
+                    os.posix_fadvise(
+                        file.fileno(), start * row_bytes, (stop - start) * row_bytes, os.POSIX_FADV_WILLNEED
+                    )
+
     def find(self, subscriber: int) -> int:
         """Return the row of the subscriber's hash, or -1."""
         shift = np.uint64(64 - self.manifest.directory_bits)
@@ -81,26 +90,19 @@ class Snapshot:
         return int(self.rows.r32[(row * layout.stride + layout.as_of) // 4]) * 1_000_000
 
 
-def open_current(folder: Path, keys: SubscriberKeys) -> Snapshot:
+def open_current(folder: Path, keys: SubscriberKeys | None) -> Snapshot:
     """Open the folder's current snapshot; raises SnapshotError."""
     return open_snapshot(folder / current_version(folder), keys)
 
 
-def open_snapshot(folder: Path, keys: SubscriberKeys) -> Snapshot:
+def open_snapshot(folder: Path, keys: SubscriberKeys | None) -> Snapshot:
     """Map the snapshot of this folder; raises SnapshotError naming the file when anything is missing or of a wrong size, or hashed with another secret.
 
-    Manifest, sizes and dictionaries are checked. The rows are not read: `damage_of` reads everything.
+    Manifest, sizes and dictionaries are checked. The rows are not read: `damage_of` reads everything. Who asks for nobody by key needs no `keys`.
     """
     manifest = read_manifest(folder)
-    if (manifest.key.kind, manifest.key.region) != (keys.kind, keys.region):
-        raise SnapshotError(
-            f"{folder}: built for keys of kind {manifest.key.kind!r} region {manifest.key.region!r}, "
-            f"but kind {keys.kind!r} region {keys.region!r} is configured; configure the former or build the base again"
-        )
-    if manifest.key.check != keys.check:
-        raise SnapshotError(
-            f"{folder}: built with another secret; point TOUCHPOINT_KEY_SECRET_FILE to the file that it was built with, or build the base again"
-        )
+    if keys is not None:
+        _check_keys(folder, manifest, keys)
     mapped = {name: _map(folder / name, manifest.files[name]) for name in DATA_FILES}
     for damage in damaged_blocks(folder / DICTIONARIES, mapped[DICTIONARIES], manifest.files[DICTIONARIES]):
         if damage is not None:
@@ -117,6 +119,18 @@ def open_snapshot(folder: Path, keys: SubscriberKeys) -> Snapshot:
         data.view(np.float32),
     )
     return Snapshot(folder, manifest, rows, dictionaries)
+
+
+def _check_keys(folder: Path, manifest: Manifest, keys: SubscriberKeys) -> None:
+    if (manifest.key.kind, manifest.key.region) != (keys.kind, keys.region):
+        raise SnapshotError(
+            f"{folder}: built for keys of kind {manifest.key.kind!r} region {manifest.key.region!r}, "
+            f"but kind {keys.kind!r} region {keys.region!r} is configured; configure the former or build the base again"
+        )
+    if manifest.key.check != keys.check:
+        raise SnapshotError(
+            f"{folder}: built with another secret; point TOUCHPOINT_KEY_SECRET_FILE to the file that it was built with, or build the base again"
+        )
 
 
 def _map(path: Path, info: FileInfo) -> npt.NDArray[np.uint8]:

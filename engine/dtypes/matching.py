@@ -10,6 +10,8 @@ SLICED, for long lists and common labels:
     a slot's value     -> the interval between two cuts that it lies in -> row of the conditions that it rules out
     what is left       -> evaluated where no row is certain; all of them when they are few
 
+ACROSS, for many items at once: engine.dtypes.across. Each list is laid out for it beside one of the two.
+
 Evaluated: the labels by masks, the plain ranges as CHECK records; a condition with other terms as a whole, by engine.kernels.condition.
 
 engine.matching decides which. Rejected: a row for each label, which reads four times as much as one for each nibble; a row for each interval
@@ -21,12 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.dtypes.across import BLOCK_MATCHER, SCALE
 from engine.jit import bundle, read_only
 
 NIBBLE_BITS = 4
 NIBBLE_VALUES = 16
 WORD_NIBBLES = 16
-BY_LABEL, SLICED = 0, 1
+BY_LABEL, SLICED, ACROSS = 0, 1, 2
 
 MATCHER = np.dtype(
     [
@@ -100,6 +103,10 @@ class Matching(NamedTuple):
     cuts: npt.NDArray[np.int64]
     """Of each column sorted: interval j holds the values from cuts[j - 1] on and below cuts[j]."""
     numbers: npt.NDArray[np.int32]
+    across: npt.NDArray[np.void]
+    """BLOCK_MATCHER"""
+    scales: npt.NDArray[np.void]
+    """SCALE"""
 
 
 MATCHING_TYPE: Any = bundle(
@@ -110,4 +117,6 @@ MATCHING_TYPE: Any = bundle(
     read_only(np.uint64),
     read_only(np.int64),
     read_only(np.int32),
+    read_only(BLOCK_MATCHER),
+    read_only(SCALE),
 )

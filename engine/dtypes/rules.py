@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from engine.dtypes.across import BLOCK_TYPE, Block
 from engine.dtypes.base import READ_PLAN_TYPE, ROWS_TYPE, ReadPlan, Rows
 from engine.dtypes.condition import CONDITION_TABLES_TYPE, ConditionTables
 from engine.dtypes.contact import CONTACTS_TYPE, TOTALS_TYPE, Contacts, Totals
@@ -211,6 +212,8 @@ class Work(NamedTuple):
     """(CONTACTS_PER_SUBSCRIBER_MAX,)"""
     seats: npt.NDArray[np.int32]
     """(OFFERS_PER_ANSWER_MAX,): candidates chosen in the present pass."""
+    block: Block
+    """The items that are matched together with the present one."""
 
 
 WORK_TYPE: Any = bundle(
@@ -234,6 +237,7 @@ WORK_TYPE: Any = bundle(
     writable(np.int32),
     writable(np.int64),
     writable(np.int32),
+    BLOCK_TYPE,
 )
 
 

@@ -7,9 +7,11 @@ from engine.dtypes.rules import ANSWERS_TYPE, RUN_TYPE, Answers, Run
 from engine.dtypes.view import ERASED, FOUND, UNKNOWN
 from engine.intrinsics import lowest_bit, popcount
 from engine.jit import kernel, writable
+from engine.kernels.blocks import after_block, chain, take_block
 from engine.kernels.choice import choose, reached_cap, weigh
-from engine.kernels.condition import condition_result
+from engine.kernels.condition import evaluate_condition
 from engine.kernels.counting import count_contacts, zone_row
+from engine.kernels.gather import load_attributes
 from engine.kernels.reasons import (
     COOL_DOWN,
     NOT_ELIGIBLE,
@@ -21,7 +23,7 @@ from engine.kernels.reasons import (
     stopped_at,
     stopped_bits,
 )
-from engine.kernels.screening import CAP, CONTROL, ELIGIBILITY, VALIDITY, screen, sooner
+from engine.kernels.screening import CAP, CONTROL, ELIGIBILITY, VALIDITY, pair_of, screen, sooner
 from engine.kernels.until import candidate_until_us, quiet_until_us
 from engine.kernels.wall_clock import next_quiet_start
 from engine.limits import MICROSECONDS_PER_SECOND, NEVER_US
@@ -34,12 +36,6 @@ NO_CANDIDATE = int(Reason.NO_CANDIDATE)
 OFFERED = int(Reason.OFFERED)
 PUSH_GRACE_US = 600 * MICROSECONDS_PER_SECOND
 """A push hold outlives its deadline by this: the hand-off may have begun just before."""
-
-
-@kernel(types.int64(RUN_TYPE, types.int64), inner=True)
-def pair_of(run: Run, item: int) -> int:
-    """Return the number of the item's trigger and channel."""
-    return int(run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item])
 
 
 @kernel(types.int64(RUN_TYPE, types.int64), inner=True)
@@ -194,15 +190,9 @@ def clear(run: Run, item: int, answers: Answers) -> None:
     answers.not_before_us[item] = answers.deadline_us[item] = answers.expires_us[item] = run.moment.now_us
 
 
-@kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
-def answer_item(run: Run, item: int, answers: Answers) -> None:
-    """Decide one item of gathered rows."""
-    clear(run, item, answers)
-    stop = request_stop(run, item)
-    if stop:
-        answers.reason[item] = stop
-        return
-    pair = pair_of(run, item)
+@kernel(types.void(RUN_TYPE, types.int64, types.int64, ANSWERS_TYPE), inner=True)
+def answer_item(run: Run, item: int, pair: int, answers: Answers) -> None:
+    """Decide one item of the block."""
     screen(run, item, pair)
     if may_contact(run, item, answers):
         choose_offers(run, item, pair, answers)
@@ -216,11 +206,37 @@ def answer_item(run: Run, item: int, answers: Answers) -> None:
         explain_nothing(run, item, pair, answers)
 
 
+@kernel(types.void(RUN_TYPE, ANSWERS_TYPE), inner=True)
+def chain_items(run: Run, answers: Answers) -> None:
+    """Chain the run's items by pair, the first of each marked in block.first; those that are stopped before they have candidates are answered instead."""
+    for item in range(run.moment.items):
+        clear(run, item, answers)
+        run.work.block.first[item] = 0
+        answers.reason[item] = request_stop(run, item)
+        if not answers.reason[item]:
+            chain(run, item, pair_of(run, item))
+
+
+@kernel(types.void(RUN_TYPE, types.int64, ANSWERS_TYPE), inner=True)
+def answer_chain(run: Run, item: int, answers: Answers) -> None:
+    """Decide the item and those of its pair that are chained after it, block by block."""
+    lane = run.work.block.lane
+    while item >= 0:
+        pair = pair_of(run, item)
+        count = take_block(run, item, pair)
+        for k in range(count):
+            lane[0] = k if lane[0] >= 0 else -1
+            answer_item(run, run.work.block.item[k], pair, answers)
+        item = after_block(run, count)
+
+
 @kernel(types.void(RUN_TYPE, ANSWERS_TYPE))
 def answer_run(run: Run, answers: Answers) -> None:
-    """Decide every item of a run, in order; what one chooses is not yet in the ledger when the next is decided."""
+    """Decide every item of a run; what one chooses is not yet in the ledger when another is decided."""
+    chain_items(run, answers)
     for item in range(run.moment.items):
-        answer_item(run, item, answers)
+        if run.work.block.first[item]:
+            answer_chain(run, item, answers)
 
 
 @kernel(types.void(RUN_TYPE, writable(np.uint8), writable(np.int32), writable(np.int64)))
@@ -243,4 +259,5 @@ def explain_run(run: Run, reason: np.ndarray, detail: np.ndarray, until_us: np.n
             detail[position] = reached_cap(run, 0, candidate)
         elif stage_of(run, position) == ELIGIBILITY:
             condition = run.rules.candidates[candidate]["condition"]
-            detail[position] = condition_result(run.conditions, run.rows, 0, condition) >> 8
+            load_attributes(run.base, run.plan, run.rows, 0)
+            detail[position] = evaluate_condition(run.conditions, run.rows, 0, condition) >> 8

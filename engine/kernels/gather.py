@@ -35,19 +35,26 @@ from engine.jit import kernel, writable
 
 _MICROS = 1_000_000
 CACHE_LINE_BYTES = 64
-ITEMS_AHEAD = 16
+ITEMS_AHEAD = 32
 """Items whose rows are asked for at once: enough to hide a cache miss behind the others, few enough to stay in the first cache."""
+HASHES_COMPARED = 8
+"""Hashes that are compared at once, without a branch on any; a bucket has four on average."""
 _Int: TypeAlias = int | np.integer[Any]
 
 
 @kernel(types.int64(ROWS_TYPE, types.uint64, types.uint64))
 def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> _Int:
     """Return the row of the subscriber's hash, or -1. A damaged directory gives a wrong answer, never a read out of bounds."""
-    bucket = np.int64(subscriber >> shift)
-    stop = min(np.int64(rows.directory[bucket + 1]), rows.hashes.shape[0])
-    row = np.int64(rows.directory[bucket])
-    while row < stop and rows.hashes[row] < subscriber:
-        row += 1
+    bucket, count = np.int64(subscriber >> shift), np.int64(rows.hashes.shape[0])
+    row, stop = np.int64(rows.directory[bucket]), min(np.int64(rows.directory[bucket + 1]), count)
+    if row + HASHES_COMPARED <= count and stop <= row + HASHES_COMPARED:
+        below = 0
+        for k in range(HASHES_COMPARED):
+            below += rows.hashes[row + k] < subscriber
+        row += below
+    else:
+        while row < stop and rows.hashes[row] < subscriber:
+            row += 1
     if row < stop and rows.hashes[row] == subscriber:
         return row
     return -1
@@ -66,16 +73,16 @@ def find_person(live: Live, subscriber: np.uint64) -> _Int:
     return -1
 
 
-@kernel(types.int64(ROWS_TYPE, types.int64, types.int64), inner=True)
-def _stored(rows: Rows, at: _Int, width: _Int) -> _Int:
-    """Return the field of 1, 2, 4 or 8 bytes at index `at` of the array of that width."""
+@kernel(types.int64(ROWS_TYPE, types.int64, types.int64, types.int64), inner=True)
+def stored_value(rows: Rows, start: _Int, at: _Int, width: _Int) -> _Int:
+    """Return the field of 1, 2, 4 or 8 bytes of the row at byte `start`; `at` in units of its width."""
     if width == 1:
-        return np.int64(rows.r8[at])
+        return np.int64(rows.r8[start + at])
     if width == 2:
-        return np.int64(rows.r16[at])
+        return np.int64(rows.r16[(start >> 1) + at])
     if width == 4:
-        return np.int64(rows.r32[at])
-    return np.int64(rows.r64[at])
+        return np.int64(rows.r32[(start >> 2) + at])
+    return np.int64(rows.r64[(start >> 3) + at])
 
 
 @kernel(types.void(VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -85,31 +92,30 @@ def _set_micros(view: View, item: _Int, slot: _Int, micros: _Int) -> None:
     view.known[item, slot] = 1
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
-def _read_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int) -> None:
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
+def read_slot(rows: Rows, read: ReadPlan, view: View, item: _Int, slot: _Int, row: _Int) -> None:
+    """Read one attribute of a row; of one that is not known only View.known is written."""
     start = row * read.plan[0]["stride"]
-    presence = start + read.plan[0]["presence_at"]
-    for slot in range(read.plan[0]["attributes"]):
-        bit = np.int64(read.fields[slot]["bit"])
-        if (np.int64(rows.r8[presence + (bit >> 3)]) >> (bit & 7)) & 1 == 0:
-            continue
-        width = np.int64(read.fields[slot]["width"])
-        at = start // width + np.int64(read.fields[slot]["at"])
-        kind = read.fields[slot]["kind"]
-        if kind == MICROS:
-            _set_micros(view, item, slot, rows.r64[at])
-        elif kind == FLOAT32:
-            view.values[item, slot] = np.float64(rows.f32[at]).view(np.int64)
-            view.known[item, slot] = 1
-        elif kind == FLOAT64:
-            view.values[item, slot] = rows.r64[at]
-            view.known[item, slot] = 1
+    bit = np.int64(read.fields[slot]["bit"])
+    known = (np.int64(rows.r8[start + read.plan[0]["presence_at"] + (bit >> 3)]) >> (bit & 7)) & 1
+    view.known[item, slot] = known
+    if known == 0:
+        return
+    at = np.int64(read.fields[slot]["at"])
+    kind = read.fields[slot]["kind"]
+    if kind == MICROS:
+        _set_micros(view, item, slot, rows.r64[(start >> 3) + at])
+    elif kind == FLOAT32:
+        view.values[item, slot] = np.float64(rows.f32[(start >> 2) + at]).view(np.int64)
+    elif kind == FLOAT64:
+        view.values[item, slot] = rows.r64[(start >> 3) + at]
+    else:
+        stored = stored_value(rows, start, at, np.int64(read.fields[slot]["width"]))
+        limit = read.fields[slot]["limit"]
+        if limit == 0 or stored < limit:
+            view.values[item, slot] = read.fields[slot]["bias"] + stored
         else:
-            stored = _stored(rows, at, width)
-            limit = read.fields[slot]["limit"]
-            if limit == 0 or stored < limit:
-                view.values[item, slot] = read.fields[slot]["bias"] + stored
-                view.known[item, slot] = 1
+            view.known[item, slot] = 0
 
 
 @kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64), inner=True)
@@ -133,10 +139,16 @@ def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
     width = np.int64(read.fields[field]["width"])
     if width == 0:
         return -1
-    stored = _stored(rows, row * read.plan[0]["stride"] // width + np.int64(read.fields[field]["at"]), width)
+    stored = stored_value(rows, row * read.plan[0]["stride"], np.int64(read.fields[field]["at"]), width)
     if stored == 0 or stored > read.fields[field]["limit"]:
         return -1
     return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
+
+
+@kernel(types.boolean(READ_PLAN_TYPE, types.int64, types.int64), inner=True)
+def _within_age(read: ReadPlan, k: _Int, age_us: _Int) -> bool:
+    """Return whether labels of class k hold at that age."""
+    return bool(read.class_age_us[k] < 0 or age_us <= read.class_age_us[k])
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -145,12 +157,19 @@ def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, 
     as_of_us = read.plan[0]["as_of_us"]
     if read.plan[0]["as_of_at"] >= 0:
         as_of_us = np.int64(rows.r32[start // 4 + read.plan[0]["as_of_at"]]) * _MICROS
-    for w in range(read.plan[0]["words"]):
-        view.present[item, w] = np.uint64(rows.r64[start // 8 + w])
+    all_fresh = True
     for k in range(read.class_age_us.shape[0]):
-        if read.class_age_us[k] < 0 or now_us - as_of_us <= read.class_age_us[k]:
-            for w in range(read.plan[0]["words"]):
-                view.fresh[item, w] |= view.present[item, w] & read.class_mask[k, w]
+        all_fresh = all_fresh and _within_age(read, k, now_us - as_of_us)
+    for w in range(read.plan[0]["words"]):
+        present = np.uint64(rows.r64[start // 8 + w])
+        mask = ~np.uint64(0)
+        if not all_fresh:
+            mask = np.uint64(0)
+            for k in range(read.class_age_us.shape[0]):
+                if _within_age(read, k, now_us - as_of_us):
+                    mask |= read.class_mask[k, w]
+        view.present[item, w] = present
+        view.fresh[item, w] = present & mask
 
 
 @kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -254,7 +273,8 @@ def load_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int) -> None:
     """Read the item's attributes, unless they are there: most subscribers are ruled out by their labels, and never need them."""
     if view.row[item] >= 0:
         _clear_attributes(view, item, read.plan[0]["attributes"])
-        _read_attributes(rows, read, view, item, view.row[item])
+        for slot in range(read.plan[0]["attributes"]):
+            read_slot(rows, read, view, item, slot, view.row[item])
         view.row[item] = -1
 
 
@@ -309,13 +329,13 @@ def gather(
     for item in range(start, stop):
         if (item - start) % ITEMS_AHEAD == 0:
             _find_rows(rows, read, asked, view, item, min(item + ITEMS_AHEAD, stop))
-        _clear(view, asked.language, item)
         person = find_person(live, asked.subscriber[item])
-        row = view.row[item]
-        if row < 0 or (person >= 0 and live.persons[person]["erased"] != 0):
+        row, erased = view.row[item], person >= 0 and live.persons[person]["erased"] != 0
+        if row < 0 or erased:
             view.row[item] = -1
+            _clear(view, asked.language, item)
             _clear_attributes(view, item, attributes)
-        if person >= 0 and live.persons[person]["erased"] != 0:
+        if erased:
             view.found[item] = ERASED
             view.refused[item] = read.plan[0]["pair_mask"]
             continue

@@ -6,13 +6,13 @@ import numpy as np
 from numba import types
 
 from engine.dtypes.condition import FALSE, KNOWN, RANGE_DOUBLE, RANGE_TEXT, TRUE, UNKNOWN, ZONE_SLOT
-from engine.dtypes.matching import BY_LABEL, COLUMN, NIBBLE_BITS, NIBBLE_VALUES, WORD_NIBBLES
+from engine.dtypes.matching import BY_LABEL, NIBBLE_BITS, NIBBLE_VALUES, WORD_NIBBLES
 from engine.dtypes.rules import RUN_TYPE, Run
 from engine.intrinsics import lowest_bit, popcount
 from engine.jit import kernel, read_only, writable
 from engine.kernels.cel_load import is_known
 from engine.kernels.cel_number import double_order
-from engine.kernels.condition import condition_result, labels_rule_out
+from engine.kernels.condition import evaluate_condition, labels_rule_out
 from engine.kernels.gather import load_attributes
 
 FALSE_ROW, UNKNOWN_ROW, ERROR_ROW, OPEN_ROW = 0, 1, 2, 3
@@ -112,15 +112,14 @@ def interval_of(cuts: np.ndarray, first: int, count: int, value: int) -> int:
     return low - first + (size == 1 and cuts[np.uint64(low)] <= value)
 
 
-@kernel(_i8(RUN_TYPE, _i8, read_only(COLUMN), _i8), inner=True)
-def column_value(run: Run, item: int, columns: np.ndarray, column: int) -> Any:
-    """Return what the column's cuts divide, of a slot that is known."""
-    slot, kind = columns[column]["slot"], columns[column]["kind"]
+@kernel(_i8(RUN_TYPE, _i8, _i8, _i8, _i8), inner=True)
+def column_value(run: Run, item: int, slot: int, kind: int, base: int) -> Any:
+    """Return what the cuts of a column divide, of a slot that is known."""
     value: Any = np.int64(run.rows.zone[item]) if slot == ZONE_SLOT else run.rows.values[item, slot]
     if kind == RANGE_DOUBLE:
         return double_order(value)
     if kind == RANGE_TEXT:
-        return np.int64(run.conditions.numbers[columns[column]["base"] + value])
+        return np.int64(run.conditions.numbers[base + value])
     return value
 
 
@@ -131,11 +130,12 @@ def match_columns(run: Run, item: int, matcher: int) -> None:
     words, row_at, matched = record["words"], run.work.row_at, run.work.matched
     count = 0
     for column in range(record["column_at"], record["column_at"] + record["columns"]):
-        known = is_known(run.rows.known, run.rows.zone, item, columns[column]["slot"])
-        if columns[column]["kind"] == KNOWN:
+        slot, kind = columns[column]["slot"], columns[column]["kind"]
+        known = is_known(run.rows.known, run.rows.zone, item, slot)
+        if kind == KNOWN:
             row_at[count] = columns[column]["table_at"] + np.int64(known) * words
         elif known:
-            value = column_value(run, item, columns, column)
+            value = column_value(run, item, slot, kind, columns[column]["base"])
             interval = interval_of(run.matching.cuts, columns[column]["cut_at"], columns[column]["cuts"], value)
             row_at[count] = columns[column]["table_at"] + interval * words
             if columns[column]["uncertain_at"] >= 0:
@@ -192,7 +192,7 @@ def evaluate(run: Run, item: int, matcher: int, k: int) -> int:
         if labels_rule_out(run.conditions, run.rows, item, number):
             return FALSE
         load_attributes(run.base, run.plan, run.rows, item)
-        return condition_result(run.conditions, run.rows, item, number) & 255
+        return evaluate_condition(run.conditions, run.rows, item, number) & 255
     status = TRUE
     if record["strategy"] == BY_LABEL:
         status = check_labels(run, item, matcher, k)
@@ -270,7 +270,7 @@ def join_sliced(run: Run, item: int, matcher: int) -> None:
         evaluate_open(run, item, matcher, few)
 
 
-@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+@kernel(types.void(RUN_TYPE, _i8, _i8))
 def match_conditions(run: Run, item: int, matcher: int) -> None:
     """Fill work.matched for the item: a condition holds when no row has its bit; false wins over unknown, unknown over an error.
 

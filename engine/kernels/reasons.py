@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from engine.dtypes.condition import UNKNOWN
 from engine.dtypes.rules import RUN_TYPE, Run
 from engine.jit import kernel
+from engine.kernels.condition import evaluate_condition
 from engine.kernels.cool_down import cool_down
+from engine.kernels.gather import load_attributes
 from engine.kernels.matching import ERROR_ROW, FALSE_ROW, UNKNOWN_ROW
 from engine.kernels.screening import CAP, CONSENT, CONTROL, ELIGIBILITY, VALIDITY, consent, control, validity
 from engine.reasons import Reason, Stage
@@ -39,10 +42,18 @@ def stage_of(run: Run, position: int) -> int:
     return RANK
 
 
-@kernel(_i8(RUN_TYPE, _i8, _i8), inner=True)
-def eligibility_reason(run: Run, pair: int, position: int) -> int:
+@kernel(_i8(RUN_TYPE, _i8, _i8, _i8), inner=True)
+def eligibility_reason(run: Run, item: int, pair: int, position: int) -> int:
     """Return why the position's condition did not hold."""
     k = run.pairs.condition[run.pairs.pairs[pair]["first"] + position]
+    lane, matcher = run.work.block.lane[0], run.matching.matchers[run.pairs.pairs[pair]["matcher"]]
+    if lane >= 0:
+        if run.work.block.unsettled[k] >> np.uint64(lane) & np.uint64(1) == np.uint64(0):
+            return NOT_ELIGIBLE
+        load_attributes(run.base, run.plan, run.rows, item)
+        number = run.matching.numbers[matcher["numbers_at"] + k]
+        status = evaluate_condition(run.conditions, run.rows, item, number) & 255
+        return CONDITION_UNKNOWN if status == UNKNOWN else CONDITION_ERROR
     bit = np.uint64(1) << np.uint64(k & 63)
     if run.work.matched[FALSE_ROW, k >> 6] & bit != np.uint64(0):
         return NOT_ELIGIBLE
@@ -62,7 +73,7 @@ def reason_of(run: Run, item: int, pair: int, position: int) -> Any:
     elif stage == CONSENT:
         reason = consent(run.rules, run.rows, item, candidate, run.items.channel[item])
     elif stage == ELIGIBILITY:
-        reason = eligibility_reason(run, pair, position)
+        reason = eligibility_reason(run, item, pair, position)
     elif stage == CONTROL:
         reason = control(run.rules, run.items.subscriber[item], candidate)
     elif stage == QUIET:
@@ -90,7 +101,10 @@ def stopped_bits(run: Run, stage: int, w: int) -> Any:
 @kernel(types.boolean(RUN_TYPE, _i8), inner=True)
 def never_unknown(run: Run, pair: int) -> bool:
     """Return whether every condition of the pair came to true or false for the last item."""
-    for w in range(run.matching.matchers[run.pairs.pairs[pair]["matcher"]]["words"]):
-        if run.work.matched[UNKNOWN_ROW, w] | run.work.matched[ERROR_ROW, w] != np.uint64(0):
-            return False
-    return True
+    lane, matcher = run.work.block.lane[0], run.matching.matchers[run.pairs.pairs[pair]["matcher"]]
+    if lane >= 0:
+        return bool(run.work.block.unsettled[matcher["conditions"]] >> np.uint64(lane) & np.uint64(1) == np.uint64(0))
+    unsettled = np.uint64(0)
+    for w in range(matcher["words"]):
+        unsettled |= run.work.matched[UNKNOWN_ROW, w] | run.work.matched[ERROR_ROW, w]
+    return bool(unsettled == np.uint64(0))

@@ -34,7 +34,7 @@ def run_end(asking: Asking, start: int, count: int, serial: int, seen: np.ndarra
 def take_items(
     asking: Asking, index: np.ndarray, items: Items, view: View, count: int, now_slot: int, now_us: int
 ) -> None:
-    """Copy rows index[:count] of a batch, all at one instant, to the first items of a run, and to the view's slots of `now` and of trigger fields."""
+    """Copy rows index[:count] of a batch, all at one instant, to the items of a run, and to the view's slots of `now` and of known trigger fields."""
     for item in range(count):
         row = index[item]
         items.subscriber[item] = asking.subscriber[row]
@@ -46,6 +46,7 @@ def take_items(
         view.nanos[item, now_slot] = now_us % MICROSECONDS_PER_SECOND * 1000
         view.known[item, now_slot] = 1
         for field in range(asking.field_values.shape[1]):
-            view.values[item, now_slot + 1 + field] = asking.field_values[row, field]
-            view.nanos[item, now_slot + 1 + field] = asking.field_nanos[row, field]
             view.known[item, now_slot + 1 + field] = asking.field_known[row, field]
+            if asking.field_known[row, field]:
+                view.values[item, now_slot + 1 + field] = asking.field_values[row, field]
+                view.nanos[item, now_slot + 1 + field] = asking.field_nanos[row, field]

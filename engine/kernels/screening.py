@@ -8,6 +8,7 @@ from engine.dtypes.rules import RULES_TYPE, RUN_TYPE, Rules, Run
 from engine.dtypes.view import FOUND, VIEW_TYPE, View
 from engine.intrinsics import lowest_bit
 from engine.jit import kernel, writable
+from engine.kernels.blocks import after_block, chain, take_block
 from engine.kernels.matching import match_conditions
 from engine.kernels.mix import mix64
 from engine.limits import NEVER_US
@@ -26,6 +27,12 @@ REQUEST, VALIDITY, CONSENT = int(Stage.REQUEST), int(Stage.VALIDITY), int(Stage.
 ELIGIBILITY, CONTROL, CAP = int(Stage.ELIGIBILITY), int(Stage.CONTROL), int(Stage.CAP)
 
 _i8 = types.int64
+
+
+@kernel(_i8(RUN_TYPE, _i8), inner=True)
+def pair_of(run: Run, item: int) -> int:
+    """Return the number of the item's trigger and channel."""
+    return int(run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item])
 
 
 @kernel(_i8(RULES_TYPE, _i8, _i8))
@@ -190,6 +197,18 @@ def expand(run: Run, pair: int) -> None:
 
 
 @kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
+def find_eligible(run: Run, item: int, pair: int) -> None:
+    """Fill work.free with the positions whose condition holds: as the item's block has them, or by matching the item alone."""
+    lane = run.work.block.lane[0]
+    if lane < 0:
+        match_conditions(run, item, run.pairs.pairs[pair]["matcher"])
+        expand(run, pair)
+        return
+    for w in range(run.pairs.pairs[pair]["words"]):
+        run.work.free[w] = run.work.block.rows[lane, w]
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
 def withhold(run: Run, item: int, pair: int) -> None:
     """Note under CONTROL the positions left that a control group withholds; they stay left."""
     record, controls, work = run.pairs.pairs[pair], run.pairs.controls, run.work
@@ -219,8 +238,7 @@ def screen(run: Run, item: int, pair: int) -> None:
         stop(run, VALIDITY, w, ~work.valid[record["valid_at"] + w])
     gate(run, item, pair)
     if any_left(run, words):
-        match_conditions(run, item, record["matcher"])
-        expand(run, pair)
+        find_eligible(run, item, pair)
         for w in range(words):
             stop(run, ELIGIBILITY, w, ~work.free[w])
         withhold(run, item, pair)
@@ -230,8 +248,16 @@ def screen(run: Run, item: int, pair: int) -> None:
 def eligible_run(run: Run, held: np.ndarray) -> None:
     """For whoever wants matching alone: write for each item of a run the row of its pair's positions whose condition holds; nothing else is looked at."""
     for item in range(run.moment.items):
-        pair = run.items.trigger[item] * run.rules.settings[0]["channels"] + run.items.channel[item]
-        match_conditions(run, item, run.pairs.pairs[pair]["matcher"])
-        expand(run, pair)
-        for w in range(run.pairs.pairs[pair]["words"]):
-            held[item, w] = run.work.free[w]
+        chain(run, item, pair_of(run, item))
+    for first in range(run.moment.items):
+        item = first if run.work.block.first[first] else -1
+        while item >= 0:
+            pair = pair_of(run, item)
+            count = take_block(run, item, pair)
+            for k in range(count):
+                item = run.work.block.item[k]
+                run.work.block.lane[0] = k if run.work.block.lane[0] >= 0 else -1
+                find_eligible(run, item, pair)
+                for w in range(run.pairs.pairs[pair]["words"]):
+                    held[item, w] = run.work.free[w]
+            item = after_block(run, count)

@@ -27,6 +27,7 @@ from engine.dtypes.ledger import (
     CONTACTS,
     DECISION_NEXT,
     FIRST_DAY,
+    FREE,
     HOLD,
     HOLDS,
     LIVE_CONTACTS,
@@ -36,6 +37,7 @@ from engine.dtypes.ledger import (
     STATE_WORDS,
     SUBSCRIBER,
     SUBSCRIBERS,
+    SWEEP_NEXT,
     Counters,
     GrantColumns,
     OutcomeColumns,
@@ -190,6 +192,15 @@ class MemoryLedger:
         forget_contacts(self._store, self._counters, np.uint64(subscriber))
         self.answers.forget(subscriber)
         forget_digests(self._outcome_ids, np.uint64(subscriber), np.zeros(0, np.int64))
+
+    def clear(self) -> None:
+        """Drop every contact, hold and total without a trace; names, policy and time stay. For scans, to whom each run of subscribers is new."""
+        store, counters = self._store, self._counters
+        store.table[:] = np.zeros((), SUBSCRIBER)
+        store.state[POOL_TOP : SWEEP_NEXT + 1] = 0
+        store.state[FREE:] = 0
+        for column in (counters.live, counters.lifetime, counters.daily):
+            column[:] = 0
 
     def set_policy(self, retention: Retention, first_day: int, day_starts_us: npt.NDArray[np.int64]) -> None:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""

@@ -155,7 +155,7 @@ def base(source: Path, secret_file: Path, new_secret: bool, as_of: str | None, *
     with _readable_errors():
         schema = base_schema_of(loaded(paths["catalogue"]))
         mapping = read_mapping(paths["mapping"], schema)
-        as_of_us = _instant_us(as_of) if as_of or mapping.as_of is None else None
+        as_of_us = instant_us(as_of, "--as-of") if as_of or mapping.as_of is None else None
         secret = create_secret(secret_file) if new_secret else read_secret(secret_file)
         with nullcontext() if as_json else shown_progress() as progress:
             report = build_base(
@@ -168,7 +168,8 @@ def base(source: Path, secret_file: Path, new_secret: bool, as_of: str | None, *
         _print(report)
 
 
-def _instant_us(text: str | None) -> int:
+def instant_us(text: str | None, option: str) -> int:
+    """Return the instant of a text, or now when there is none; raises click.BadParameter."""
     from datetime import datetime
 
     if text is None:
@@ -178,9 +179,7 @@ def _instant_us(text: str | None) -> int:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(
-            f"expected an instant such as 2026-11-21T00:00:00Z, was {text!r}", param_hint="--as-of"
-        )
+        raise click.BadParameter(f"expected an instant such as 2026-11-21T00:00:00Z, was {text!r}", param_hint=option)
     return round(moment.timestamp() * 1_000_000)
 
 

@@ -16,12 +16,13 @@ class Asked(NamedTuple):
     """The requests of a batch, row for row with engine.batch.Batch, whose `count` says how many rows are filled; n rows or more.
 
     A request's span holds the bytes of one touchpoint.v1.DecideRequest, valid, each singular field at most once; its id's span lies within it.
+    A row of a table that kernels have read has no such bytes: `item_bytes` is 0, and `item_at` its number in the table.
     """
 
     text: npt.NDArray[np.uint8]
     """(bytes,): the messages of the batch, or what held them, end to end."""
     item_at: npt.NDArray[np.int64]
-    """(n,): first byte of the DecideRequest in `text`."""
+    """(n,): first byte of the DecideRequest in `text`; a row's number."""
     item_bytes: npt.NDArray[np.int32]
     id_at: npt.NDArray[np.int64]
     """(n,): first byte of request_id in `text`: UTF-8."""

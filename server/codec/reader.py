@@ -6,7 +6,7 @@ A string of a trigger field that conditions ask for and that no request brought 
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,14 @@ from server.codec.kernels import reading
 from server.codec.kernels.message import PARTS_SIZE
 from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
-from server.codec.request_tables import Coded, Columns, Tables
+from server.codec.kernels.sheets import begin_fields, read_rows
+from server.codec.request_tables import Coded, Columns, Sheet, Tables
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
+
+if TYPE_CHECKING:
+    from server.codec.rows import Rows
 
 assert reading.DRY_RUN == DRY_RUN
 _COLUMNS: Final = tuple(field.name for field in fields(Batch) if field.name != "count")
@@ -106,7 +110,7 @@ class Reader:
         self._requests = Requests(bound, hashes, self._codes.of)
         self._asked = _asked_of(self._columns)
 
-    def read(self, items: Items, now_us: int) -> Reading:
+    def read(self, items: "Items | Rows", now_us: int) -> Reading:
         """Return what the items ask at `now_us`, at most BATCH_ITEMS_MAX of them."""
         count, columns = len(items), self._columns
         if self._bound.conditions.interner.reset_if_needed(count):
@@ -114,7 +118,7 @@ class Reader:
         columns.item_at[:count], columns.item_bytes[:count] = items.item_at, items.item_bytes
         text = np.frombuffer(items.text, np.uint8)
         failures: dict[int, Failure] = {}
-        odd = self._read_usual(text, count, now_us)
+        odd = self._read_usual(text, count, now_us) if isinstance(items, Items) else self._read_rows(items, now_us)
         if odd:
             text, failures = self._read_odd(items, now_us)
         self._batch.count = count - len(failures)
@@ -125,7 +129,25 @@ class Reader:
         tables, columns = self._kept
         return read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
 
-    def _read_odd(self, items: Items, now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
+    def _read_rows(self, rows: "Rows", now_us: int) -> int:
+        """Fill the rows of a table's rows in usual form; return how many are not."""
+        span = frozen(np.array([rows.start, rows.end], np.int64))
+        tables, columns = self._kept
+        return read_rows(self._sheet(rows), span, now_us, tables, self._codes.reference, columns, self._parts)
+
+    def _sheet(self, rows: "Rows") -> Sheet:
+        """Return the table's columns, its trigger fields bound to those of the rulebook."""
+        if not rows.fields:
+            return rows.sheet
+        names = [name.encode() for name in rows.fields]
+        start = frozen(np.cumsum([0, *map(len, names)], dtype=np.int64))
+        column = frozen(np.array([self._bound.field_index.get(name, -1) for name in rows.fields], np.int32))
+        begun = np.zeros((len(names), 4), np.uint64)
+        text = np.frombuffer(b"".join(names), np.uint8)
+        begin_fields(text, start, rows.sheet.field_kind, self._tables.keys, begun)
+        return rows.sheet._replace(field_column=column, field_begun=frozen(begun))
+
+    def _read_odd(self, items: "Items | Rows", now_us: int) -> tuple[npt.NDArray[np.uint8], dict[int, Failure]]:
         """Fill the rows of what the kernels left; return the bytes that all rows now lie in, and the failures, whose rows are taken out."""
         count = len(items)
         questions: dict[int, Question] = {}

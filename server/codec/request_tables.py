@@ -1,4 +1,4 @@
-"""What the reading of requests works on: the catalogue's names and types as tables, the strings that have codes, the columns that it fills."""
+"""What the reading of requests works on: the catalogue's names and types, strings that have codes, requests as columns, the columns that it fills."""
 
 from typing import Any, NamedTuple
 
@@ -128,4 +128,55 @@ COLUMNS_TYPE: Any = bundle(
     writable(np.int32),
     writable(np.uint8),
     writable(np.uint8),
+)
+
+
+class Sheet(NamedTuple):
+    """Requests as columns: n rows, T columns of texts, F of trigger fields. A text is an entry, and entry e is bytes [at[e], at[e] + size[e]) of `text`."""
+
+    text: npt.NDArray[np.uint8]
+    entry_at: npt.NDArray[np.int64]
+    entry_bytes: npt.NDArray[np.int32]
+    part: npt.NDArray[np.int32]
+    """(T,): which part of a DecideRequest the column holds (server.codec.kernels.message)."""
+    first: npt.NDArray[np.int32]
+    """(T,): the column's first entry."""
+    code: npt.NDArray[np.int32]
+    """(T, n): the row's entry, counted from the column's first; -1 where it has none."""
+    number: npt.NDArray[np.int64]
+    """(SHEET_NUMBERS, n)"""
+    known: npt.NDArray[np.uint8]
+    """(SHEET_NUMBERS, n): whether the row has the number."""
+    field_kind: npt.NDArray[np.int32]
+    """(F,): Value's kind."""
+    field_column: npt.NDArray[np.int32]
+    """(F,): the column of engine.batch.Batch; -1 for a field that no trigger has."""
+    field_begun: npt.NDArray[np.uint64]
+    """(F, 4): the state of the field's digest after its name."""
+    field_value: npt.NDArray[np.int64]
+    """(F, n): as entries of a map have it; of strings the entry."""
+    field_nanos: npt.NDArray[np.int32]
+    field_known: npt.NDArray[np.uint8]
+
+
+SEATS, DRY, TIME_SECONDS, TIME_NANOS, ASSUMED = range(5)
+"""Rows of Sheet.number: max_offers, dry_run, the trigger's time; of assumed_now only whether it is known."""
+SHEET_NUMBERS = 5
+
+SHEET_TYPE: Any = bundle(
+    Sheet,
+    read_only(np.uint8),
+    read_only(np.int64),
+    read_only(np.int32),
+    read_only(np.int32),
+    read_only(np.int32),
+    read_only(np.int32, 2),
+    read_only(np.int64, 2),
+    read_only(np.uint8, 2),
+    read_only(np.int32),
+    read_only(np.int32),
+    read_only(np.uint64, 2),
+    read_only(np.int64, 2),
+    read_only(np.int32, 2),
+    read_only(np.uint8, 2),
 )

@@ -1,5 +1,6 @@
 """Words of a batch that vary by subscriber or trigger: said by a kernel, and in Python where only Python says a value exactly, in one order."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -58,9 +59,9 @@ class Speech:
         )
         self._kept: Any = reference(self._speaker)
 
-    def prepare(self, asked: Asked, kept: Any) -> None:
-        """Take the questions of the batch that is to be decided; `kept`: the same as kernels take it."""
-        self._asked, self._asked_reference = asked, kept
+    def prepare(self, asked: Asked, kept: Any, of_table: Callable[[int], Any] | None = None) -> None:
+        """Take the questions of the batch that is to be decided; `kept`: the same as kernels take it; `of_table`: the DecideRequest of a table's row."""
+        self._asked, self._asked_reference, self._of_table = asked, kept, of_table
 
     def of(self, batch: Batch, decisions: Decisions, rows: Any, index: npt.NDArray[np.int64]) -> Texts:
         """Return the words of rows `index` of the prepared batch that vary, in the order of rows, then of seats; they hold until the next call."""
@@ -92,12 +93,19 @@ class Speech:
             rows = cells[start : start + GATHERED_MAX, 1]
             self._subscribers.gather(batch.subscriber[rows], decisions.now_us[rows])
             for at, (_, row, words) in enumerate(cells[start : start + GATHERED_MAX].tolist()):
-                said.append(self._words[words].said(self._subscribers.lookup(at, message_of(self._asked, row))))
+                said.append(self._words[words].said(self._subscribers.lookup(at, self._message(row))))
         added = texts_of(said)
         self._grow(len(added.data))
         texts, used = self._speaker.said.texts, int(state[SAID_USED])
         texts.data[used : used + len(added.data)] = added.data
         texts.start[cells[:, 0]], texts.length_bytes[cells[:, 0]] = added.start + used, added.length_bytes
+
+    def _message(self, row: int) -> Any:
+        """Return the DecideRequest of a row."""
+        if self._asked.item_bytes[row]:
+            return message_of(self._asked, row)
+        assert self._of_table, "only rows of a table have no bytes"
+        return self._of_table(int(self._asked.item_at[row]))
 
     def _grow(self, more_bytes: int) -> None:
         """See that so many bytes are free, in a buffer of at least twice the size when there were not."""
@@ -114,7 +122,7 @@ class Speech:
 
 
 def message_of(asked: Asked, row: int) -> Any:
-    """Return the DecideRequest of a row."""
+    """Return the DecideRequest of a row that has one."""
     start = int(asked.item_at[row])
     span = asked.text[start : start + int(asked.item_bytes[row])]
     return decision_service_pb2.DecideRequest.FromString(span.tobytes())

@@ -14,7 +14,7 @@ PATIENCE_S = 30.0
 
 @contextmanager
 def serving(handler: Handler, options: list[tuple[str, Any]] | None = None) -> Iterator[str]:
-    """Serve Decide and DecideBatch by the handler; yields the address."""
+    """Serve Decide, DecideBatch and DecideColumns by the handler; yields the address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -22,7 +22,7 @@ def serving(handler: Handler, options: list[tuple[str, Any]] | None = None) -> I
     async def start() -> tuple[Any, int]:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *(options or [])])
         methods: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(handler) for name in ("Decide", "DecideBatch")
+            name: grpc.unary_unary_rpc_method_handler(handler) for name in ("Decide", "DecideBatch", "DecideColumns")
         }
         name = "touchpoint.v1.DecisionService"
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import bench.charts
-from bench import start
+from bench import columns_alone, start
 from bench.command import NAMES
 from bench.command import bench as command
 from bench.operator import Operator
@@ -54,6 +54,20 @@ def test_batch() -> None:
     found = smallest("batch")
     assert found["decisions_per_s"] > 0
     assert found["ratio_vs_echo"] > 0
+    assert found["offered_share"] >= 0.95
+
+
+def test_columns() -> None:
+    found = smallest("columns")
+    assert found["decisions_per_s"] > 0
+    assert found["ratio_vs_echo"] > 0
+    assert found["offered_share"] >= 0.95
+
+
+def test_columns_without_grpc() -> None:
+    found = columns_alone.run(rows=2_000, offers=10, tables=2, seed=1)
+    assert found["us_per_decision"] > 0
+    assert set(found["us_by_stage"]) == set(columns_alone.STAGES)
     assert found["offered_share"] >= 0.95
 
 

@@ -1,5 +1,7 @@
 """Batches and streams are taken apart and put together as the contract's own messages would be."""
 
+import sys
+
 import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
 
@@ -68,3 +70,11 @@ def test_an_explanation_wraps_a_decision() -> None:
     assert pb.DecideRequest.FromString(framing.explained_request(payload)) == asked
     decision = pb.DecideResponse(request_id="x")
     assert pb.ExplainResponse.FromString(framing.explain_response(decision.SerializeToString())).decision == decision
+
+
+def test_tables_without_arrow_are_unimplemented(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "server.codec.rows", None)
+    with pytest.raises(RefusedError) as caught:
+        framing.table_rows(b"")
+    assert caught.value.failure.code is Code.UNIMPLEMENTED
+    assert "pip install touchpoint[columns]" in caught.value.failure.message

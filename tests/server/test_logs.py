@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -40,6 +41,9 @@ class FailingFront:
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         failing()
         return b""
+
+    def decide_rows(self, rows: Any, call: CallInfo, answers: Any) -> None:
+        failing()
 
     def tick(self) -> None:
         failing()

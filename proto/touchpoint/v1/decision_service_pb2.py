@@ -28,15 +28,15 @@ from touchpoint.v1 import error_pb2 as touchpoint_dot_v1_dot_error__pb2
 from touchpoint.v1 import reason_pb2 as touchpoint_dot_v1_dot_reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$touchpoint/v1/decision_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctouchpoint/v1/decision.proto\x1a\x19touchpoint/v1/error.proto\x1a\x1atouchpoint/v1/reason.proto\"\xd3\x02\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsubscriber\x18\x02 \x01(\t\x12.\n\x07trigger\x18\x03 \x01(\x0b\x32\x1b.touchpoint.v1.TriggerEventH\x00\x12\x13\n\tplacement\x18\x04 \x01(\tH\x00\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x17\n\nmax_offers\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x0c\n\x04tool\x18\x08 \x01(\t\x12\r\n\x05\x61gent\x18\t \x01(\t\x12\x0e\n\x06outlet\x18\n \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x0b \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x0c \x01(\x08\x12/\n\x0b\x61ssumed_now\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08occasionB\r\n\x0b_max_offers\"\xb7\x03\n\x0e\x44\x65\x63ideResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12%\n\x06reason\x18\x03 \x01(\x0e\x32\x15.touchpoint.v1.Reason\x12$\n\x06offers\x18\x04 \x03(\x0b\x32\x14.touchpoint.v1.Offer\x12\x30\n\x0cnext_allowed\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06stages\x18\x06 \x03(\x0b\x32\x19.touchpoint.v1.StageCount\x12.\n\ndecided_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13rulebook_generation\x18\x08 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\t \x01(\t\x12,\n\ncandidates\x18\n \x03(\x0b\x32\x18.touchpoint.v1.Candidate\x12.\n\x08withheld\x18\x0b \x03(\x0b\x32\x1c.touchpoint.v1.WithheldOffer\x12\x11\n\tserver_us\x18\x0f \x01(\x04\"A\n\x12\x44\x65\x63ideBatchRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"y\n\x11\x44\x65\x63ideBatchResult\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponseH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.touchpoint.v1.ItemErrorH\x00\x42\x08\n\x06result\"H\n\x13\x44\x65\x63ideBatchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .touchpoint.v1.DecideBatchResult\"D\n\x13\x44\x65\x63ideStreamRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"\x90\x01\n\x14\x44\x65\x63ideStreamResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.touchpoint.v1.ItemErrorH\x00\x42\x08\n\x06result\"?\n\x0e\x45xplainRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"B\n\x0f\x45xplainResponse\x12/\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponse\"8\n\x13\x43heckHandOffRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\r\"\x97\x01\n\x14\x43heckHandOffResponse\x12(\n\x08hand_off\x18\x01 \x01(\x0e\x32\x16.touchpoint.v1.HandOff\x12%\n\x06reason\x18\x02 \x01(\x0e\x32\x15.touchpoint.v1.Reason\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*b\n\x07HandOff\x12\x18\n\x14HAND_OFF_UNSPECIFIED\x10\x00\x12\x10\n\x0cHAND_OFF_YES\x10\x01\x12\x17\n\x13HAND_OFF_NOT_BEFORE\x10\x02\x12\x12\n\x0eHAND_OFF_NEVER\x10\x03\x32\xae\x03\n\x0f\x44\x65\x63isionService\x12\x45\n\x06\x44\x65\x63ide\x12\x1c.touchpoint.v1.DecideRequest\x1a\x1d.touchpoint.v1.DecideResponse\x12T\n\x0b\x44\x65\x63ideBatch\x12!.touchpoint.v1.DecideBatchRequest\x1a\".touchpoint.v1.DecideBatchResponse\x12[\n\x0c\x44\x65\x63ideStream\x12\".touchpoint.v1.DecideStreamRequest\x1a#.touchpoint.v1.DecideStreamResponse(\x01\x30\x01\x12H\n\x07\x45xplain\x12\x1d.touchpoint.v1.ExplainRequest\x1a\x1e.touchpoint.v1.ExplainResponse\x12W\n\x0c\x43heckHandOff\x12\".touchpoint.v1.CheckHandOffRequest\x1a#.touchpoint.v1.CheckHandOffResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$touchpoint/v1/decision_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctouchpoint/v1/decision.proto\x1a\x19touchpoint/v1/error.proto\x1a\x1atouchpoint/v1/reason.proto\"\xd3\x02\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nsubscriber\x18\x02 \x01(\t\x12.\n\x07trigger\x18\x03 \x01(\x0b\x32\x1b.touchpoint.v1.TriggerEventH\x00\x12\x13\n\tplacement\x18\x04 \x01(\tH\x00\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x17\n\nmax_offers\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x0c\n\x04tool\x18\x08 \x01(\t\x12\r\n\x05\x61gent\x18\t \x01(\t\x12\x0e\n\x06outlet\x18\n \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x0b \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x0c \x01(\x08\x12/\n\x0b\x61ssumed_now\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08occasionB\r\n\x0b_max_offers\"\xb7\x03\n\x0e\x44\x65\x63ideResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12%\n\x06reason\x18\x03 \x01(\x0e\x32\x15.touchpoint.v1.Reason\x12$\n\x06offers\x18\x04 \x03(\x0b\x32\x14.touchpoint.v1.Offer\x12\x30\n\x0cnext_allowed\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06stages\x18\x06 \x03(\x0b\x32\x19.touchpoint.v1.StageCount\x12.\n\ndecided_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13rulebook_generation\x18\x08 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\t \x01(\t\x12,\n\ncandidates\x18\n \x03(\x0b\x32\x18.touchpoint.v1.Candidate\x12.\n\x08withheld\x18\x0b \x03(\x0b\x32\x1c.touchpoint.v1.WithheldOffer\x12\x11\n\tserver_us\x18\x0f \x01(\x04\"A\n\x12\x44\x65\x63ideBatchRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"y\n\x11\x44\x65\x63ideBatchResult\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponseH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.touchpoint.v1.ItemErrorH\x00\x42\x08\n\x06result\"H\n\x13\x44\x65\x63ideBatchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .touchpoint.v1.DecideBatchResult\"9\n\x14\x44\x65\x63ideColumnsRequest\x12\r\n\x05table\x18\x01 \x01(\x0c\x12\x12\n\nomit_words\x18\x02 \x01(\x08\"&\n\x15\x44\x65\x63ideColumnsResponse\x12\r\n\x05table\x18\x01 \x01(\x0c\"D\n\x13\x44\x65\x63ideStreamRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"\x90\x01\n\x14\x44\x65\x63ideStreamResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.touchpoint.v1.ItemErrorH\x00\x42\x08\n\x06result\"?\n\x0e\x45xplainRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.touchpoint.v1.DecideRequest\"B\n\x0f\x45xplainResponse\x12/\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1d.touchpoint.v1.DecideResponse\"8\n\x13\x43heckHandOffRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\r\"\x97\x01\n\x14\x43heckHandOffResponse\x12(\n\x08hand_off\x18\x01 \x01(\x0e\x32\x16.touchpoint.v1.HandOff\x12%\n\x06reason\x18\x02 \x01(\x0e\x32\x15.touchpoint.v1.Reason\x12.\n\nnot_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*b\n\x07HandOff\x12\x18\n\x14HAND_OFF_UNSPECIFIED\x10\x00\x12\x10\n\x0cHAND_OFF_YES\x10\x01\x12\x17\n\x13HAND_OFF_NOT_BEFORE\x10\x02\x12\x12\n\x0eHAND_OFF_NEVER\x10\x03\x32\x8a\x04\n\x0f\x44\x65\x63isionService\x12\x45\n\x06\x44\x65\x63ide\x12\x1c.touchpoint.v1.DecideRequest\x1a\x1d.touchpoint.v1.DecideResponse\x12T\n\x0b\x44\x65\x63ideBatch\x12!.touchpoint.v1.DecideBatchRequest\x1a\".touchpoint.v1.DecideBatchResponse\x12Z\n\rDecideColumns\x12#.touchpoint.v1.DecideColumnsRequest\x1a$.touchpoint.v1.DecideColumnsResponse\x12[\n\x0c\x44\x65\x63ideStream\x12\".touchpoint.v1.DecideStreamRequest\x1a#.touchpoint.v1.DecideStreamResponse(\x01\x30\x01\x12H\n\x07\x45xplain\x12\x1d.touchpoint.v1.ExplainRequest\x1a\x1e.touchpoint.v1.ExplainResponse\x12W\n\x0c\x43heckHandOff\x12\".touchpoint.v1.CheckHandOffRequest\x1a#.touchpoint.v1.CheckHandOffResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'touchpoint.v1.decision_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HANDOFF']._serialized_start=1783
-  _globals['_HANDOFF']._serialized_end=1881
+  _globals['_HANDOFF']._serialized_start=1882
+  _globals['_HANDOFF']._serialized_end=1980
   _globals['_DECIDEREQUEST']._serialized_start=174
   _globals['_DECIDEREQUEST']._serialized_end=513
   _globals['_DECIDERESPONSE']._serialized_start=516
@@ -47,18 +47,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEBATCHRESULT']._serialized_end=1145
   _globals['_DECIDEBATCHRESPONSE']._serialized_start=1147
   _globals['_DECIDEBATCHRESPONSE']._serialized_end=1219
-  _globals['_DECIDESTREAMREQUEST']._serialized_start=1221
-  _globals['_DECIDESTREAMREQUEST']._serialized_end=1289
-  _globals['_DECIDESTREAMRESPONSE']._serialized_start=1292
-  _globals['_DECIDESTREAMRESPONSE']._serialized_end=1436
-  _globals['_EXPLAINREQUEST']._serialized_start=1438
-  _globals['_EXPLAINREQUEST']._serialized_end=1501
-  _globals['_EXPLAINRESPONSE']._serialized_start=1503
-  _globals['_EXPLAINRESPONSE']._serialized_end=1569
-  _globals['_CHECKHANDOFFREQUEST']._serialized_start=1571
-  _globals['_CHECKHANDOFFREQUEST']._serialized_end=1627
-  _globals['_CHECKHANDOFFRESPONSE']._serialized_start=1630
-  _globals['_CHECKHANDOFFRESPONSE']._serialized_end=1781
-  _globals['_DECISIONSERVICE']._serialized_start=1884
-  _globals['_DECISIONSERVICE']._serialized_end=2314
+  _globals['_DECIDECOLUMNSREQUEST']._serialized_start=1221
+  _globals['_DECIDECOLUMNSREQUEST']._serialized_end=1278
+  _globals['_DECIDECOLUMNSRESPONSE']._serialized_start=1280
+  _globals['_DECIDECOLUMNSRESPONSE']._serialized_end=1318
+  _globals['_DECIDESTREAMREQUEST']._serialized_start=1320
+  _globals['_DECIDESTREAMREQUEST']._serialized_end=1388
+  _globals['_DECIDESTREAMRESPONSE']._serialized_start=1391
+  _globals['_DECIDESTREAMRESPONSE']._serialized_end=1535
+  _globals['_EXPLAINREQUEST']._serialized_start=1537
+  _globals['_EXPLAINREQUEST']._serialized_end=1600
+  _globals['_EXPLAINRESPONSE']._serialized_start=1602
+  _globals['_EXPLAINRESPONSE']._serialized_end=1668
+  _globals['_CHECKHANDOFFREQUEST']._serialized_start=1670
+  _globals['_CHECKHANDOFFREQUEST']._serialized_end=1726
+  _globals['_CHECKHANDOFFRESPONSE']._serialized_start=1729
+  _globals['_CHECKHANDOFFRESPONSE']._serialized_end=1880
+  _globals['_DECISIONSERVICE']._serialized_start=1983
+  _globals['_DECISIONSERVICE']._serialized_end=2505
 # @@protoc_insertion_point(module_scope)

@@ -291,6 +291,79 @@ class DecideBatchResponse(_message.Message):
 Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
 
 @_typing.final
+class DecideColumnsRequest(_message.Message):
+    """Up to 4,096 questions as a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    OMIT_WORDS_FIELD_NUMBER: _builtins.int
+    table: _builtins.bytes
+    """An Arrow IPC stream without compression: a schema, then record batches of 1 to 4,096 rows together. A column has the name of a field of
+    DecideRequest, and null or no column stands for a field that is not set; a row must have
+      request_id, subscriber, channel   utf8
+      trigger or placement              utf8: a trigger's type, or a placement's id
+    and may have
+      language, tool, agent, outlet     utf8
+      max_offers                        any int but uint64
+      dry_run                           bool
+      trigger_time, assumed_now         timestamp; without a zone it is taken as UTC
+      field.<name>                      the trigger's field: bool, int, double (float or int), utf8, timestamp or duration, as it is declared
+    Texts may be large, views, or dictionaries, whatever suits. There is no explain: ask Explain.
+    """
+    omit_words: _builtins.bool
+    """Leave content, script and language out of the answer."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.bytes = ...,
+        omit_words: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omit_words", b"omit_words", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideColumnsRequest: _TypeAlias = DecideColumnsRequest  # noqa: Y015
+
+@_typing.final
+class DecideColumnsResponse(_message.Message):
+    """The answers as a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    table: _builtins.bytes
+    """An Arrow IPC stream of one record batch, row for row with the request. Texts marked * are dictionaries.
+      reason              utf8*: a Reason without REASON_, such as OFFERED; null where the row failed
+      decision_id         utf8: null where nothing is held
+      offers              list of struct, best first, empty without an offer: rank uint8, offer utf8*, campaign utf8*, score double, and
+                          unless words were omitted content utf8*, script utf8*, language utf8*
+      hold_until          timestamp: when the hold of the row's offers ends; null without an offer
+      send_not_before, send_deadline    timestamp: push only
+      next_allowed        timestamp: without an offer, when the answer may change by itself
+      decided_at          timestamp
+      rulebook_generation uint64
+      base_version        utf8*
+      replayed            bool: the request was answered before, and this is that answer
+      error_code, error_message, error_field    int32, utf8, utf8: why the row failed, as ItemError has it, with the first field at fault
+    Timestamps are in microseconds, UTC.
+    """
+    def __init__(
+        self,
+        *,
+        table: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideColumnsResponse: _TypeAlias = DecideColumnsResponse  # noqa: Y015
+
+@_typing.final
 class DecideStreamRequest(_message.Message):
     """One question of a stream."""
 

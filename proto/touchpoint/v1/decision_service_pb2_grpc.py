@@ -50,6 +50,11 @@ class DecisionServiceStub:
                 request_serializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchRequest.SerializeToString,
                 response_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchResponse.FromString,
                 _registered_method=True)
+        self.DecideColumns = channel.unary_unary(
+                '/touchpoint.v1.DecisionService/DecideColumns',
+                request_serializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsRequest.SerializeToString,
+                response_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsResponse.FromString,
+                _registered_method=True)
         self.DecideStream = channel.stream_stream(
                 '/touchpoint.v1.DecisionService/DecideStream',
                 request_serializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideStreamRequest.SerializeToString,
@@ -90,6 +95,13 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideColumns(self, request, context):
+        """Decides for the rows of a table, as DecideBatch does for its items: for event feeds and nightly runs. Tables are Arrow IPC streams.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecideStream(self, request_iterator, context):
         """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
         The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
@@ -125,6 +137,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.DecideBatch,
                     request_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchRequest.FromString,
                     response_serializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchResponse.SerializeToString,
+            ),
+            'DecideColumns': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideColumns,
+                    request_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsRequest.FromString,
+                    response_serializer=touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsResponse.SerializeToString,
             ),
             'DecideStream': grpc.stream_stream_rpc_method_handler(
                     servicer.DecideStream,
@@ -202,6 +219,33 @@ class DecisionService:
             '/touchpoint.v1.DecisionService/DecideBatch',
             touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchRequest.SerializeToString,
             touchpoint_dot_v1_dot_decision__service__pb2.DecideBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/touchpoint.v1.DecisionService/DecideColumns',
+            touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsRequest.SerializeToString,
+            touchpoint_dot_v1_dot_decision__service__pb2.DecideColumnsResponse.FromString,
             options,
             channel_credentials,
             insecure,

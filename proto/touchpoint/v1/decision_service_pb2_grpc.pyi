@@ -43,6 +43,8 @@ class DecisionServiceStub:
     """Decides for one trigger or placement, and holds what it offers."""
     DecideBatch: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.DecideBatchRequest, _decision_service_pb2.DecideBatchResponse]
     """Decides for up to 4,096 at once, as if one after the other; each item succeeds or fails by itself."""
+    DecideColumns: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.DecideColumnsRequest, _decision_service_pb2.DecideColumnsResponse]
+    """Decides for the rows of a table, as DecideBatch does for its items: for event feeds and nightly runs. Tables are Arrow IPC streams."""
     DecideStream: _grpc.StreamStreamMultiCallable[_decision_service_pb2.DecideStreamRequest, _decision_service_pb2.DecideStreamResponse]
     """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
     The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
@@ -68,6 +70,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Decides for one trigger or placement, and holds what it offers."""
     DecideBatch: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.DecideBatchRequest, _decision_service_pb2.DecideBatchResponse]  # type: ignore[assignment]
     """Decides for up to 4,096 at once, as if one after the other; each item succeeds or fails by itself."""
+    DecideColumns: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.DecideColumnsRequest, _decision_service_pb2.DecideColumnsResponse]  # type: ignore[assignment]
+    """Decides for the rows of a table, as DecideBatch does for its items: for event feeds and nightly runs. Tables are Arrow IPC streams."""
     DecideStream: _aio.StreamStreamMultiCallable[_decision_service_pb2.DecideStreamRequest, _decision_service_pb2.DecideStreamResponse]  # type: ignore[assignment]
     """Decides for each request of a stream. Answers carry the request id and come in the order of the requests.
     The server reads no further while 256 of a stream's requests are unanswered. When it stops, it answers what it has read and ends the
@@ -102,6 +106,14 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.DecideBatchResponse, _abc.Awaitable[_decision_service_pb2.DecideBatchResponse]]:
         """Decides for up to 4,096 at once, as if one after the other; each item succeeds or fails by itself."""
+
+    @_abc_1.abstractmethod
+    def DecideColumns(
+        self,
+        request: _decision_service_pb2.DecideColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_service_pb2.DecideColumnsResponse, _abc.Awaitable[_decision_service_pb2.DecideColumnsResponse]]:
+        """Decides for the rows of a table, as DecideBatch does for its items: for event feeds and nightly runs. Tables are Arrow IPC streams."""
 
     @_abc_1.abstractmethod
     def DecideStream(

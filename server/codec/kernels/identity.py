@@ -82,13 +82,17 @@ def request_digest(
     return sip_end_128(sip_word(_absorb(state, text, at, size), np.uint64(size)))
 
 
-@kernel(types.uint64(read_only(np.uint8), writable(np.int64), read_only(np.uint64)), inner=True)
-def entry_digest(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> np.uint64:
-    """Return the digest of the trigger field that was read last."""
-    kind, name_bytes = parts[KIND], parts[NAME_BYTES]
+@kernel(SIP_TYPE(read_only(np.uint8), types.int64, types.int64, types.int64, read_only(np.uint64)), inner=True)
+def entry_begun(text: npt.NDArray[np.uint8], at: Int, size: Int, kind: Int, keys: npt.NDArray[np.uint64]) -> Sip:
+    """Return the state of a trigger field's digest after the field's name, whose value is of `kind`."""
     state = sip_begin(keys[FIELDS_KEY], keys[FIELDS_KEY + 1])
-    state = sip_word(state, np.uint64(name_bytes) | np.uint64(kind) << np.uint64(32))
-    state = _absorb(state, text, parts[NAME_AT], name_bytes)
+    return _absorb(sip_word(state, np.uint64(size) | np.uint64(kind) << np.uint64(32)), text, at, size)
+
+
+@kernel(types.uint64(SIP_TYPE, read_only(np.uint8), writable(np.int64)), inner=True)
+def entry_ended(state: Sip, text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64]) -> np.uint64:
+    """Return the digest of the trigger field whose kind and value are in `parts`, and whose name `state` has."""
+    kind = parts[KIND]
     if kind == STRING:
         state = sip_word(state, np.uint64(parts[NANOS]))
         return sip_end(_absorb(state, text, parts[VALUE], parts[NANOS]))
@@ -96,6 +100,12 @@ def entry_digest(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64], keys
     if kind >= TIMESTAMP:
         state = sip_word(state, _word(parts[NANOS]))
     return sip_end(state)
+
+
+@kernel(types.uint64(read_only(np.uint8), writable(np.int64), read_only(np.uint64)), inner=True)
+def entry_digest(text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> np.uint64:
+    """Return the digest of the trigger field that was read last."""
+    return entry_ended(entry_begun(text, parts[NAME_AT], parts[NAME_BYTES], parts[KIND], keys), text, parts)
 
 
 @kernel(types.uint64(read_only(np.uint8), writable(np.int64), types.uint64, read_only(np.uint64)), inner=True)

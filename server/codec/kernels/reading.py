@@ -57,7 +57,7 @@ _PLUS = 43
 
 
 @kernel(types.int64(read_only(np.uint8), types.int64, TABLES_TYPE, COLUMNS_TYPE, writable(np.int64)), inner=True)
-def _read_address(
+def read_address(
     text: npt.NDArray[np.uint8], item: int, tables: Tables, columns: Columns, parts: npt.NDArray[np.int64]
 ) -> int:
     """Fill channel, language, offers_max, flags and the id's span."""
@@ -90,7 +90,7 @@ def _read_address(
 
 
 @kernel(types.int64(read_only(np.uint8), types.int64, types.int64, types.int64, TABLES_TYPE, COLUMNS_TYPE), inner=True)
-def _read_subscriber(
+def read_subscriber(
     text: npt.NDArray[np.uint8], item: int, at: Int, size: Int, tables: Tables, columns: Columns
 ) -> int:
     """Hash the key if it is its own normal form, but for a telephone number's plus."""
@@ -105,7 +105,7 @@ def _read_subscriber(
 
 
 @kernel(types.int64(read_only(np.uint8), types.int64, TABLES_TYPE, COLUMNS_TYPE, writable(np.int64)), inner=True)
-def _read_occasion(
+def read_occasion(
     text: npt.NDArray[np.uint8], item: int, tables: Tables, columns: Columns, parts: npt.NDArray[np.int64]
 ) -> int:
     """Fill the trigger and the columns of its time; the other columns become unknown."""
@@ -132,7 +132,7 @@ def _read_occasion(
 
 
 @kernel(types.int64(types.int64, writable(np.int64)), inner=True)
-def _checked_value(declared: int, parts: npt.NDArray[np.int64]) -> int:
+def checked_value(declared: int, parts: npt.NDArray[np.int64]) -> int:
     """Make the value that was read last what views hold of a field declared as kind `declared`; strings are left to the caller."""
     kind, value, nanos = parts[KIND], parts[VALUE], parts[NANOS]
     if kind == INT and declared == DOUBLE:
@@ -171,7 +171,7 @@ def _read_fields(
             return ODD
         digest = entry_digest(text, parts, tables.keys)
         declared = tables.field_kind[columns.trigger[item], column]
-        if _checked_value(declared, parts) == ODD:
+        if checked_value(declared, parts) == ODD:
             return ODD
         value, nanos = parts[VALUE], parts[NANOS]
         if declared == STRING:
@@ -191,7 +191,7 @@ def _read_fields(
 @kernel(
     types.void(read_only(np.uint8), types.int64, read_only(np.uint64), COLUMNS_TYPE, writable(np.int64)), inner=True
 )
-def _identify(
+def identify(
     text: npt.NDArray[np.uint8],
     item: int,
     keys: npt.NDArray[np.uint64],
@@ -213,16 +213,16 @@ def _read_one(
 ) -> int:
     if split_message(text, columns.item_at[item], columns.item_bytes[item], parts) == ODD:
         return ODD
-    if _read_address(text, item, tables, columns, parts) == ODD or not has(parts, message.SUBSCRIBER):
+    if read_address(text, item, tables, columns, parts) == ODD or not has(parts, message.SUBSCRIBER):
         return ODD
     at, size = parts[2 * message.SUBSCRIBER], parts[2 * message.SUBSCRIBER + 1]
-    if _read_subscriber(text, item, at, size, tables, columns) == ODD:
+    if read_subscriber(text, item, at, size, tables, columns) == ODD:
         return ODD
-    if _read_occasion(text, item, tables, columns, parts) == ODD:
+    if read_occasion(text, item, tables, columns, parts) == ODD:
         return ODD
     if _read_fields(text, item, tables, coded, columns, parts) == ODD:
         return ODD
-    _identify(text, item, tables.keys, columns, parts)
+    identify(text, item, tables.keys, columns, parts)
     return READ
 
 
@@ -276,5 +276,5 @@ def identify_rows(
             columns.id_bytes[item] = parts[2 * message.REQUEST_ID + 1]
             wanted = has(parts, message.EXPLAIN) and parts[2 * message.EXPLAIN] != 0
             columns.wants[item] = WANTS_EXPLANATION if wanted else 0
-            _identify(text, item, keys, columns, parts)
+            identify(text, item, keys, columns, parts)
     return odd

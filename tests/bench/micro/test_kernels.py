@@ -22,6 +22,7 @@ from bench.wire import Answer, State, Tally, new_slots
 from bench.worlds import World, built
 from engine.base.keys import SubscriberKeys, read_secret
 from engine.batch import DRY_RUN
+from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.jit import COMPILED, frozen
 from server.clock import Clock
 from server.decision_id import DecisionIds
@@ -72,6 +73,24 @@ def test_matching_of_256_subscribers(benchmark: Benchmark, world: World, count: 
     subscribers = hashes_of(world, np.arange(ITEMS), SEED)
     benchmark(ours.match, ours.gather(subscribers))
     assert 0 < ours.matches(subscribers).mean() < 0.5
+
+
+@pytest.mark.parametrize("items", [8, 64])
+@pytest.mark.parametrize("strategy", [BY_LABEL, SLICED, ACROSS])
+@pytest.mark.parametrize("count", [10, 100])
+def test_matching_by_each_strategy(benchmark: Benchmark, world: World, count: int, strategy: int, items: int) -> None:
+    """What the costs of engine.matching and engine.matching_across are fitted to: attributes are read anew in every round."""
+    ours = Ours(world, rules(count, SEED), SEED, strategy)
+    subscribers = hashes_of(world, np.arange(items), SEED)
+    prepared = ours.gather(subscribers)
+    unread = prepared.run.rows.row[:items].copy()
+
+    def match() -> None:
+        prepared.run.rows.row[:items] = unread
+        ours.match(prepared)
+
+    benchmark(match)
+    assert 0 < ours.matches(hashes_of(world, np.arange(ITEMS), SEED)).mean() < 0.5
 
 
 @pytest.mark.parametrize("items", [1, 64, ITEMS])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.base.binding import Binding
@@ -140,6 +141,16 @@ def test_open_with_another_secret_or_kind_of_key(folder: Path, keys: SubscriberK
     with pytest.raises(SnapshotError, match=r"another secret|configure"):
         open_snapshot(folder, keys)
     assert SECRET.hex() not in (folder / MANIFEST).read_text()
+
+
+def test_open_without_keys_for_whoever_asks_for_nobody_by_key(folder: Path) -> None:
+    snapshot, keyed = open_snapshot(folder, None), open_snapshot(folder, KEYS)
+    assert (snapshot.version, snapshot.bytes) == (keyed.version, keyed.bytes)
+    assert np.array_equal(snapshot.rows.r8, keyed.rows.r8)
+    snapshot.read_ahead(0, len(snapshot.rows.hashes))
+    shutil.rmtree(snapshot.folder)
+    snapshot.read_ahead(0, 1)
+    assert np.array_equal(snapshot.rows.r8, keyed.rows.r8)
 
 
 def test_open_another_format_or_a_sealed_but_inconsistent_manifest(folder: Path) -> None:

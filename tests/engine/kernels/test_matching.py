@@ -1,7 +1,8 @@
-"""Matching by both strategies against the plain-Python oracle: every kind of term, at the sizes where words end and strategies change."""
+"""Matching by every strategy against the plain-Python oracle: every kind of term, at the sizes where words end and strategies change."""
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -17,13 +18,14 @@ from engine.cel.conditions import Condition, ConditionSet, compile_condition
 from engine.cel.schema import Schema, Slot, SlotType
 from engine.deciding import drive
 from engine.dtypes.condition import FALSE, TRUE, ConditionTables
-from engine.dtypes.matching import BY_LABEL, SLICED
+from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.dtypes.rules import CANDIDATE, Run
 from engine.dtypes.view import View, new_view
-from engine.jit import frozen
+from engine.jit import COMPILED, frozen
 from engine.kernels.condition import evaluate_condition
 from engine.kernels.screening import eligible_run
 from engine.matching import Costs, lay_out
+from engine.matching_across import BlockCosts
 from tests.engine.kernels.pair import Pair
 from tests.engine.kernels.test_condition import STATES, random_labels, set_labels
 from tests.oracle import cel as oracle
@@ -37,12 +39,15 @@ SCHEMA: Final = Schema(
         Slot("b", SlotType.INT),
         Slot("d", SlotType.DOUBLE),
         Slot("s", SlotType.STRING),
+        Slot("p.x", SlotType.INT),
     ),
     LABELS,
     zone=False,
 )
 ITEMS: Final = 6
-STRATEGIES: Final = {"by label": BY_LABEL, "sliced": SLICED}
+STRATEGIES: Final = {"by label": BY_LABEL, "sliced": SLICED, "across": ACROSS}
+SIZES: Final = (1, 2, 63, 64, 65, 255, 256, 257, *((4_096,) if COMPILED else ()))
+"""Items of a run: where blocks end."""
 
 
 def random_term(rng: random.Random) -> str:
@@ -55,7 +60,13 @@ def random_term(rng: random.Random) -> str:
             f"a >= {number}",
             f"b < {number}",
             f"b != {number}",
+            f"!(a >= {number} && a <= {number + 9})",
             f"d <= {number / 2!r}",
+            f"d > {number / 2!r}",
+            "has(p.x)",
+            "!has(p.x)",
+            f"!(p.x == {number})",
+            rng.choice(("true", "false", "1 / 0 == 1")),
             f's == "{rng.choice(TEXTS)}"',
             f'!(s == "{rng.choice(TEXTS)}")',
             f"a + b > {number}",
@@ -90,11 +101,12 @@ class People:
         values: dict[str, Any] = {
             "a": rng.randrange(-4, 41),
             "b": rng.randrange(-4, 41),
-            "d": rng.choice((-0.0, 0.0, 2.5, 19.0, 1e300, float("inf"))),
+            "d": rng.choice((-0.0, 0.0, 2.5, 19.0, 1e300, float("inf"), float("-inf"), float("nan"))),
             "s": rng.choice(TEXTS),
+            "p.x": rng.randrange(-4, 41),
         }
         for slot, (name, value) in enumerate(list(values.items())):
-            if rng.random() < 0.1:
+            if rng.random() < (0.5 if name == "p.x" else 0.1):
                 del values[name]
                 continue
             self.view.known[item, slot] = 1
@@ -141,12 +153,13 @@ def matched(
     eligible_run(reference(run), held)
     bits = np.unpackbits(held.view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
     assert not bits[:, len(conditions) :].any()
-    return bits[:, : len(conditions)], int(matching.matchers[0]["strategy"])
+    across = items >= int(matching.across[0]["from_items"])
+    return bits[:, : len(conditions)], ACROSS if across else int(matching.matchers[0]["strategy"])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 31, 63, 64, 65, 127, 128, 129, 257, 4_095, 4_096])
-def test_both_strategies_agree_with_the_oracle(blank: Run, count: int, strategy: str) -> None:
+def test_every_strategy_agrees_with_the_oracle(blank: Run, count: int, strategy: str) -> None:
     rng = random.Random(count)
     distinct = [random_condition(rng) for _ in range(min(count, 400))]
     sources = [distinct[number % len(distinct)] for number in range(count)]
@@ -192,7 +205,7 @@ def test_false_wins_over_unknown_and_unknown_over_an_error(blank: Run, strategy:
     rows = np.zeros(200, CANDIDATE)
     rows["condition"] = np.arange(200)
     for item in range(12):
-        one = View(*(frozen_item(column, item) for column in people.view))
+        one = rows_of(people.view, slice(item, item + 1))
         layout = lay_out_pairs(blank.rules._replace(candidates=frozen(rows)), [np.arange(200)])
         matching = lay_out(tables, layout.conditions, np.full(128, 0.3), STRATEGIES[strategy])
         work = new_work(blank.rules, layout, matching)
@@ -202,6 +215,11 @@ def test_false_wins_over_unknown_and_unknown_over_an_error(blank: Run, strategy:
         )  # fmt: skip
         eligible_run(reference(run), np.zeros((1, 4), np.uint64))
         status = np.array([evaluate_condition(tables, one, 0, number) & 255 for number in range(200)])
+        if STRATEGIES[strategy] == ACROSS:
+            assert np.array_equal(work.block.holds[:200] & np.uint64(1) != 0, status == TRUE)
+            assert np.array_equal(work.block.unsettled[:200] & np.uint64(1) != 0, status > TRUE)
+            assert bool(work.block.unsettled[200] & np.uint64(1)) == (status > TRUE).any()
+            continue
         said = np.unpackbits(work.matched[:3].view(np.uint8), axis=1, bitorder="little")[:, :200].astype(np.bool_)
         by_row = np.where(said[0], FALSE, np.where(said[1], 2, np.where(said[2], 3, TRUE)))
         if STRATEGIES[strategy] == SLICED:
@@ -211,8 +229,84 @@ def test_false_wins_over_unknown_and_unknown_over_an_error(blank: Run, strategy:
             assert not (status[by_row == FALSE] == TRUE).any()
 
 
-def frozen_item(column: npt.NDArray[Any], item: int) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(column[item : item + 1])
+def test_many_cuts_and_missing_values_say_what_term_by_term_says(blank: Run) -> None:
+    """60 thresholds of each of three slots are ranked rather than compared; what is unknown must not be false."""
+    sources = [f"{name} >= {k} && {name} < {k + 30}" for name in ("a", "b") for k in range(60)]
+    sources += [f"!(a >= {k} && a <= {k + 4}) && b >= {k}" for k in range(60)] + [f"d >= {k}.5" for k in range(60)]
+    tables, people = compiled(sources), People(random.Random(3), 64)
+    rows = np.zeros(len(sources), CANDIDATE)
+    rows["condition"] = np.arange(len(sources))
+    layout = lay_out_pairs(blank.rules._replace(candidates=frozen(rows)), [np.arange(len(sources))])
+    matching = lay_out(tables, layout.conditions, np.full(128, 0.3), ACROSS)
+    assert (matching.scales["rank_at"] >= 0).all()
+    work = new_work(blank.rules, layout, matching)
+    run = blank._replace(
+        pairs=layout.pairs, matching=matching, conditions=tables, rows=people.view, work=work,
+        moment=blank.moment._replace(items=64),
+    )  # fmt: skip
+    run.items.trigger[:64] = run.items.channel[:64] = 0
+    eligible_run(reference(run), np.zeros((64, 4), np.uint64))
+    for k in range(len(sources)):
+        status = np.array([evaluate_condition(tables, people.view, item, k) & 255 for item in range(64)])
+        assert np.array_equal(status == TRUE, bits_of(work.block.holds[k])), sources[k]
+        assert np.array_equal(status > TRUE, bits_of(work.block.unsettled[k])), sources[k]
+
+
+def bits_of(word: np.uint64) -> npt.NDArray[np.bool_]:
+    return np.unpackbits(np.array([word]).view(np.uint8), bitorder="little").astype(np.bool_)
+
+
+def rows_of(view: View, index: Any) -> View:
+    """Return some rows of a view, copied."""
+    return View(*(np.ascontiguousarray(column[index]) for column in list[Any](view)))
+
+
+@pytest.mark.parametrize("items", SIZES)
+def test_every_size_of_run_agrees_with_the_oracle(blank: Run, items: int) -> None:
+    """People repeat after 97, so that each stands at another bit of each block."""
+    rng = random.Random(items)
+    sources = [random_condition(rng) for _ in range(130)]
+    tables, people = compiled(sources), People(rng, min(items, 97))
+    again = np.arange(items) % 97
+    view = rows_of(people.view, again)
+    expected = people.expected(sources)[again]
+    for strategy in (None, *STRATEGIES.values()):
+        found, _ = matched(blank, tables, view, range(130), strategy)
+        assert np.array_equal(found, expected), strategy
+
+
+@pytest.mark.parametrize("strategy", [None, ACROSS])
+def test_triggers_mixed_in_one_run(blank: Run, strategy: int | None) -> None:
+    """Three lists of different lengths, their items in any order: one of many items, one of some, one of a single item; -1 holds for everybody."""
+    rng = random.Random(23)
+    sources = [random_condition(rng) for _ in range(200)]
+    tables, people = compiled(sources), People(rng, 300)
+    lists = [list(range(200)), rng.sample(range(200), 65), [3, -1]]
+    rows = np.zeros(200 + 65 + 2, CANDIDATE)
+    rows["condition"] = [number for numbers in lists for number in numbers]
+    settings = blank.rules.settings.copy()
+    settings["channels"] = 1
+    channels = np.zeros(1, blank.rules.channels.dtype)
+    rules = blank.rules._replace(candidates=frozen(rows), settings=frozen(settings), channels=frozen(channels))
+    ends = np.cumsum([0, *map(len, lists)])
+    layout = lay_out_pairs(rules, [np.arange(*span) for span in pairwise(ends.tolist())])
+    matching = lay_out(tables, layout.conditions, np.full(128, 0.3), strategy)
+    run = blank._replace(
+        rules=rules, pairs=layout.pairs, matching=matching, conditions=tables, rows=people.view,
+        work=new_work(rules, layout, matching), moment=blank.moment._replace(items=300),
+    )  # fmt: skip
+    run.items.channel[:300] = 0
+    run.items.trigger[:300] = [rng.choices((0, 1), (4, 1))[0] for _ in range(300)]
+    run.items.trigger[150] = 2
+    held = np.zeros((300, 4), np.uint64)
+    expected = np.hstack([people.expected(sources), np.ones((300, 1), np.bool_)])
+    for _ in range(2):  # what the first run leaves behind must not be in the way of the second
+        held[:] = 0
+        eligible_run(reference(run), held)
+        bits = np.unpackbits(held.view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
+        for item in range(300):
+            numbers = lists[run.items.trigger[item]]
+            assert np.array_equal(bits[item, : len(numbers)], expected[item, numbers]), item
 
 
 def test_the_cost_model_switches_and_both_sides_agree(blank: Run) -> None:
@@ -224,7 +318,8 @@ def test_the_cost_model_switches_and_both_sides_agree(blank: Run) -> None:
         for _ in range(400)
     ]
     tables, people = compiled(sources), People(rng, 30)
-    taken = [matched(blank, tables, people.view, range(count), None)[1] for count in range(0, 401, 10)]
+    one = rows_of(people.view, slice(0, 1))
+    taken = [matched(blank, tables, one, range(count), None)[1] for count in range(0, 401, 10)]
     assert taken[1] == BY_LABEL
     assert taken[-1] == SLICED
     switch = 10 * taken.index(SLICED)
@@ -236,8 +331,25 @@ def test_the_cost_model_switches_and_both_sides_agree(blank: Run) -> None:
             assert np.array_equal(found, expected[:, :count]), (count, strategy)
 
 
+@pytest.mark.parametrize("count", [5, 40, 400, 4_096])
+def test_the_cost_model_switches_by_the_number_of_items(blank: Run, count: int) -> None:
+    """A list is evaluated across items from some number of items on, and just before and just after the same conditions hold."""
+    rng = random.Random(count)
+    distinct = [f"{random_condition(rng)} && b >= {rng.randrange(30)}" for _ in range(min(count, 400))]
+    tables, people = compiled(distinct), People(rng, 64)
+    expected = people.expected(distinct)
+    numbers = [number % len(distinct) for number in range(count)]
+    from_items = int(lay_out(tables, [list(range(len(distinct)))], np.full(128, 0.3)).across[0]["from_items"])
+    assert 1 < from_items < 64
+    for items in (from_items - 1, from_items, from_items + 1):
+        view = rows_of(people.view, slice(items))
+        found, taken = matched(blank, tables, view, numbers, None)
+        assert (taken == ACROSS) == (items >= from_items)
+        assert np.array_equal(found, expected[:items][:, numbers])
+
+
 def test_costs_are_positive() -> None:
-    assert min(Costs()) > 0
+    assert min(*Costs(), *BlockCosts()) > 0
 
 
 def test_rows_of_bits_of_every_width() -> None:

@@ -153,6 +153,11 @@ class CheckedLedger:
         self.ledger.forget(subscriber)
         assert self.ledger.find(subscriber, 1, 1) is None
 
+    def clear(self) -> None:
+        self.model.contacts.clear()
+        self.model.history.clear()
+        self.ledger.clear()
+
     def check(self, subscribers: list[int]) -> None:
         """Compare all that can be seen of these subscribers, who are all there are, and walk the structures."""
         self.check_contacts(subscribers)

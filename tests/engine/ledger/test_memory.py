@@ -134,6 +134,21 @@ def test_a_hold_expires_at_its_expiry_and_not_before() -> None:
     pair.check([1])
 
 
+def test_a_cleared_ledger_holds_nothing_and_is_used_again() -> None:
+    pair, everybody = CheckedLedger(40), list(range(1, 6))
+    stock = [Check(0, 1, "decided", None, 4)]
+    for number in range(3):
+        pair.reserve([Item(s, [PULL, PUSH], HOUR_US * (1 + s), stock) for s in everybody])
+        pair.check(everybody)
+        pair.advance(pair.ledger.now_us + 3 * HOUR_US)
+        pair.check(everybody)
+        pair.clear()
+        pair.check(everybody)
+        assert pair.ledger.statistics()["contacts"] == pair.ledger.statistics()["live_contacts"] == 0
+        assert hold(pair, subscriber=7) == pair.model.decision_next - 1 == 3 * (number + 1)
+        pair.clear()
+
+
 def test_a_stock_of_one_is_granted_once_in_a_batch() -> None:
     pair = CheckedLedger(2000)
     stock = [Check(0, 1, "accepted", None, 1)]

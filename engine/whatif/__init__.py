@@ -1,0 +1,1 @@
+"""What if this rulebook decided: every subscriber of a base, counted."""
