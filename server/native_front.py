@@ -264,8 +264,8 @@ class NativeFront:
         rows, answers = framing.table_rows(payload)
         ticket = BatchTicket(call_id, len(rows), lambda _: framing.table_response(answers))
         parts = (Message(piece, info, deadline_s, self, ticket, answers) for piece in rows.pieces(CALL_ROWS_MAX))
-        first, *rest = parts
-        ticket.expect(rest, lambda piece: self._thread.submit([piece]))
+        first = next(parts)
+        ticket.expect(parts, lambda piece: self._thread.submit([piece]))
         return first, len(rows)
 
     def _rare(self, rpc: Rpc) -> Begin:

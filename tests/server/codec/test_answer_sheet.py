@@ -144,6 +144,21 @@ def test_texts_that_all_differ_find_room() -> None:
     expected.check()
 
 
+def test_a_text_that_stands_in_several_columns_is_each_columns_own() -> None:
+    expected = Expected(3, words=True)
+    expected.sheet.begin(3)
+    messages = []
+    for row, (offered, campaign, content) in enumerate((("a", "b", "c"), ("b", "a", "a"), ("c", "c", "b"))):
+        message = pb.DecideResponse(decision_id=f"s0-{row}", reason="REASON_OFFERED", base_version="c")  # type: ignore[arg-type]
+        message.offers.add(rank=1, offer=offered, campaign=campaign, content=content, script=offered, language="a")
+        message.offers[0].hold_until.seconds = message.decided_at.seconds = 5
+        messages.append(message)
+    expected.sheet.take(decided([m.SerializeToString() for m in messages], [0] * 3), np.arange(3), whole=True)
+    expected.sheet.tell({})
+    expected.rows = [told(message) | {"replayed": False} for message in messages]
+    expected.check()
+
+
 def test_codes_of_nulls_are_in_range() -> None:
     """polars looks at them although they mean nothing."""
     expected = Expected(40, words=True)

@@ -291,3 +291,14 @@ def test_a_table_of_another_schema_is_refused(table: pa.Table, path: str, words:
     assert failure.violations[0].field == path
     assert failure.message.startswith(path + ": ")
     assert words in failure.message
+
+
+@pytest.mark.parametrize(("key", "sizes"), [("+13125550001", [256, 700, 344]), ("(312) 555-0004", [256] * 5 + [20])])
+def test_parts_are_larger_once_rows_turn_out_to_be_in_usual_form(both: BothWays, key: str, sizes: list[int]) -> None:
+    asked = pb.DecideRequest(request_id="r", subscriber=key, channel="desk", placement="desk_open")
+    rows = rows_of(stream(table_of([asked] * 1_300)))
+    found = []
+    for piece in rows.pieces(700):
+        found.append(both.kernels.read(piece, NOW_US).batch.count)
+        assert len(piece) == found[-1]
+    assert found == sizes
