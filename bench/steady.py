@@ -37,11 +37,11 @@ from engine.rulebook import load_rulebook
 from server.clock import Clock, steady_us, wall_us
 from server.codec.items import items_in
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.figures import Figures
 from server.front import DecisionFront
 from server.lifecycle import settle_memory, warm_up
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 DECISIONS: Final = 10_000_000
 DAYS: Final = 200
