@@ -21,12 +21,12 @@ from server.codec.leaving import Leaving
 from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo, Outcomes
 from server.explanations import Explanations
 from server.failure import Code, Failure, Violation
 from server.figures import Figures
 from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo, Outcomes
 
 if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from server import framing
-from server.decision_thread import CallInfo, Calls, Delivery, Message, Outcomes, Work
 from server.failure import Failure
 from server.statuses import failure_of
+from server.work import CallInfo, Calls, Delivery, Message, Outcomes, Work
 
 
 class Taken:

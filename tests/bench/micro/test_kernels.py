@@ -26,11 +26,11 @@ from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.jit import COMPILED, frozen
 from server.clock import Clock
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.failure import Failure
 from server.figures import Figures
 from server.front import DecisionFront
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 pytestmark = [
     pytest.mark.skipif(not COMPILED, reason="measures compiled code"),
@@ -75,9 +75,9 @@ def test_matching_of_256_subscribers(benchmark: Benchmark, world: World, count: 
     assert 0 < ours.matches(subscribers).mean() < 0.5
 
 
-@pytest.mark.parametrize("items", [1, 8, 64])
+@pytest.mark.parametrize("items", [8, 64])
 @pytest.mark.parametrize("strategy", [BY_LABEL, SLICED, ACROSS])
-@pytest.mark.parametrize("count", [10, 100, 1_000])
+@pytest.mark.parametrize("count", [10, 100])
 def test_matching_by_each_strategy(benchmark: Benchmark, world: World, count: int, strategy: int, items: int) -> None:
     """What the costs of engine.matching and engine.matching_across are fitted to: attributes are read anew in every round."""
     ours = Ours(world, rules(count, SEED), SEED, strategy)
