@@ -34,7 +34,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     small = sizes.smallest
     rows, offers, items = sizes.subscribers(1_000_000), 10 if small else 100, 64 if small else ROWS
     seconds, repeats = sizes.seconds_of(1.0), sizes.runs()
-    room = int((repeats + 1) * seconds * 2 * DECISIONS_PER_S_MAX)
+    room = int((repeats + 1) * seconds * DECISIONS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours, rivals((ECHO,)) as others:
         driving = Driving(made, sizes, Asked(items=items, tables=True))
         runs = driving.in_turn(

@@ -26,11 +26,12 @@ from engine.limits import BATCH_ITEMS_MAX
 from server import framing
 from server.clock import Clock
 from server.decision_id import DecisionIds
-from server.decision_thread import CALL_ROWS_MAX, CallInfo
+from server.decision_thread import CALL_ROWS_MAX
 from server.figures import Figures
 from server.front import DecisionFront
 from server.lifecycle import settle_memory, warm_up
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 STAGES: Final = ("read", "decide", "write")
 

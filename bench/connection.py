@@ -64,6 +64,8 @@ class Connection:
         self._out = np.zeros(BUFFER_BYTES, np.uint8)
         self._out_view = self._out.data
         self._unsent = b""
+        self._given: Request | None = None
+        self._own: Request
         self._decoder = hpack.Decoder()
         self._leaving = False
         state = self.state
@@ -129,7 +131,10 @@ class Connection:
             return 0
         wanted = 0 if self._leaving else wanted
         self._words[_WANTED] = wanted
-        size = write_calls(self._out, request, self.state, self.slots, tally, starts_ns, time.monotonic_ns())
+        if request is not self._given:
+            # A message that goes out in several pieces must not be overwritten by another connection's next call.
+            self._given, self._own = request, request._replace(message=request.message.copy())
+        size = write_calls(self._out, self._own, self.state, self.slots, tally, starts_ns, time.monotonic_ns())
         if size:
             self._send(self._out_view[:size])
         begun = wanted - self._words[_WANTED]

@@ -29,12 +29,12 @@ from loaders.demo.places import msisdn_of
 from loaders.demo.prepare import SECRET, prepare
 from server.clock import Clock, steady_us, wall_us
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.failure import Failure
 from server.figures import Figures
 from server.front import DecisionFront
 from server.lifecycle import settle_memory, warm_up
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 CUSTOMERS: Final = 4_930
 MONTH_US: Final = 32 * 86_400 * 1_000_000

@@ -3,8 +3,9 @@
     touchpoint bench steady --json
 
 Ledger time passes: each day has its share of the decisions within an hour, after which holds have expired, answers are forgotten and contacts grow
-too old to count, so that all stores turn over many times. The first fifth fills them to what they then keep. From then on memory of
-the process's own (`RssAnon`) and Python's allocated blocks are read at even distances; growth is the median of the last quarter over that of the first.
+too old to count, so that all stores turn over many times. The first quarter fills them to what they then keep. From then on are read, at even
+distances, memory of the process's own (`RssAnon`, less what the ledger uses of the arrays that it reserved at the start) and Python's allocated
+blocks; growth is the median of the last quarter over that of the first.
 """
 
 import gc
@@ -26,6 +27,7 @@ from bench.wire import ID_DIGITS
 from engine.base.keys import SubscriberKeys, read_secret
 from engine.base.overlay import Overlay
 from engine.base.snapshot import open_current
+from engine.deciding import ANSWER_BYTES_MAX
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
@@ -35,26 +37,33 @@ from engine.rulebook import load_rulebook
 from server.clock import Clock, steady_us, wall_us
 from server.codec.items import items_in
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.figures import Figures
 from server.front import DecisionFront
 from server.lifecycle import settle_memory, warm_up
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 DECISIONS: Final = 10_000_000
 DAYS: Final = 200
 """Of ledger time."""
 BATCHES: Final = (256, 4_096)
 """Sizes of messages, in turn."""
+BATCHES_SMALLEST: Final = (16, 256)
 READINGS: Final = 40
 HOUR_US: Final = MICROSECONDS_PER_DAY // 24
 ANSWER_BYTES: Final = 512
-"""What one remembered answer takes, and room to spare."""
-DAYS_KEPT: Final = 8
-"""Days that contacts count for: a week's caps."""
+"""What one remembered answer takes; a message is taken only while each of its answers could have ANSWER_BYTES_MAX, so there is room for those, too."""
+CONTACTS_EACH: Final = 24
+"""Room for contacts, by subscriber: those of nine days are about five, and a block that is full is pruned before it grows."""
 FIGURES: Final = (
-    Figure("growth_bytes", "memory of the process's own, the end over the beginning", most=1 << 20, unit="B"),
+    Figure(
+        "growth_bytes",
+        "memory of the process's own but for the ledger's, the end over the beginning",
+        most=4 << 20,
+        unit="B",
+    ),
     Figure("growth_blocks", "Python's allocated blocks, likewise", most=500),
+    Figure("growth_ledger_bytes", "what the ledger uses of the memory that it reserved at the start", unit="B"),
     Figure("decisions", "decided in one process"),
     Figure("offered_share", "share of the decisions that held an offer", least=OFFERED_MIN),
 )
@@ -63,15 +72,16 @@ FIGURES: Final = (
 class Steady:
     """A front over an operator whose clock the bench moves on, asked about its subscribers in messages of some items."""
 
-    def __init__(self, made: Operator, decisions: int) -> None:
+    def __init__(self, made: Operator, decisions: int, batches: tuple[int, ...]) -> None:
         secret = read_secret(made.world.key_secret_file)
         keys = SubscriberKeys(secret, "msisdn", "US")
         self._day = max(1, decisions // DAYS)
+        self._stretch = max(batches)
         self._moved_us = 0
         clock = Clock(lambda: wall_us() + self._moved_us, lambda: steady_us() + self._moved_us)
         ledger = MemoryLedger(
-            max(20_000, 4 * DAYS_KEPT * self._day),
-            RingAnswers(ANSWER_BYTES * (self._day + max(BATCHES)) + (1 << 20)),
+            CONTACTS_EACH * made.world.rows,
+            RingAnswers(ANSWER_BYTES * self._day + (ANSWER_BYTES_MAX + ANSWER_BYTES) * max(batches)),
             outcomes_max=1_000,
             now_us=wall_us(),
         )
@@ -79,13 +89,13 @@ class Steady:
         self.front = DecisionFront(engine, SubscriberHashes(keys, secret), DecisionIds(secret, 0), clock, Figures())
         warm_up(self.front)
         self._keys = made.keys
-        self._templates = [template_of(question(1), made.keys, items) for items in BATCHES]
+        self._templates = [template_of(question(1), made.keys, items) for items in batches]
         self._rng = np.random.default_rng(5)
         self.decided = 0
 
     def decide(self) -> None:
         """Decide one message, and let the time pass that it stands for."""
-        template = self._templates[self.decided // max(BATCHES) % len(BATCHES)]
+        template = self._templates[self.decided // self._stretch % len(self._templates)]
         items = len(template.id_at)
         message = np.frombuffer(bytearray(template.message[5:]), np.uint8)
         _write(message, template.id_at - 5, ID_DIGITS, self.decided + np.arange(items))
@@ -111,27 +121,29 @@ def _write(message: Any, at: Any, digits: int, numbers: Any) -> None:
 def run(sizes: Sizes) -> dict[str, Any]:
     """Decide and return the figures; raises RunError when answers failed or few held an offer."""
     decisions = 160_000 if sizes.smallest else DECISIONS
-    with operator(sizes.subscribers(1_000_000), 10 if sizes.smallest else 100, sizes.seed) as made:
-        steady = Steady(made, decisions)
-    _decide_until(steady, decisions // 5)
+    with operator(sizes.subscribers(100_000), 10 if sizes.smallest else 100, sizes.seed) as made:
+        steady = Steady(made, decisions, BATCHES_SMALLEST if sizes.smallest else BATCHES)
+    _decide_until(steady, decisions // 4)
     settle_memory()
     readings = []
     began_s, collections = time.process_time(), _full_collections()
     for number in range(READINGS):
-        _decide_until(steady, decisions // 5 + (number + 1) * (decisions - decisions // 5) // READINGS)
-        readings.append((status_bytes("RssAnon"), sys.getallocatedblocks()))
+        _decide_until(steady, decisions // 4 + (number + 1) * (decisions - decisions // 4) // READINGS)
+        ledger_bytes = steady.front.engine.ledger.statistics()["contacts_used_bytes"]
+        readings.append((status_bytes("RssAnon") - ledger_bytes, sys.getallocatedblocks(), ledger_bytes))
     cpu_s = time.process_time() - began_s
     figures = steady.front.figures
-    offered_share = float(figures.reasons[Reason.OFFERED] / max(1, figures.reasons.sum()))
+    offered_share = float(figures.reasons[Reason.OFFERED] / steady.decided)
     if figures.failed or figures.repeated or offered_share < OFFERED_MIN:
         raise RunError(f"{figures.failed} failed, {figures.repeated} were repeated, {offered_share:.1%} held an offer")
-    growth_bytes, growth_blocks = (_growth([reading[part] for reading in readings]) for part in (0, 1))
+    growth_bytes, growth_blocks, growth_ledger = (_growth([reading[part] for reading in readings]) for part in range(3))
     return {
         "growth_bytes": growth_bytes,
         "growth_blocks": growth_blocks,
-        "own_bytes": readings[-1][0],
+        "growth_ledger_bytes": growth_ledger,
+        "own_bytes": readings[-1][0] + readings[-1][2],
         "decisions": steady.decided,
-        "us_per_decision": round(cpu_s * 1e6 / (steady.decided * 4 / 5), 2),
+        "us_per_decision": round(cpu_s * 1e6 / (steady.decided * 3 / 4), 2),
         "offered_share": round(offered_share, 4),
         "full_collections": _full_collections() - collections,
         "readings": readings,

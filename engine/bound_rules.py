@@ -106,7 +106,7 @@ def give_codes(catalogue: Catalogue, names: Names) -> None:
 def bind_rules(catalogue: Catalogue, names: Names, zones: Sequence[str], conditions: Sequence[int]) -> Rules:
     """Return the arrays; `conditions` has the number of each campaign's condition, in the order of campaign ids, -1 for none.
 
-    `give_codes` came before.
+    Gives codes to what has none yet, unless `give_codes` did so before: always, where a ledger's owner goes on deciding meanwhile.
     """
     candidates = candidates_of(catalogue)
     caps = _Caps(catalogue, names)

@@ -2,7 +2,7 @@
 
     python -m engine.compiling_ahead MODULE...     (`-m`, so that nothing is forked)
         standard output: how many kernels the modules have for Python; then a dot on a line for each one compiled, and `done` for each module
-        standard input: a line with the name of the module to compile next; its end ends the process
+        standard input: a line with the name of the module to compile next; its end ends the process, whatever it is at
 
 Whoever imports the modules afterwards finds them in the cache. What a process failed to compile is compiled there, as if this had not been.
 """
@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Final
+from queue import SimpleQueue
+from typing import IO, Final, NoReturn
 
 from engine.bundles import COMPILED
 from engine.kernel_cache import folder_of, modules_in, sources_bytes
@@ -97,8 +98,8 @@ class _Work:
                     self._told(self._compiled, kernels)
 
 
-def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> None:
-    """Compile the modules that standard input names, of those that are given."""
+def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> NoReturn:
+    """Compile the modules that the orders name, of those that are given, until the orders end."""
     from engine.jit import Waiting, compile_waiting, compiled_kernels
 
     Waiting.all_kernels = True
@@ -107,8 +108,10 @@ def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> None:
         import_module(module)
     wanted = [kernel for kernel in compiled_kernels if not kernel.targetoptions["no_cpython_wrapper"]]
     print(sum(kernel.py_func.__module__ in modules for kernel in wanted), file=reports, flush=True)
-    for line in orders:
-        module = line.strip()
+    names: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(orders, names), daemon=True).start()
+    while True:
+        module = names.get()
         for kernel in wanted:
             if kernel.py_func.__module__ == module:
                 compile_waiting(kernel)
@@ -116,6 +119,13 @@ def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> None:
         _complete(module).parent.mkdir(exist_ok=True)
         _complete(module).touch()
         print(_DONE, file=reports, flush=True)
+
+
+def _listen(orders: IO[str], names: SimpleQueue[str]) -> None:
+    """Pass the orders on, and end the process with them: whoever gave them has what was wanted, or is gone."""
+    for line in orders:
+        names.put(line.strip())
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -12,24 +12,34 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
 from server.failure import Code, Failure
+from server.load import Load, Source
 from server.logs import frames, log
 from server.statuses import failure_of
+from server.work import (
+    Call,
+    CallInfo,
+    Calls,
+    Command,
+    Delivery,
+    Message,
+    Outcomes,
+    Work,
+    items_of,
+    why_dropped,
+)
 
 if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet
     from server.codec.rows import Rows
 
 R = TypeVar("R")
-Outcomes = list[bytes | Failure]
-
 TICK_S: Final = 1.0
 """How often housekeeping runs when nobody calls."""
 
@@ -39,20 +49,7 @@ CALL_ITEMS_MAX: Final = 256
 CALL_ROWS_MAX: Final = 1_024
 """The same for a table, whose rows cost less apiece the more of them are decided together."""
 
-EXPIRED: Final = Failure(
-    Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at; nothing was decided"
-)
-DROPPED: Final = Failure(Code.CANCELLED, "the caller went away; nothing was decided")
 STOPPED: Final = Failure(Code.UNAVAILABLE, "the server is stopping; send the same request again, elsewhere or later")
-
-
-class CallInfo(NamedTuple):
-    """What is known of a call beside its bytes."""
-
-    principal: str
-    """Who calls."""
-    arrived_ns: int
-    """time.monotonic_ns() when its bytes had come."""
 
 
 class Front(Protocol):
@@ -69,123 +66,6 @@ class Front(Protocol):
 
     def tick(self) -> None:
         """Do what time alone brings."""
-
-
-class Delivery(Protocol):
-    """How a front's calls get their outcomes; `ticket` is whatever the front submitted a call with."""
-
-    def given_up(self, ticket: Any) -> bool:
-        """Tell whether nobody waits for this call any more; asked within a turn, before the call is looked at."""
-
-    def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
-        """Take (ticket, outcomes or failure, items) of work that is done; called within the turn, at its end."""
-
-    def deliver_calls(self, tickets: list[Any], outcomes: Outcomes) -> None:
-        """Take the outcomes of Calls, row for row; called within the turn, once they are there."""
-
-
-@dataclass(slots=True)
-class Call:
-    """Some DecideRequests that are answered together."""
-
-    payloads: Sequence[bytes]
-    info: CallInfo
-    deadline_s: float
-    delivery: Delivery
-    ticket: Any
-
-
-@dataclass(slots=True)
-class Calls:
-    """DecideRequests that are answered one by one: of what a front takes at once those that follow each other."""
-
-    delivery: Delivery
-    payloads: list[bytes] = field(default_factory=list)
-    infos: list[CallInfo] = field(default_factory=list)
-    deadlines_s: list[float] = field(default_factory=list)
-    tickets: list[Any] = field(default_factory=list)
-
-    def drop(self, now_s: float) -> list[tuple[Any, Failure]]:
-        """Take out the calls that nobody waits for any more, or whose deadline has passed; return their tickets and why."""
-        given_up = self.delivery.given_up
-        why = [
-            DROPPED if given_up(ticket) else EXPIRED if deadline_s <= now_s else None
-            for ticket, deadline_s in zip(self.tickets, self.deadlines_s, strict=True)
-        ]
-        if not any(why):
-            return []
-        dropped = [(ticket, failure) for ticket, failure in zip(self.tickets, why, strict=True) if failure]
-        live = [number for number, failure in enumerate(why) if not failure]
-        for name in ("payloads", "infos", "deadlines_s", "tickets"):
-            column = getattr(self, name)
-            setattr(self, name, [column[number] for number in live])
-        return dropped
-
-
-@dataclass(slots=True)
-class Message:
-    """The items of one DecideBatchRequest, or some of them, answered by one DecideBatchResponse; or rows of a table, answered in `answers`."""
-
-    items: "Items | Rows"
-    info: CallInfo
-    deadline_s: float
-    delivery: Delivery
-    ticket: Any
-    answers: "AnswerSheet | None" = None
-
-
-@dataclass(slots=True)
-class Command:
-    """Something else that is done in its place among decisions."""
-
-    run: Callable[[], Any]
-    deadline_s: float
-    delivery: Delivery
-    ticket: Any
-
-
-Work = Call | Calls | Message | Command
-
-
-@dataclass(slots=True)
-class Source:
-    """Items of calls that came from one side; each field has one thread that writes it."""
-
-    submitted_items: int = 0
-    """Ever (the submitting thread)."""
-    answered_items: int = 0
-    """Of those (whoever delivers)."""
-    shed_items: int = 0
-    """Refused because too many waited (the submitting thread)."""
-
-    @property
-    def waiting_items(self) -> int:
-        """Submitted and not answered."""
-        return self.submitted_items - self.answered_items
-
-
-@dataclass(slots=True)
-class Load:
-    """Figures of the queue and the batches."""
-
-    loop: Source = field(default_factory=Source)
-    """From the event loop."""
-    native: Source = field(default_factory=Source)
-    """From the native front's thread."""
-    dropped_items: int = 0
-    """Items past their deadline or given up, never evaluated (within a turn)."""
-    batch_items: dict[int, int] = field(default_factory=dict)
-    """How many batches had up to 1, 2, 4, ... items (within a turn)."""
-
-    @property
-    def waiting_items(self) -> int:
-        """Items submitted and not answered."""
-        return self.loop.waiting_items + self.native.waiting_items
-
-    @property
-    def shed_items(self) -> int:
-        """Items refused because too many waited."""
-        return self.loop.shed_items + self.native.shed_items
 
 
 _Done = defaultdict[Delivery, list[tuple[Any, Any, int]]]
@@ -381,12 +261,12 @@ class DecisionThread:
             self._guarded(partial(delivery.deliver, its_done))
 
     def _command(self, command: Command) -> Any:
-        if dropped := _dropped(command, time.monotonic()):
+        if dropped := why_dropped(command, time.monotonic()):
             return dropped
         return self._guarded(command.run)
 
     def _message(self, message: Message) -> bytes | Failure:
-        if dropped := _dropped(message, time.monotonic()):
+        if dropped := why_dropped(message, time.monotonic()):
             self.load.dropped_items += len(message.items)
             return dropped
         self._count(len(message.items))
@@ -433,7 +313,7 @@ class DecisionThread:
             self.load.dropped_items += len(dropped)
             done[call.delivery] += [(ticket, failure, 1) for ticket, failure in dropped]
             return not call.payloads
-        if failure := _dropped(call, now_s):
+        if failure := why_dropped(call, now_s):
             self.load.dropped_items += len(call.payloads)
             done[call.delivery].append((call.ticket, failure, len(call.payloads)))
             return True
@@ -456,16 +336,3 @@ class DecisionThread:
 def deadline(timeout_s: float | None) -> float:
     """Return the instant, of time.monotonic(), that lies `timeout_s` ahead; infinity for None."""
     return float("inf") if timeout_s is None else time.monotonic() + timeout_s
-
-
-def items_of(work: Work) -> int:
-    """Return how many decisions some work is worth."""
-    if isinstance(work, Call | Calls):
-        return len(work.payloads)
-    return len(work.items) if isinstance(work, Message) else 1
-
-
-def _dropped(work: Call | Message | Command, now_s: float) -> Failure | None:
-    if work.delivery.given_up(work.ticket):
-        return DROPPED
-    return EXPIRED if work.deadline_s <= now_s else None

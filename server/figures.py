@@ -21,7 +21,7 @@ from engine.jit import frozen
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
 from server.codec.kernels.tallies import CONFLICTS, OFFERS, REPEATED, TALLY_WORDS, count_decisions, count_times
-from server.decision_thread import Load
+from server.load import Load
 
 LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
 """50 us to 1.6 s."""

@@ -21,12 +21,12 @@ from server.codec.leaving import Leaving
 from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo, Outcomes
 from server.explanations import Explanations
 from server.failure import Code, Failure, Violation
 from server.figures import Figures
 from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo, Outcomes
 
 if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet
@@ -133,10 +133,9 @@ class DecisionFront:
         return b"".join(answers)
 
     def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
-        """Decide rows of a table, and tell `answers`, which expects them next."""
-        for piece in rows.pieces(BATCH_ITEMS_MAX):
-            answers.tell(self._decide_some(piece, answers))
-            self.figures.took(np.full(len(piece), call.arrived_ns), time.monotonic_ns())
+        """Decide rows of a table, at most BATCH_ITEMS_MAX, and tell `answers`, which expects them next."""
+        answers.tell(self._decide_some(rows, answers))
+        self.figures.took(np.full(len(rows), call.arrived_ns), time.monotonic_ns())
 
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""

@@ -12,11 +12,12 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from touchpoint.v1 import admin_service_pb2, decision_service_pb2, outcome_service_pb2, subscriber_service_pb2
 
 from server import framing
-from server.decision_thread import CallInfo, DecisionThread, Outcomes
+from server.decision_thread import DecisionThread
 from server.failure import Failure, RefusedError
 from server.gate import Gate
 from server.settings import Settings, SettingsError
 from server.statuses import failure_of, grpc_code, trailing
+from server.work import CallInfo, Outcomes
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Rpc = Callable[[bytes, CallInfo], bytes]

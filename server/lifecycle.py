@@ -17,7 +17,7 @@ from server import framing
 from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo, DecisionThread
+from server.decision_thread import DecisionThread
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
@@ -33,6 +33,7 @@ from server.security import Tokens, check_exposure, is_local
 from server.settings import Settings
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""

@@ -16,18 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from server import framing
-from server.decision_thread import (
-    CALL_ITEMS_MAX,
-    CALL_ROWS_MAX,
-    STOPPED,
-    Call,
-    CallInfo,
-    Command,
-    DecisionThread,
-    Message,
-    Outcomes,
-    Work,
-)
+from server.decision_thread import CALL_ITEMS_MAX, CALL_ROWS_MAX, STOPPED, DecisionThread
 from server.failure import Code, Failure, RefusedError
 from server.gate import NO_TOKEN, Gate
 from server.grpcio_front import DECISIONS, UNARY_METHODS, GrpcioFront, Rpc, SlowRpc
@@ -35,6 +24,7 @@ from server.logs import frames, log
 from server.native_tickets import BatchTicket, ExplainingTicket, PlainTicket, Taken, Ticket
 from server.settings import Settings
 from server.statuses import failure_of, trailing
+from server.work import Call, CallInfo, Command, Message, Outcomes, Work
 
 if TYPE_CHECKING:
     from pygrpc_native import NativeGrpcFront
@@ -264,8 +254,8 @@ class NativeFront:
         rows, answers = framing.table_rows(payload)
         ticket = BatchTicket(call_id, len(rows), lambda _: framing.table_response(answers))
         parts = (Message(piece, info, deadline_s, self, ticket, answers) for piece in rows.pieces(CALL_ROWS_MAX))
-        first, *rest = parts
-        ticket.expect(rest, lambda piece: self._thread.submit([piece]))
+        first = next(parts)
+        ticket.expect(parts, lambda piece: self._thread.submit([piece]))
         return first, len(rows)
 
     def _rare(self, rpc: Rpc) -> Begin:

@@ -1,12 +1,12 @@
 """What the native front queues of what it takes at once, and how it makes an answer of a call's outcomes, where that is not just one decision's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from server import framing
-from server.decision_thread import CallInfo, Calls, Delivery, Message, Outcomes, Work
 from server.failure import Failure
 from server.statuses import failure_of
+from server.work import CallInfo, Calls, Delivery, Message, Outcomes, Work
 
 
 class Taken:
@@ -83,7 +83,7 @@ class BatchTicket(Ticket):
         self._answer_of = answer_of
         self._answers: list[bytes] = []
 
-    def expect(self, rest: list[Message], submit: Callable[[Message], None]) -> None:
+    def expect(self, rest: Iterable[Message], submit: Callable[[Message], None]) -> None:
         """Go on with `rest`, one after the other, when the first piece is answered."""
         self._rest = iter(rest)
         self._submit = submit

@@ -15,13 +15,14 @@ from engine.base.overlay import OverlayFullError
 from engine.handing_off import HandOff, Verdict
 from engine.ledger.port import LedgerFullError
 from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
-from server.decision_thread import CallInfo, Load
 from server.failure import Code, Failure, RefusedError, invalid
 from server.figures import memory_bytes
 from server.front import DecisionFront
+from server.load import Load
 from server.outcomes import OutcomeReader
 from server.subscribers import ChangeReader, change_failure, described, parsed
 from server.values import timestamp
+from server.work import CallInfo
 
 Rpc = Callable[[bytes, CallInfo], bytes]
 CLOCK_RETRY_US: Final = 60_000_000

@@ -249,7 +249,7 @@ def test_a_base_without_subscribers(demo: Prepared, tmp_path: Path) -> None:
     found = report(*words)
     assert (found["subscribers"], found["looked_at"], found["decisions"]) == (0, 0, 0)
     assert all(pair["counts"]["reasons"] == {} and pair["starved"] == [] for pair in found["pairs"])
-    assert "0 of 0 (-) get an offer" in run(*words).stdout
+    assert "0 of 0 (-) get an offer" in run(*words, "--details").stdout
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-KERNELS: Final = (ROOT / "engine/kernels", ROOT / "server/codec/kernels", ROOT / "bench/kernels")
+KERNELS: Final = (
+    ROOT / "engine/kernels",
+    ROOT / "server/codec/kernels",
+    ROOT / "bench/kernels",
+    ROOT / "engine/whatif/kernels",
+)
 PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
@@ -116,7 +121,9 @@ def test_inner_kernels_are_called_by_kernels_alone() -> None:
         for path in outside
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom)
-        and (node.module or "").startswith(("engine.kernels.", "server.codec.kernels.", "bench.kernels."))
+        and (node.module or "").startswith(
+            ("engine.kernels.", "engine.whatif.kernels.", "server.codec.kernels.", "bench.kernels.")
+        )
         for alias in node.names
         if ((node.module or "").split(".")[-1], alias.name) in inner
     ]

@@ -12,6 +12,7 @@ from engine.dtypes.ledger import (
     GRANTS_TYPE,
     LIVE_CONTACTS,
     NOW,
+    POOL_TOP,
     STORE_TYPE,
     Counters,
     GrantColumns,
@@ -19,10 +20,21 @@ from engine.dtypes.ledger import (
     Store,
 )
 from engine.jit import kernel, read_only, writable
-from engine.kernels.ledger_blocks import find_subscriber, new_block, obtainable_size, prune_block, widen_block
+from engine.kernels.ledger_blocks import (
+    find_subscriber,
+    new_block,
+    obtainable_size,
+    prune_block,
+    sweep_blocks,
+    widen_block,
+)
 from engine.kernels.ledger_holds import push_hold
 from engine.kernels.ledger_totals import open_contact, total_count
 from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
+
+SWEEP_WHEN_SCARCE = 8
+"""Slots swept for each item granted once half of the pool has been used. The table has at most 8 slots for every 3 blocks of the pool, so that what
+matters no more and is not yet swept takes a third of the pool at most; below that one slot for each item does."""
 
 
 @kernel(
@@ -116,16 +128,21 @@ def grant_items(
 ) -> Integer:
     """Hold the first `items` in order until one does not fit; return how many were granted, and write (items,) decisions, 0 where nothing is held.
 
-    An item without offers passes. Returns -1, with nothing held, when a hold would be over at once.
+    An item without offers passes. Returns -1, with nothing held, when a hold would be over at once. For each item granted some slots of the table are
+    swept, so that what matters no more goes as fast as contacts come, however large the batches.
     """
     for item in range(items):
         decision[item] = 0
         if grants.expires_us[item] <= store.state[NOW]:
             return np.int64(-1)
-    for item in range(items):
-        if grants.seats[item] > 0:
-            number = grant_item(store, counters, grants, item)
+    granted = np.int64(0)
+    while granted < items:
+        if grants.seats[granted] > 0:
+            number = grant_item(store, counters, grants, granted)
             if number == 0:
-                return np.int64(item)
-            decision[item] = np.uint64(number)
-    return np.int64(items)
+                break
+            decision[granted] = np.uint64(number)
+        granted += 1
+    scarce = 2 * store.state[POOL_TOP] > len(store.pool)
+    sweep_blocks(store, granted * (SWEEP_WHEN_SCARCE if scarce else 1))
+    return granted

@@ -9,7 +9,8 @@ A subscriber without contacts costs nothing. One with 1 to 4 costs 320 bytes of 
 about 360 bytes. The most is one block of 256: 20,480 + 43 + 256 * 24 bytes, 26.7 kB. In all: 104 bytes for each of `contacts_max`, and at most 11 more for the
 table; pool and heap are reserved at once and take memory only as they are touched, so nothing is ever copied to grow them.
 
-Contacts that matter no more (Retention) are dropped when their block is full, and by a sweep that looks at a few table slots at each advance of the clock.
+Contacts that matter no more (Retention) are dropped when their block is full, and by a sweep that looks at a few table slots at each advance of the clock
+and at one to eight more for each item that is granted.
 Nobody can tell whether that has happened yet: find, record and room answer as if it had. When the pool has no block, a grant is refused; nothing is forgotten.
 Freed blocks go to the list of their size, and are split, not merged; so a pool that once was full of small blocks may refuse a large one.
 Rejected: counters by cap (an edited cap could not see history); a Python object a contact (400 bytes, and the GIL); a linked list (a cache miss a contact).

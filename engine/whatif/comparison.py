@@ -8,7 +8,7 @@ from engine.bundles import reference
 from engine.dtypes.tally import Changes, Tally
 from engine.dtypes.tally import Side as Seen
 from engine.jit import frozen
-from engine.kernels.comparing import compare_run
+from engine.whatif.kernels.comparing import compare_run
 from engine.whatif.side import Side
 from engine.whatif.tallies import Pair, positions_of
 

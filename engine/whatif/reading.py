@@ -18,13 +18,13 @@ from engine.dtypes.tally import (
     TIED,
     WOULD_BE,
 )
-from engine.kernels.capping import LEFT_WITHOUT, OFFERS, STOPPED, WITH_OFFER
 from engine.limits import MICROSECONDS_PER_SECOND
 from engine.reasons import Reason
 from engine.rulebook import digest_of
 from engine.whatif import report
 from engine.whatif.comparison import names_of
 from engine.whatif.fields import missing_fields
+from engine.whatif.kernels.capping import LEFT_WITHOUT, OFFERS, STOPPED, WITH_OFFER
 from engine.whatif.scan import Scan
 from engine.whatif.side import Side
 from engine.whatif.tallies import Counts, Pair, counts_of, number_of, positions_of, things_of

@@ -18,9 +18,9 @@ from engine.bundles import reference
 from engine.catalogue.terms import CapPer
 from engine.dtypes.ledger import BLOCK_SIZES
 from engine.dtypes.tally import Rounds
-from engine.kernels.capping import cap_run
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
+from engine.whatif.kernels.capping import cap_run
 from engine.whatif.question import Question
 from engine.whatif.side import Asker, new_ledger
 from engine.whatif.tallies import Pair

@@ -6,11 +6,11 @@ from typing import Any, Final
 from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot
 from engine.bundles import reference
-from engine.kernels.splitting import split_run
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
 from engine.whatif.comparison import Comparison, new_comparison
 from engine.whatif.fields import check_fields
+from engine.whatif.kernels.splitting import split_run
 from engine.whatif.question import Question, QuestionError, known
 from engine.whatif.rounds import Rounding
 from engine.whatif.side import Side

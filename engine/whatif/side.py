@@ -12,12 +12,12 @@ from engine.batch import DRY_RUN, Batch, new_batch
 from engine.bound import Bound
 from engine.bundles import reference
 from engine.deciding import Decider, drive
-from engine.kernels.tallying import tally_run
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.limits import CONTACTS_PER_SUBSCRIBER_MAX, MICROSECONDS_PER_SECOND
 from engine.rulebook import Rulebook
 from engine.whatif.fields import given_fields
+from engine.whatif.kernels.tallying import tally_run
 from engine.whatif.question import Question
 from engine.whatif.tallies import Pair, new_tally
 

@@ -151,4 +151,7 @@ def _texts(texts: Texts, present: Present = _ALL) -> pa.Array:
 
 def _coded(coded: Coded) -> pa.Array:
     codes, texts = coded
-    return pa.DictionaryArray.from_arrays(_numbers(codes, pa.int32(), _present(codes >= 0)), _texts(texts))
+    present = _present(codes >= 0)
+    if present[1]:
+        codes = np.maximum(codes, 0)  # some readers look at codes of nulls too
+    return pa.DictionaryArray.from_arrays(_numbers(codes, pa.int32(), present), _texts(texts))

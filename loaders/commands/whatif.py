@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 _RULEBOOK = "rulebook"
 LINE_EVERY_S = 5.0
+KERNELS = ("engine.kernels", "engine.whatif.kernels")
+"""Packages whose modules are compiled."""
 
 
 @click.command(
@@ -88,6 +90,9 @@ def whatif(
     For each trigger and channel: whom campaigns and offers reach and what stops the rest, who comes first, ties, offers that never get a seat and who
     takes it, caps that bind; by segment, and against what decides today. Decisions are dry runs through the engine that serves, with nothing held before.
     """
+    from engine.compiling_ahead import compile_ahead
+
+    compile_ahead(KERNELS, _tell_compiling)
     with _readable_errors():
         report = _scanned(catalogue, base, against, _question(given), quiet=as_json)
     if as_json:
@@ -98,6 +103,11 @@ def whatif(
         from loaders.commands.whatif_tables import print_report
 
         print_report(report, details=details)
+
+
+def _tell_compiling(_compiled: int, kernels: int) -> None:
+    if not kernels:
+        click.echo("compiling the kernels, this once; it takes a minute or two", err=True)
 
 
 @contextmanager

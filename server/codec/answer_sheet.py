@@ -36,8 +36,9 @@ _PLACES: Final = np.zeros(256, np.int8)
 _PLACES[list(_NAMES)] = np.arange(len(_NAMES))
 _SEATS_FIRST: Final = 1.25
 """Room for so many offers a row is tried first."""
-_ENTRIES_FIRST: Final = 512
-_BYTES_FIRST: Final = 1 << 16
+_ENTRIES_FIRST: Final = 64
+"""Room for so many texts, and one a row, is tried first: moving them later costs more."""
+_TEXT_BYTES_FIRST: Final = 64
 
 
 class AnswerSheet:
@@ -57,7 +58,8 @@ class AnswerSheet:
             seats_end=np.zeros(rows + 1, np.int32),
         )
         self._seats = _seats(int(rows * _SEATS_FIRST))
-        self._lexicon = _lexicon(_ENTRIES_FIRST, _BYTES_FIRST)
+        entries = rows + _ENTRIES_FIRST
+        self._lexicon = _lexicon(entries, entries * _TEXT_BYTES_FIRST)
         self._failures: dict[int, Failure] = {}
         self._done = 0
 

@@ -133,7 +133,9 @@ class Reader:
         """Fill the rows of a table's rows in usual form; return how many are not."""
         span = frozen(np.array([rows.start, rows.end], np.int64))
         tables, columns = self._kept
-        return read_rows(self._sheet(rows), span, now_us, tables, self._codes.reference, columns, self._parts)
+        odd = read_rows(self._sheet(rows), span, now_us, tables, self._codes.reference, columns, self._parts)
+        rows.odd.append(odd)
+        return odd
 
     def _sheet(self, rows: "Rows") -> Sheet:
         """Return the table's columns, its trigger fields bound to those of the rulebook."""

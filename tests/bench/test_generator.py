@@ -112,6 +112,16 @@ def test_batches_are_checked_item_by_item() -> None:
     Decisions().check(driven)
 
 
+def test_batches_that_go_out_in_pieces_over_several_connections_keep_their_ids() -> None:
+    desk = Desk()
+    options = [("grpc.http2.lookahead_bytes", 16_384), ("grpc.http2.bdp_probe", 0)]
+    driven = driven_by(
+        desk.decide_batch, options, items=3_000, kind=Answer.ANY, load={"calls_max": 6, "connections": 3}
+    )
+    assert driven.tally["calls"] >= 6
+    assert len({request.request_id for request in desk.asked}) == len(desk.asked) == 3_000 * driven.tally["calls"]
+
+
 def test_batch_larger_than_every_window_arrives_whole() -> None:
     desk = Desk()
     options = [("grpc.http2.lookahead_bytes", 16_384), ("grpc.http2.bdp_probe", 0)]

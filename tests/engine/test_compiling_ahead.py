@@ -1,5 +1,6 @@
 """Kernels compiled ahead are found by whoever imports them; what cannot be compiled ahead is left to them, without an error."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def test_a_process_that_ends_early_leaves_the_rest_to_the_import(
     compile_ahead(["ours"], lambda *_: None, processes=2)
     assert kept(cache_apart) == set()
     assert not list(cache_apart.rglob("complete"))
+
+
+def test_a_process_whose_orders_end_ends_in_the_midst_of_compiling(cache_apart: Path) -> None:
+    module = "engine.kernels.answering"
+    command = [*compiling_ahead.COMMAND, module]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        assert int(process.stdout.readline()) >= 2
+        process.stdin.write(f"{module}\n")
+        process.stdin.close()
+        assert process.wait(30) == 0
+    assert not (kernel_cache.folder_of(module) / "complete").exists()
 
 
 def test_larger_modules_come_first_so_that_processes_end_together() -> None:

@@ -20,10 +20,10 @@ from loaders.msisdn import parse_number
 from server import framing
 from server.clock import Clock
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.figures import Figures
 from server.front import DecisionFront
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 from tests.server.codec.test_rows import as_table_has_it, dressed
 from tests.server.operator_fixture import CUSTOMERS, NOW, Operator, msisdn
 from tests.server.tables import read, rows, stream, table_of, told

@@ -6,18 +6,9 @@ from typing import Any
 import pytest
 
 from server.codec.items import Items
-from server.decision_thread import (
-    DROPPED,
-    EXPIRED,
-    Call,
-    CallInfo,
-    Calls,
-    Command,
-    DecisionThread,
-    Outcomes,
-    Work,
-)
+from server.decision_thread import DecisionThread
 from server.failure import Code, Failure
+from server.work import DROPPED, EXPIRED, Call, CallInfo, Calls, Command, Outcomes, Work
 
 NEVER_S = float("inf")
 WHO = CallInfo("desk", 0)

@@ -12,8 +12,8 @@ from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
 
 from engine.limits import BATCH_ITEMS_MAX
-from server.decision_thread import CallInfo
 from server.failure import Failure
+from server.work import CallInfo
 from tests.server.operator_fixture import CUSTOMERS, Operator
 from tests.server.running import Running, asking, running, settings_for, timeless
 

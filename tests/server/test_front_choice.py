@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from server import front_choice
-from server.decision_thread import Load
 from server.figures import Figures, FiguresCollector
 from server.front_choice import TESTED_VERSIONS, choose_front, native_version
+from server.load import Load
 from server.settings import Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]

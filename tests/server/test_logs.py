@@ -10,9 +10,10 @@ import pytest
 import structlog
 
 from server.codec.items import Items
-from server.decision_thread import CallInfo, DecisionThread
+from server.decision_thread import DecisionThread
 from server.failure import Code, Failure
 from server.logs import frames, log, set_up
+from server.work import CallInfo
 
 NUMBER = "+13125550142"
 

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.batch import new_batch, new_decisions
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
-from server.decision_thread import Load, Source
 from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
+from server.load import Load, Source
 from server.management import Management
 from server.settings import SettingsError
 

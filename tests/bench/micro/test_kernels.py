@@ -26,11 +26,11 @@ from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.jit import COMPILED, frozen
 from server.clock import Clock
 from server.decision_id import DecisionIds
-from server.decision_thread import CallInfo
 from server.failure import Failure
 from server.figures import Figures
 from server.front import DecisionFront
 from server.subscriber_hashes import SubscriberHashes
+from server.work import CallInfo
 
 pytestmark = [
     pytest.mark.skipif(not COMPILED, reason="measures compiled code"),

@@ -339,3 +339,12 @@ def test_a_hold_that_would_be_over_at_once_is_a_mistake_and_holds_nothing() -> N
     with pytest.raises(AssertionError, match="a hold ends after it was granted"):
         hold(pair, hold_us=0)
     assert hold(pair, hold_us=1) == 1
+
+
+def test_large_batches_of_ever_new_subscribers_find_room_for_ever() -> None:
+    """A contact matters for 1.5 hours, which is 6 batches of 200 in blocks of 4: 4,800 of 8,000. What the sweep has not come to yet must fit into the rest."""
+    pair = CheckedLedger(8_000)
+    for step in range(60):
+        pair.advance((1 + step) * HOUR_US // 4)
+        items = [Item(1 + step * 200 + number, [PULL], HOUR_US, []) for number in range(200)]
+        assert len(pair.reserve(items)) == 200, step

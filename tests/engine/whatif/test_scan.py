@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.kernels.capping import cap_run
-from engine.kernels.comparing import compare_run
-from engine.kernels.splitting import split_run
-from engine.kernels.tallying import tally_run
+from engine.whatif.kernels.capping import cap_run
+from engine.whatif.kernels.comparing import compare_run
+from engine.whatif.kernels.splitting import split_run
+from engine.whatif.kernels.tallying import tally_run
 from engine.whatif.question import Question
 from engine.whatif.reading import report_of
 from engine.whatif.report import CapReport, Counts, Report

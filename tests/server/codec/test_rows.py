@@ -95,7 +95,7 @@ def dressed(table: pa.Table, drawn: int) -> pa.Table:
 
 
 @given(st.lists(requests(), min_size=1, max_size=6), st.integers(0, 65_535), st.integers(1, 6))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_rows_are_read_as_messages_are(
     both: BothWays, messages: list[pb.DecideRequest], drawn: int, batch_rows: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_rows_are_read_as_messages_are(
 
 
 @given(st.lists(requests(), min_size=1, max_size=6), st.lists(KEYS, min_size=6, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rows_are_read_as_messages_are_where_keys_are_any_text(
     both_opaque: BothWays, messages: list[pb.DecideRequest], keys: list[str]
 ) -> None:
@@ -291,3 +291,14 @@ def test_a_table_of_another_schema_is_refused(table: pa.Table, path: str, words:
     assert failure.violations[0].field == path
     assert failure.message.startswith(path + ": ")
     assert words in failure.message
+
+
+@pytest.mark.parametrize(("key", "sizes"), [("+13125550001", [256, 700, 344]), ("(312) 555-0004", [256] * 5 + [20])])
+def test_parts_are_larger_once_rows_turn_out_to_be_in_usual_form(both: BothWays, key: str, sizes: list[int]) -> None:
+    asked = pb.DecideRequest(request_id="r", subscriber=key, channel="desk", placement="desk_open")
+    rows = rows_of(stream(table_of([asked] * 1_300)))
+    found = []
+    for piece in rows.pieces(700):
+        found.append(both.kernels.read(piece, NOW_US).batch.count)
+        assert len(piece) == found[-1]
+    assert found == sizes
