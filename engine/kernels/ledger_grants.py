@@ -19,9 +19,11 @@ from engine.dtypes.ledger import (
     Integer,
     Store,
 )
+from engine.intrinsics import prefetch
 from engine.jit import kernel, read_only, writable
 from engine.kernels.ledger_blocks import (
     find_subscriber,
+    home_slot,
     new_block,
     obtainable_size,
     prune_block,
@@ -32,6 +34,8 @@ from engine.kernels.ledger_holds import push_hold
 from engine.kernels.ledger_totals import open_contact, total_count
 from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
 
+SUBSCRIBERS_AHEAD = 16
+"""How far ahead of the look-up a subscriber's slot of the table is asked for: far enough to be there, near enough to be there still."""
 SWEEP_WHEN_SCARCE = 8
 """Slots swept for each item granted once half of the pool has been used. The table has at most 8 slots for every 3 blocks of the pool, so that what
 matters no more and is not yet swept takes a third of the pool at most; below that one slot for each item does."""
@@ -48,8 +52,12 @@ def read_contacts(
     room: npt.NDArray[np.int32],
 ) -> None:
     """Write where each subscriber's contacts are, how many, and how many more there may be; prunes those near their bound, so that room is exact there."""
-    obtainable = obtainable_size(store)
+    obtainable, table = obtainable_size(store), store.table
+    for i in range(min(SUBSCRIBERS_AHEAD, len(subscribers))):
+        prefetch(table, home_slot(subscribers[i], len(table)))
     for i in range(len(subscribers)):
+        if i + SUBSCRIBERS_AHEAD < len(subscribers):
+            prefetch(table, home_slot(subscribers[i + SUBSCRIBERS_AHEAD], len(table)))
         slot = find_subscriber(store.table, subscribers[i])
         if slot < 0:
             start[i] = 0
@@ -60,6 +68,7 @@ def read_contacts(
         if most - np.int64(store.table[slot]["count"]) < OFFERS_PER_ANSWER_MAX:
             prune_block(store, slot)
         start[i] = np.int64(store.table[slot]["start"])
+        prefetch(store.pool, start[i])
         count[i] = np.int32(store.table[slot]["count"])
         room[i] = most - np.int64(store.table[slot]["count"])
 
