@@ -24,7 +24,7 @@ def stated(row: str) -> list[int]:
     ("row", "numbers"),
     [
         ("offers in an answer", [limits.OFFERS_PER_ANSWER_MAX]),
-        ("items in a batch call", [limits.BATCH_ITEMS_MAX]),
+        ("items in a batch call, rows in a table", [limits.BATCH_ITEMS_MAX]),
         ("labels, attributes, trigger fields", [limits.LABELS_MAX, limits.ATTRIBUTES_MAX, limits.TRIGGER_FIELDS_MAX]),
         ("pairs of consent purpose and channel", [limits.CONSENT_PAIRS_MAX]),
         ("caps", [limits.CAPS_MAX]),
