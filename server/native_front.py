@@ -5,11 +5,13 @@ in Python. Streams, health, reflection and what no service has go through the li
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +48,8 @@ SOCKET_PATH_BYTES_MAX: Final = 103
 _SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108  # mkdtemp makes a private folder in them
 _GLANCE_S: Final = 0.005
 _NEVER_S: Final = float("inf")
+_TASKS: Final = Path("/proc/self/task")
+_LIBRARY_THREAD: Final = "grpc-native-io"
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 Begin = Callable[[int, bytes, CallInfo, float], "tuple[Work, int] | None"]
@@ -92,6 +96,7 @@ class NativeFront:
         self.port = self._library.bound_port
         self._library.set_fallback(str(self._folder / "s"))
         self._library.start()
+        _give_way()
         self._serving.start()
 
     async def ready(self) -> None:
@@ -308,6 +313,19 @@ def _private_folder() -> Path:
     raise OSError(
         f"no folder for temporary files is short enough for a socket's path: set TMPDIR, now {tempfile.gettempdir()}"
     )
+
+
+def _give_way() -> None:
+    """Have the library's threads wait until whoever runs on their core is done, not interrupt at a batch's first answer: then all leave together.
+
+    It matters where they share a core with the decisions; where the system has no such policy nothing is changed.
+    """
+    if not hasattr(os, "SCHED_BATCH") or not _TASKS.exists():
+        return
+    for task in _TASKS.iterdir():
+        with suppress(OSError):  # a thread that has ended meanwhile
+            if (task / "comm").read_text(encoding="ascii").startswith(_LIBRARY_THREAD):
+                os.sched_setscheduler(int(task.name), os.SCHED_BATCH, os.sched_param(0))
 
 
 def _failure(error: Exception) -> Failure:

@@ -1,6 +1,7 @@
 """The native front's own ground: its private socket, who counts as local, shedding, several pieces of a batch, a start that fails."""
 
 import asyncio
+import os
 import socket
 import stat
 import tempfile
@@ -179,3 +180,14 @@ def test_a_gate_without_tokens_remembers_peers_each_for_itself() -> None:
     behind = Gate(None, behind=True)
     assert isinstance(behind.admit(ADMIN, (), "unix:"), Failure)
     assert isinstance(behind.admit(DECISIONS, (), "unix:"), Principal)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such policy")
+def test_the_librarys_threads_do_not_interrupt_decisions(operator: Operator) -> None:
+    with running(settings_for(operator, front="native")):
+        policies = {
+            os.sched_getscheduler(int(task.name))
+            for task in Path("/proc/self/task").iterdir()
+            if (task / "comm").read_text().startswith("grpc-native-io")
+        }
+    assert policies == {os.SCHED_BATCH}
