@@ -141,6 +141,9 @@ class Server:
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
         serving = NativeFront if self.choice.front == "native" else GrpcioFront
         self.grpc: GrpcioFront | NativeFront = serving(self.thread, Gate(self._tokens), settings, rpcs.table(), slow)
+        if isinstance(self.grpc, NativeFront):
+            front = self.grpc
+            self.reloading.on_busy = lambda busy: front.give_way(not busy)
 
     async def _reload_rpc(self, payload: bytes, _info: CallInfo) -> bytes:
         reload_rpc(payload)

@@ -96,7 +96,7 @@ class NativeFront:
         self.port = self._library.bound_port
         self._library.set_fallback(str(self._folder / "s"))
         self._library.start()
-        _give_way()
+        self.give_way(True)
         self._serving.start()
 
     async def ready(self) -> None:
@@ -126,6 +126,14 @@ class NativeFront:
             await asyncio.to_thread(self._serving.join)
         await self._behind.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def give_way(self, on: bool) -> None:
+        """Have the library's threads not interrupt the decisions of a batch at its first answer, so that all leave together, or have them do so again.
+
+        Only where they share one core; with others beside them that are busy, as in a reload, they would wait for those too.
+        """
+        if hasattr(os, "SCHED_BATCH") and len(os.sched_getaffinity(0)) == 1:
+            _set_policy(os.SCHED_BATCH if on else os.SCHED_OTHER)
 
     def given_up(self, ticket: "int | Ticket") -> bool:
         """Tell whether the caller has gone, or the library has ended the call at its deadline."""
@@ -315,17 +323,12 @@ def _private_folder() -> Path:
     )
 
 
-def _give_way() -> None:
-    """Have the library's threads wait until whoever runs on their core is done, not interrupt at a batch's first answer: then all leave together.
-
-    It matters where they share a core with the decisions; where the system has no such policy nothing is changed.
-    """
-    if not hasattr(os, "SCHED_BATCH") or not _TASKS.exists():
-        return
+def _set_policy(policy: int) -> None:
+    """Run the library's threads under a scheduling policy."""
     for task in _TASKS.iterdir():
         with suppress(OSError):  # a thread that has ended meanwhile
             if (task / "comm").read_text(encoding="ascii").startswith(_LIBRARY_THREAD):
-                os.sched_setscheduler(int(task.name), os.SCHED_BATCH, os.sched_param(0))
+                os.sched_setscheduler(int(task.name), policy, os.sched_param(0))
 
 
 def _failure(error: Exception) -> Failure:

@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -41,12 +41,14 @@ class Reloading:
         self._secret = secret
         self._stores = stores
         self._one_at_a_time = asyncio.Lock()
+        self.on_busy: Callable[[bool], None] = lambda _: None
+        """Called with True before something is loaded, with False after."""
 
     async def reload(self, front: DecisionFront, thread: DecisionThread) -> tuple[bool, int, str]:
         """Return (whether anything changed, generation, base version); raises RefusedError with FAILED_PRECONDITION when nothing was changed."""
         async with self._one_at_a_time:
             try:
-                with _unnoticed():
+                with _unnoticed(self.on_busy):
                     stores = await self._opened()
                     changed = self._differs(stores)
                     if changed:
@@ -102,7 +104,7 @@ def _succeeded(result: R | Exception | Failure) -> R:
 
 
 @contextmanager
-def _unnoticed() -> Iterator[None]:
+def _unnoticed(on_busy: Callable[[bool], None]) -> Iterator[None]:
     """Have the threads that load give way to those that decide sooner than usual, and no collection look at what is being loaded, which then lasts.
 
     What a rulebook leaves behind has no cycles, so nothing that is put out of the collector's sight was garbage.
@@ -110,9 +112,11 @@ def _unnoticed() -> Iterator[None]:
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(GIVE_WAY_S)
     gc.disable()
+    on_busy(True)
     try:
         yield
     finally:
+        on_busy(False)
         gc.freeze()
         gc.enable()
         sys.setswitchinterval(interval_s)

@@ -182,12 +182,31 @@ def test_a_gate_without_tokens_remembers_peers_each_for_itself() -> None:
     assert isinstance(behind.admit(DECISIONS, (), "unix:"), Principal)
 
 
+def library_policies() -> set[int]:
+    return {
+        os.sched_getscheduler(int(task.name))
+        for task in Path("/proc/self/task").iterdir()
+        if (task / "comm").read_text().startswith("grpc-native-io")
+    }
+
+
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such policy")
-def test_the_librarys_threads_do_not_interrupt_decisions(operator: Operator) -> None:
-    with running(settings_for(operator, front="native")):
-        policies = {
-            os.sched_getscheduler(int(task.name))
-            for task in Path("/proc/self/task").iterdir()
-            if (task / "comm").read_text().startswith("grpc-native-io")
-        }
-    assert policies == {os.SCHED_BATCH}
+def test_on_a_core_they_share_the_librarys_threads_do_not_interrupt_decisions(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with running(settings_for(operator, front="native")) as server:
+        assert library_policies() == {os.SCHED_BATCH}
+        server.server.reloading.on_busy(True)
+        assert library_policies() == {os.SCHED_OTHER}
+        server.server.reloading.on_busy(False)
+        assert library_policies() == {os.SCHED_BATCH}
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such policy")
+def test_with_more_cores_the_librarys_threads_are_left_alone(operator: Operator) -> None:
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is one core")
+    with running(settings_for(operator, front="native")) as server:
+        server.server.reloading.on_busy(False)
+        assert library_policies() == {os.SCHED_OTHER}
