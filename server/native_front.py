@@ -50,6 +50,7 @@ _GLANCE_S: Final = 0.005
 _NEVER_S: Final = float("inf")
 _TASKS: Final = Path("/proc/self/task")
 _LIBRARY_THREAD: Final = "grpc-native-io"
+_NAMING_GLANCES: Final = 20
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 Begin = Callable[[int, bytes, CallInfo, float], "tuple[Work, int] | None"]
@@ -96,6 +97,7 @@ class NativeFront:
         self.port = self._library.bound_port
         self._library.set_fallback(str(self._folder / "s"))
         self._library.start()
+        await self._named()
         self.give_way(True)
         self._serving.start()
 
@@ -127,13 +129,24 @@ class NativeFront:
         await self._behind.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    async def _named(self) -> None:
+        """Wait until the library's threads have their names, which they give themselves; not for long, since nothing but speed hangs on it."""
+        if _TASKS.exists():
+            for _ in range(_NAMING_GLANCES):
+                if len(_library_threads()) >= self._settings.native_io_threads:
+                    return
+                await asyncio.sleep(_GLANCE_S)
+
     def give_way(self, on: bool) -> None:
         """Have the library's threads not interrupt the decisions of a batch at its first answer, so that all leave together, or have them do so again.
 
         Only where they share one core; with others beside them that are busy, as in a reload, they would wait for those too.
         """
-        if hasattr(os, "SCHED_BATCH") and len(os.sched_getaffinity(0)) == 1:
-            _set_policy(os.SCHED_BATCH if on else os.SCHED_OTHER)
+        if not hasattr(os, "SCHED_BATCH") or len(os.sched_getaffinity(0)) > 1:
+            return
+        for thread in _library_threads():
+            with suppress(OSError):
+                os.sched_setscheduler(thread, os.SCHED_BATCH if on else os.SCHED_OTHER, os.sched_param(0))
 
     def given_up(self, ticket: "int | Ticket") -> bool:
         """Tell whether the caller has gone, or the library has ended the call at its deadline."""
@@ -323,12 +336,14 @@ def _private_folder() -> Path:
     )
 
 
-def _set_policy(policy: int) -> None:
-    """Run the library's threads under a scheduling policy."""
+def _library_threads() -> list[int]:
+    """Return the ids of the library's threads; one that has only just begun may have no name yet."""
+    found: list[int] = []
     for task in _TASKS.iterdir():
         with suppress(OSError):  # a thread that has ended meanwhile
             if (task / "comm").read_text(encoding="ascii").startswith(_LIBRARY_THREAD):
-                os.sched_setscheduler(int(task.name), policy, os.sched_param(0))
+                found.append(int(task.name))
+    return found
 
 
 def _failure(error: Exception) -> Failure:
