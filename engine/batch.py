@@ -9,10 +9,13 @@ import numpy.typing as npt
 from engine.bundles import reference
 from engine.dtypes.decisions import DecisionColumns
 from engine.dtypes.texts import Texts
+from engine.jit import direct
 from engine.kernels.storing import clear_decisions
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
 from engine.reasons import STAGE_COUNT
 from engine.texts import TextArena, text_at
+
+_clear_decisions: Final = direct(clear_decisions)
 
 DRY_RUN: Final = 1
 """Hold nothing, remember nothing, do not advance ledger time."""
@@ -152,7 +155,7 @@ class DecisionRows:
 
     def begin(self, items: int) -> Decisions:
         """Return the first `items` rows, of items that nothing was decided for."""
-        clear_decisions(self.reference, items)
+        _clear_decisions(self.reference, items)
         kept = self._kept.get(items)
         if kept is None:
             if len(self._kept) >= _SIZES_KEPT_MAX:

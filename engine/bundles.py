@@ -42,6 +42,9 @@ class Bundle(types.Type):
         self.fields: dict[str, Any] = dict(zip(cls._fields, fields, strict=True))
         self.numbers = all(not isinstance(field, types.Array | Bundle) for field in fields)
         """Whether it has no arrays."""
+        self.axes = {name: field.ndim for name, field in self.fields.items() if isinstance(field, types.Array)}
+        """How many axes each array has; asked of here, since asking a type of Numba's what it is takes long."""
+        self.bundles = {name: field for name, field in self.fields.items() if isinstance(field, Bundle)}
         self.offsets: dict[str, int] = {}
         self.words = 0
         for name, field in self.fields.items():
@@ -108,18 +111,18 @@ def _fill(words: Any, at: int, bundle_type: Bundle, value: Any) -> None:
 
 
 def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) -> None:
-    field = bundle_type.fields[name]
-    if isinstance(field, Bundle):
-        if field.numbers:
-            words[at : at + field.words] = part
-        else:
-            _fill(words, at, field, part)
-    elif isinstance(field, types.Array):
-        _check(bundle_type, name, field, part)
+    axes = bundle_type.axes.get(name)
+    inner = bundle_type.bundles.get(name)
+    if axes is not None:
+        _check(bundle_type, name, bundle_type.fields[name], part)
         words[at] = part.__array_interface__["data"][0]
-        words[at + 1 : at + 1 + field.ndim] = part.shape
-    else:
+        words[at + 1 : at + 1 + axes] = part.shape
+    elif inner is None:
         words[at] = part
+    elif inner.numbers:
+        words[at : at + inner.words] = part
+    else:
+        _fill(words, at, inner, part)
 
 
 def _checked(bundle_type: Bundle, value: Any) -> Bundle:

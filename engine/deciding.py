@@ -15,7 +15,7 @@ from engine.batch import DRY_RUN, Batch, DecisionRows, Decisions
 from engine.bound import Bound
 from engine.dtypes.ledger import HIT, MISS, OTHER_BODY, Requests
 from engine.dtypes.rules import Moment
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.kernels.answering import answer_run
 from engine.kernels.storing import store_answers
 from engine.ledger.port import Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending
@@ -33,6 +33,7 @@ Render = Callable[[Batch, Decisions, npt.NDArray[np.int64]], None]
 ANSWER_BYTES_MAX: Final = 64 * 1024
 REPEATED, NO_MEMORY = 1, 2
 """Decisions.conflict: the request id was used with another body; the memory of answers is full."""
+_store_answers: Final = direct(store_answers)
 _ROWS: Final = frozen(np.arange(BATCH_ITEMS_MAX))
 _NO_DECISIONS: Final = frozen(np.zeros(BATCH_ITEMS_MAX, np.uint64))
 """Of a run that holds nothing."""
@@ -72,7 +73,7 @@ class Decider:
         """`answer` decides a run, given references to a Run and its Answers: `answer_run`, or for a scan a kernel that counts besides."""
         self._bound = bound
         self._ledger = ledger
-        self._answer = answer
+        self._answer = direct(answer)
         self.runs = Runs(bound)
         self._texts = TextArena()
         self._rows = DecisionRows(self._texts)
@@ -160,7 +161,7 @@ class Decider:
     ) -> int:
         """Write the run's first answers to rows `index`; return how many hold something."""
         languages = self._bound.binding.languages
-        return int(store_answers(self.runs.answers_reference, languages, decision, rows.reference, index, settled))
+        return int(_store_answers(self.runs.answers_reference, languages, decision, rows.reference, index, settled))
 
     def prepare(
         self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool = False

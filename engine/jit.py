@@ -11,7 +11,7 @@ from engine.bundles import COMPILED, bundle
 from engine.inner_library import InnerCompiler, set_environments
 from engine.kernel_cache import folder_of
 
-__all__ = ["COMPILED", "bundle", "compiled_kernels", "frozen", "kernel", "read_only", "writable"]
+__all__ = ["COMPILED", "bundle", "compiled_kernels", "direct", "frozen", "kernel", "read_only", "writable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,6 +91,17 @@ def compile_waiting(dispatcher: Any) -> None:
         for signature in signatures:
             dispatcher.compile(signature)
         dispatcher.disable_compile()
+
+
+def direct(kernel: Callable[P, R]) -> Callable[P, R]:
+    """Return a kernel of one signature for callers whose arguments are surely of its types: nobody looks at them, which is most of what a call costs.
+
+    That is a microsecond a call, and as much for each bundle. With arrays of other types it reads and writes what is not theirs: bundles are to be
+    references, whose arrays were looked at when they were made, or made of arrays that are.
+    """
+    compiled = list(getattr(kernel, "overloads", {}).values())
+    assert len(compiled) <= 1, "one signature"
+    return cast(Callable[P, R], compiled[0].entry_point) if compiled else kernel
 
 
 def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

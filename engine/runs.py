@@ -10,12 +10,17 @@ from engine.bound import Bound, Clock
 from engine.bundles import reference, replaced
 from engine.dtypes.ledger import FOREVER_US
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end, take_items
 from engine.ledger.port import Grants, Reading
 from engine.limits import BATCH_ITEMS_MAX, NEVER_US, OFFERS_PER_ANSWER_MAX
 from engine.reasons import STAGE_COUNT
+
+_run_end: Final = direct(run_end)
+_take_items: Final = direct(take_items)
+_held_together: Final = direct(held_together)
+_ask: Final = direct(ask)
 
 SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
 
@@ -64,7 +69,7 @@ class Runs:
         if start + 1 == batch.count:
             return start + 1
         self._serial += BATCH_ITEMS_MAX
-        return run_end(self._asking_of(batch), start, batch.count, self._serial, self._seen)
+        return _run_end(self._asking_of(batch), start, batch.count, self._serial, self._seen)
 
     def _asking_of(self, batch: Batch) -> Any:
         if batch is not self._batch:
@@ -74,7 +79,7 @@ class Runs:
     def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
         """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
         count = len(index)
-        take_items(self._asking_of(batch), index, self._items, self._view, count, self._bound.now_slot, now_us)
+        _take_items(self._asking_of(batch), index, self._items, self._view, count, self._bound.now_slot, now_us)
         self._bound.binding.gather_asked(self._asked, self._view, count)
         return self._who[:count]
 
@@ -99,12 +104,12 @@ class Runs:
     def held_together(self, prepared: Prepared) -> int:
         """Return how many of the decided items may be held together."""
         return (
-            int(held_together(prepared.reference, self._answers)) if self._bound.total_caps else prepared.moment.items
+            int(_held_together(prepared.reference, self._answers)) if self._bound.total_caps else prepared.moment.items
         )
 
     def grants(self, prepared: Prepared, items: int) -> Grants | None:
         """Return what the first `items` decided items ask the ledger to hold; None when that is nothing."""
-        if not ask(prepared.reference, self._answers, items, self._asks):
+        if not _ask(prepared.reference, self._answers, items, self._asks):
             return None
         self._grants.items = items
         return self._grants

@@ -15,7 +15,7 @@ from touchpoint.v1 import decision_pb2, decision_service_pb2
 from engine.batch import Batch, Decisions
 from engine.bound import Bound
 from engine.bundles import reference, replaced
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.texts import KEPT_BYTES_MAX
 from server.codec.dtypes import (
     EXPLAIN,
@@ -32,6 +32,8 @@ from server.codec.kernels.answers import write_answers
 from server.codec.speech import Speech
 from server.content import Content
 from server.decision_id import DecisionIds
+
+_write_answers: Final = direct(write_answers)
 
 _PLACES_MAX: Final = 512
 
@@ -63,16 +65,19 @@ class Answers:
         """By number of rows: where batches of so many were read from and written to."""
         self._asked: Asked
         self._asked_reference: Any = None
+        self._asked_columns: list[int] = []
+        """Which arrays it refers to beside the text; it keeps them alive, so that no others have their ids."""
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
     def prepare(self, asked: Asked, message_of: Callable[[int], Any] | None = None) -> None:
         """Take the questions of the batch that is to be decided; `message_of` gives the DecideRequest of a row of a table."""
         kept = self._asked_reference
-        if kept is not None and all(new is old for new, old in zip(asked[1:], self._asked[1:], strict=True)):
+        if kept is not None and list(map(id, asked[1:])) == self._asked_columns:
             self._asked_reference = replaced(kept, text=asked.text)
         else:
             self._asked_reference = reference(asked)
+            self._asked_columns = list(map(id, asked[1:]))
         self._asked = asked
         self._speech.prepare(asked, self._asked_reference, message_of)
         self.explained = []
@@ -88,7 +93,7 @@ class Answers:
                 places.written = replaced(places.written, texts=decisions.answers())
                 places.data = arena.data
             done = int(
-                write_answers(
+                _write_answers(
                     self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, places.written
                 )
             )

@@ -17,11 +17,14 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from engine.batch import Batch, Decisions
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
 from server.codec.kernels.tallies import CONFLICTS, OFFERS, REPEATED, TALLY_WORDS, count_decisions, count_times
 from server.load import Load
+
+_count_decisions: Final = direct(count_decisions)
+_count_times: Final = direct(count_times)
 
 LATENCY_BOUNDS_US: Final = tuple(50 * 2**power for power in range(16))
 """50 us to 1.6 s."""
@@ -51,7 +54,7 @@ class Figures:
     def decided(self, batch: Batch, decisions: Decisions) -> int:
         """Count a batch's decisions; return how many of them are conflicts, which count as nothing."""
         flags, tally = batch.flags[: batch.count], self._tally
-        count_decisions(
+        _count_decisions(
             decisions.reason,
             decisions.chosen_count,
             decisions.replayed,
@@ -67,7 +70,7 @@ class Figures:
     def took(self, arrived_ns: npt.NDArray[np.int64], now_ns: int) -> npt.NDArray[np.int64]:
         """Count the time that each answer took in the server, and return it, (n,) microseconds; both instants are time.monotonic_ns()."""
         taken_us = np.empty(len(arrived_ns), np.int64)
-        self.latency_sum_us += count_times(frozen(arrived_ns), now_ns, _LATENCY_BOUNDS, self.latency, taken_us)
+        self.latency_sum_us += _count_times(frozen(arrived_ns), now_ns, _LATENCY_BOUNDS, self.latency, taken_us)
         return taken_us
 
 

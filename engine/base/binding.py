@@ -15,9 +15,11 @@ from engine.bundles import reference
 from engine.catalogue.terms import ValueType
 from engine.dtypes.base import FIELD, PLAN, Asked, Live, ReadPlan
 from engine.dtypes.view import View
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.kernels.gather import gather
 from engine.limits import BATCH_ITEMS_MAX
+
+_gather: Final = direct(gather)
 
 TEXT: Final = "text:"
 DENSITY_ROWS: Final = 4_096
@@ -105,7 +107,7 @@ class Binding:
     def gather_asked(self, asked: Any, view: Any, count: int) -> None:
         """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view."""
         self.bind_names()
-        gather(self._rows, self._plan, self._changes(), asked, view, 0, count, False)
+        _gather(self._rows, self._plan, self._changes(), asked, view, 0, count, False)
 
     def _changes(self) -> Any:
         return self._live if self.overlay.person_count else self._nobody

@@ -29,11 +29,15 @@ from engine.dtypes.ledger import (
     Requests,
 )
 from engine.dtypes.texts import Texts
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts
 from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests, reclaim_entries
 from engine.ledger.port import Done, Recalled
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
+
+_recall_digests: Final = direct(recall_digests)
+_remember_texts: Final = direct(remember_texts)
+_reclaim_entries: Final = direct(reclaim_entries)
 
 ENTRIES_LIMIT: Final = 1 << 31
 """Ring positions and grains are 32-bit numbers in the index."""
@@ -83,7 +87,7 @@ class RingAnswers:
         n = len(index)
         if n > len(self._found):
             self._found, self._position = np.zeros(n, np.uint8), np.zeros(n, np.int64)
-        known = int(recall_digests(self._reference, requests, frozen(index), now_us, self._found, self._position))
+        known = int(_recall_digests(self._reference, requests, frozen(index), now_us, self._found, self._position))
         if not known:
             return Done(Recalled(0, self._found[:n], _NO_TEXTS))
         found, position = self._found[:n], self._position[:n]
@@ -106,7 +110,7 @@ class RingAnswers:
     def remember(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int, answers: Texts) -> Done[bool]:
         """Remember the answers of rows `index`, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
         self._reclaim(now_us)
-        done = remember_texts(self._reference, self._arena, requests, frozen(index), now_us, answers)
+        done = _remember_texts(self._reference, self._arena, requests, frozen(index), now_us, answers)
         assert done != NOT_NEW, "recall before remembering; an answer has at least one byte"
         return Done(done == FITTED)
 
@@ -149,7 +153,7 @@ class RingAnswers:
         self._reclaimed_us = now_us
         state = self._memory.state
         oldest = int(state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % int(state[MEMORY_GRAINS]) * GRAIN_BYTES
-        freed_bytes = int(reclaim_entries(self._reference, now_us)) * GRAIN_BYTES
+        freed_bytes = int(_reclaim_entries(self._reference, now_us)) * GRAIN_BYTES
         if not freed_bytes:
             return
         self._arena[oldest : oldest + freed_bytes] = 0

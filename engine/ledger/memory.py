@@ -44,7 +44,7 @@ from engine.dtypes.ledger import (
     OutcomeColumns,
     Store,
 )
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.kernels.ledger_blocks import prune_blocks, rehash_subscribers
 from engine.kernels.ledger_digests import forget_digests, reclaim_entries
 from engine.kernels.ledger_grants import grant_items, read_contacts
@@ -54,6 +54,10 @@ from engine.ledger.answers import RingAnswers, memory_bytes, new_memory
 from engine.ledger.names import LedgerFullError, Names
 from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
+
+_advance_time: Final = direct(advance_time)
+_read_contacts: Final = direct(read_contacts)
+_grant_items: Final = direct(grant_items)
 
 CONTACTS_LIMIT: Final = 1 << 32
 TABLE_SLOTS_MIN: Final = 64
@@ -136,7 +140,7 @@ class MemoryLedger:
 
     def advance(self, now_us: int) -> int:
         """Set ledger time to the larger of itself and `now_us`, expire the holds due at or before it, and return it."""
-        advance_time(self._store_reference, self._counters_reference, now_us)
+        _advance_time(self._store_reference, self._counters_reference, now_us)
         return self.now_us
 
     def read(self, subscribers: npt.NDArray[np.uint64]) -> Done[Reading]:
@@ -145,7 +149,7 @@ class MemoryLedger:
         n = len(subscribers)
         if n > len(self._start):
             self._refresh_views(n)
-        read_contacts(self._store_reference, frozen(subscribers), self._start, self._count, self._room)
+        _read_contacts(self._store_reference, frozen(subscribers), self._start, self._count, self._room)
         return Done(self._reading)
 
     def reserve(self, grants: Grants) -> Done[Granted]:
@@ -157,7 +161,9 @@ class MemoryLedger:
             self._keep_decisions(n)
         if self._columns is None or self._columns[0] is not grants:
             self._columns = grants, reference(GrantColumns(*(getattr(grants, name) for name in _COLUMNS)))
-        granted = int(grant_items(self._store_reference, self._counters_reference, self._columns[1], n, self._decision))
+        granted = int(
+            _grant_items(self._store_reference, self._counters_reference, self._columns[1], n, self._decision)
+        )
         assert granted >= 0, "a hold ends after it was granted"
         return Done(Granted(granted, self._granted))
 

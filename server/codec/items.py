@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -43,10 +44,11 @@ class Items:
 
 def items_of(payloads: Sequence[bytes]) -> Items:
     """Return the payloads as items."""
-    sizes = np.fromiter(map(len, payloads), np.int32, len(payloads))
+    sizes = list(map(len, payloads))
     if len(payloads) == 1:
-        return Items(payloads[0], _FIRST, sizes)
-    return Items(b"".join(payloads), np.cumsum(sizes, dtype=np.int64) - sizes, sizes)
+        return Items(payloads[0], _FIRST, np.array(sizes, np.int32))
+    ends = list(accumulate(sizes, initial=0))
+    return Items(b"".join(payloads), np.array(ends[:-1], np.int64), np.array(sizes, np.int32))
 
 
 def items_in(message: bytes) -> Items | None:

@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 from engine.batch import Decisions
 from engine.dtypes.texts import Texts
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.texts import TextArena, texts_of
 from server.codec.kernels.leaving import ITEM_BYTES_MAX, put_answers, put_results
 from server.failure import Failure
+
+_put_answers: Final = direct(put_answers)
+_put_results: Final = direct(put_results)
 
 _NO_FAILURE: Final = texts_of([])
 
@@ -59,7 +62,7 @@ class Leaving:
         self._reserve(n * ITEM_BYTES_MAX)
         if n >= len(self._ends):
             self._ends = np.zeros(n + 1, np.int64)
-        end = put_answers(self._answers, frozen(server_us), self._out.data, self._ends)
+        end = _put_answers(self._answers, frozen(server_us), self._out.data, self._ends)
         whole = self._out.data[:end].tobytes()
         found: list[bytes | Failure] = [whole[start:end] for start, end in pairwise(self._ends[: n + 1].tolist())]
         for item, failure in failures.items():
@@ -74,7 +77,7 @@ class Leaving:
                 [self._error_of(failures[item]) if item in failures else b"" for item in range(len(server_us))]
             )
         self._reserve(len(server_us) * ITEM_BYTES_MAX + len(encoded.data))
-        end = int(put_results(self._answers, encoded, frozen(server_us), self._out.data))
+        end = int(_put_results(self._answers, encoded, frozen(server_us), self._out.data))
         return self._out.data[:end].tobytes()
 
     def _reserve(self, more_bytes: int) -> None:

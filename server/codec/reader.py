@@ -14,7 +14,7 @@ import numpy.typing as npt
 from engine.batch import DRY_RUN, Batch
 from engine.bound import Bound
 from engine.bundles import reference
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
 from server.codec.binding import new_coded, tables_of
 from server.codec.dtypes import EXPLAIN, Asked
@@ -28,6 +28,8 @@ from server.codec.request_tables import Coded, Columns, Sheet, Tables
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
+
+_read_requests: Final = direct(read_requests)
 
 if TYPE_CHECKING:
     from server.codec.rows import Rows
@@ -127,7 +129,7 @@ class Reader:
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""
         tables, columns = self._kept
-        return read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
+        return _read_requests(text, count, now_us, tables, self._codes.reference, columns, self._parts)
 
     def _read_rows(self, rows: "Rows", now_us: int) -> int:
         """Fill the rows of a table's rows in usual form; return how many are not."""

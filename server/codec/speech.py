@@ -13,7 +13,7 @@ from engine.bundles import reference
 from engine.dtypes import base
 from engine.dtypes.texts import Texts
 from engine.dtypes.view import new_view
-from engine.jit import frozen
+from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
 from engine.texts import KEPT_BYTES_MAX, texts_of
 from engine.zones import bind_zones
@@ -34,6 +34,8 @@ from server.codec.sayings import (
     Strings,
 )
 from server.content import GATHERED_MAX, Content, Subscribers
+
+_say_varying: Final = direct(say_varying)
 
 HEARERS_MAX: Final = 256
 """Subscribers read at once for what messages say of them."""
@@ -74,7 +76,7 @@ class Speech:
         state = self._speaker.said.state
         state[:] = 0
         asked, fields = self._asked_reference, Fields(batch.field_values, batch.field_nanos, batch.field_known)
-        while not say_varying(self._pieces, self._stamp, rows, asked, index, fields, self._kept):
+        while not _say_varying(self._pieces, self._stamp, rows, asked, index, fields, self._kept):
             self._grow(1)
         count = int(state[SAID_TEXTS])
         if not count:
