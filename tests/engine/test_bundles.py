@@ -9,7 +9,7 @@ import pytest
 from numba import types
 
 from engine.bundles import reference, replaced
-from engine.jit import COMPILED, bundle, kernel, read_only, writable
+from engine.jit import COMPILED, bundle, direct, kernel, read_only, writable
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="without the JIT a bundle is a tuple like any other")
 
@@ -66,6 +66,13 @@ def test_reference_sees_what_changes_in_place_and_numbers_that_are_set() -> None
     kept.part("start")[:] = 0
     assert weigh_rows(kept) == 15
     assert reference(kept) is kept
+
+
+def test_direct_calls_do_what_calls_do() -> None:
+    for job in (job_of(), reference(job_of())):
+        assert direct(weigh_rows)(job) == weigh_rows(job)
+    with pytest.raises(TypeError):
+        direct(weigh_rows)(job_of(), job_of())  # type: ignore[call-arg]  # one too many
 
 
 def test_fields_are_replaced_in_place_or_not_at_all() -> None:
