@@ -1,6 +1,9 @@
 """Pages are taken without a byte being changed, by whoever has time."""
 
+import mmap
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bench.resident import status_bytes
@@ -12,8 +15,13 @@ from engine.pages import take_pages
 MIB = 1 << 20
 
 
+def fresh(size: int) -> npt.NDArray[np.uint8]:
+    """Zeros in memory that nobody has touched, as what the process has let go of and kept may not be."""
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+
+
 def test_pages_are_resident_and_hold_what_they_held() -> None:
-    array = np.zeros(64 * MIB, np.uint8)
+    array = fresh(64 * MIB)
     array[5] = array[-1] = 7
     before = status_bytes("RssAnon")
     if not take_pages([array]):
@@ -25,7 +33,7 @@ def test_pages_are_resident_and_hold_what_they_held() -> None:
 
 def test_taking_pages_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_PART_BYTES", MIB)
-    array = np.zeros(64 * MIB, np.uint8)
+    array = fresh(64 * MIB)
     asked = 0
 
     def stopped() -> bool:
