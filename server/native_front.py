@@ -90,6 +90,7 @@ class NativeFront:
         """Listen; health stays NOT_SERVING until `ready`. Raises OSError when the address cannot be had."""
         self._loop = asyncio.get_running_loop()
         await self._behind.start()
+        others = _library_threads()
         try:
             self._library = self._new_library()
         except OSError as error:
@@ -97,7 +98,7 @@ class NativeFront:
         self.port = self._library.bound_port
         self._library.set_fallback(str(self._folder / "s"))
         self._library.start()
-        await self._named()
+        await self._named(others)
         self.give_way(True)
         self._serving.start()
 
@@ -129,13 +130,15 @@ class NativeFront:
         await self._behind.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _named(self) -> None:
-        """Wait until the library's threads have their names, which they give themselves; not for long, since nothing but speed hangs on it."""
-        if _TASKS.exists():
-            for _ in range(_NAMING_GLANCES):
-                if len(_library_threads()) >= self._settings.native_io_threads:
-                    return
-                await asyncio.sleep(_GLANCE_S)
+    async def _named(self, others: set[int]) -> None:
+        """Wait until the library's threads have their names, which they give themselves; not for long, since nothing but speed hangs on it.
+
+        `others`: those of fronts that were there before.
+        """
+        for _ in range(_NAMING_GLANCES):
+            if len(_library_threads() - others) >= self._settings.native_io_threads or not _TASKS.exists():
+                return
+            await asyncio.sleep(_GLANCE_S)
 
     def give_way(self, on: bool) -> None:
         """Have the library's threads not interrupt the decisions of a batch at its first answer, so that all leave together, or have them do so again.
@@ -336,13 +339,13 @@ def _private_folder() -> Path:
     )
 
 
-def _library_threads() -> list[int]:
-    """Return the ids of the library's threads; one that has only just begun may have no name yet."""
-    found: list[int] = []
-    for task in _TASKS.iterdir():
+def _library_threads() -> set[int]:
+    """Return the ids of the library's threads; one that has only just begun may have no name yet. None where the system does not say."""
+    found: set[int] = set()
+    for task in _TASKS.iterdir() if _TASKS.exists() else ():
         with suppress(OSError):  # a thread that has ended meanwhile
             if (task / "comm").read_text(encoding="ascii").startswith(_LIBRARY_THREAD):
-                found.append(int(task.name))
+                found.add(int(task.name))
     return found
 
 
