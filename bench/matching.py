@@ -40,6 +40,7 @@ def engine_of(world: World, shelf: Shelf, contacts_max: int = CONTACTS_MAX) -> E
     with tempfile.TemporaryDirectory(prefix="touchpoint-bench-") as folder:
         rulebook = rulebook_of(Path(folder) / "catalogue", shelf)
     snapshot = open_current(world.base, SubscriberKeys(read_secret(world.key_secret_file), "msisdn", "US"))
+    snapshot.preload()  # as a server does once it is ready
     answers = RingAnswers(max(1 << 20, 512 * contacts_max))
     ledger = MemoryLedger(contacts_max, answers, outcomes_max=1_000, now_us=now_us)
     return Engine(rulebook, snapshot, Overlay(), ledger, now_us)
