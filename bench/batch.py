@@ -33,30 +33,34 @@ FIGURES: Final = (
 
 def run(sizes: Sizes) -> dict[str, Any]:
     """Measure and return the figures; raises RunError when answers are not what was asked for."""
-    small = sizes.smallest
-    rows, offers, items = sizes.subscribers(1_000_000), 10 if small else 100, 16 if small else ITEMS
+    return measure(sizes, Asked(items=16 if sizes.smallest else ITEMS), IN_FLIGHT)
+
+
+def measure(sizes: Sizes, asked: Asked, in_flight: int) -> dict[str, Any]:
+    """Return the figures of calls with many decisions each, so many of them in flight; raises RunError when answers are not what was asked for."""
+    rows, offers = sizes.subscribers(1_000_000), 10 if sizes.smallest else 100
     seconds, repeats = sizes.seconds_of(1.0), sizes.runs()
     room = int((repeats + 1) * seconds * DECISIONS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours, rivals((ECHO,)) as others:
-        driving = Driving(made, sizes, Asked(items=items))
+        driving = Driving(made, sizes, asked)
         runs = driving.in_turn(
-            [ours, *others.subjects], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n, 2, IN_FLIGHT)
+            [ours, *others.subjects], repeats, lambda n: Load(seconds, sizes.seed * 1_000 + n, 2, in_flight)
         )
-    us = middle(runs[OURS], "server_us_per_call") / items
+    us = middle(runs[OURS], "server_us_per_call") / asked.items
     return {
         "decisions_per_s": round(middle(runs[OURS], "items_per_s")),
         "decisions_per_processor_s": round(1e6 / us) if us else None,
-        **ratios(runs),
+        **_ratios(runs),
         "server_us_per_decision": round(us, 3),
         "offered_share": round(min(one.offered_share for one in runs[OURS]), 4),
         "limited_by": {name: [one.limited_by for one in each] for name, each in runs.items()},
         "percentiles": told(runs),
         "missing": others.missing,
-        "shape": {"rows": rows, "offers": offers, "items": items, "in_flight": IN_FLIGHT, "seconds": seconds},
+        "shape": {"rows": rows, "offers": offers, "items": asked.items, "in_flight": in_flight, "seconds": seconds},
     }
 
 
-def ratios(runs: dict[str, list[Measured]]) -> dict[str, float | None]:
+def _ratios(runs: dict[str, list[Measured]]) -> dict[str, float | None]:
     """Return the ratios to the echo, by rate, by processor time, and the smaller of the two."""
     if ECHO not in runs:
         return dict.fromkeys(("ratio_vs_echo", "rate_ratio_vs_echo", "processor_ratio_vs_echo"))
