@@ -77,11 +77,6 @@ class Reference:
         self.address = self.words.ctypes.data
         _fill(self.words, 0, bundle_type, value)
 
-    def part(self, name: str) -> Any:
-        """Return the words of one field, to be changed in place: of numbers, the numbers."""
-        at = self._numba_type_.offsets[name]
-        return self.words[at : at + _words_of(self._numba_type_.fields[name])]
-
 
 def replaced(kept: Any, **changes: Any) -> Any:
     """Return what `reference` returned with some of its fields replaced: the same, changed in place; with the JIT off, another bundle.
