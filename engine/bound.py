@@ -58,7 +58,7 @@ class Bound:
         """Bind; raises SnapshotError when the base does not fit the rulebook, LedgerFullError when the ledger has no codes left."""
         catalogue = rulebook.catalogue
         self.rulebook = rulebook
-        self.candidates: list[Candidate] = rulebook.candidates()
+        self.candidates: list[Candidate] = rulebook.candidates
         self.trigger_index = {trigger.id: n for n, trigger in enumerate(catalogue.triggers)}
         self.channel_index = {channel.id: n for n, channel in enumerate(catalogue.channels)}
         self.slots = len(rulebook.schema.slots)
@@ -73,7 +73,9 @@ class Bound:
         self._clocks: list[Clock] = []
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)
-        self.rules: Rules = bind_rules(catalogue, names, self.binding.zone_names, rulebook.campaign_conditions)
+        self.rules: Rules = bind_rules(
+            catalogue, self.candidates, names, self.binding.zone_names, rulebook.campaign_conditions
+        )
         layout = lay_out_pairs(self.rules, ranked(catalogue, self.candidates))
         self.pairs: Pairs = layout.pairs
         """By trigger * channels + channel: the candidates in rank order."""
@@ -84,7 +86,8 @@ class Bound:
             ageing=self.binding.ageing(),
         )
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
-        self._codes = {(int(row["campaign"]), int(row["offer"])): n for n, row in enumerate(self.rules.candidates)}
+        codes = zip(self.rules.candidates["campaign"].tolist(), self.rules.candidates["offer"].tolist(), strict=True)
+        self._codes = {pair: n for n, pair in enumerate(codes)}
         self._channels = {int(row["code"]): n for n, row in enumerate(self.rules.channels)}
         self.total_caps = any(cap.per == CapPer.TOTAL for cap in catalogue.contact_policy.caps)
         self.view: View = new_view(BATCH_ITEMS_MAX, self.binding.label_words, self.slots)

@@ -1,6 +1,7 @@
 """A compiled catalogue: what serving loads. One file, no code in it, checked before it is used; serving needs no YAML and no CEL."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -8,10 +9,12 @@ from typing import Final
 import msgspec
 
 from engine.bound_rules import Candidate, candidates_of
+from engine.breathing import BYTES_AT_ONCE, breathe
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import KnownSlots, schema_of
 from engine.cel.conditions import Compiler, Condition, ConditionSet, assemble
 from engine.cel.schema import Schema
+from engine.piecemeal import decoded, encoded
 
 FORMAT: Final = 1
 _MAGIC: Final = b"touchpoint rulebook\n"
@@ -22,7 +25,7 @@ class RulebookError(Exception):
     """A rulebook file cannot be used; says which, why, and what to do."""
 
 
-class Rulebook(msgspec.Struct, frozen=True, kw_only=True):
+class Rulebook(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The catalogue, and its distinct conditions compiled; everything else is derived when it is bound to a base and a ledger."""
 
     format: int
@@ -39,9 +42,19 @@ class Rulebook(msgspec.Struct, frozen=True, kw_only=True):
         """The slots and labels that the conditions are compiled for."""
         return schema_of(self.catalogue)
 
+    @cached_property
     def candidates(self) -> list[Candidate]:
-        """Return the (campaign, offer) pairs in the order of their numbers."""
+        """The (campaign, offer) pairs in the order of their numbers."""
         return candidates_of(self.catalogue)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that are the same for the same rules."""
+        digest = blake2b(digest_size=8)
+        for part in encoded(self):
+            digest.update(part)
+            breathe()
+        return digest.hexdigest()
 
 
 def compile_rulebook(catalogue: Catalogue, compiler: Compiler | None = None) -> Rulebook:
@@ -79,7 +92,7 @@ def _sources(conditions: Sequence[Condition]) -> tuple[tuple[str, ...], ...]:
 def encode_rulebook(rulebook: Rulebook) -> bytes:
     """Return the bytes of a rulebook file: a magic line, a BLAKE2b-256 of the rest, MessagePack."""
     body = msgspec.msgpack.encode(rulebook)
-    return _MAGIC + blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
+    return _MAGIC + _digest_of(body) + body
 
 
 def decode_rulebook(data: bytes, name: str) -> Rulebook:
@@ -89,10 +102,11 @@ def decode_rulebook(data: bytes, name: str) -> Rulebook:
         raise RulebookError(
             f"{name}: expected a compiled rulebook, was something else; make one with `touchpoint build`"
         )
-    if blake2b(data[start:], digest_size=_DIGEST_BYTES).digest() != data[len(_MAGIC) : start]:
+    body = memoryview(data)[start:]
+    if _digest_of(body) != data[len(_MAGIC) : start]:
         raise RulebookError(f"{name}: damaged, its checksum does not match; build it again with `touchpoint build`")
     try:
-        rulebook = msgspec.msgpack.decode(data[start:], type=Rulebook)
+        rulebook = decoded(body, Rulebook)
     except msgspec.ValidationError as error:
         raise RulebookError(
             f"{name}: made by another version ({error}); build it again with `touchpoint build`"
@@ -104,9 +118,12 @@ def decode_rulebook(data: bytes, name: str) -> Rulebook:
     return rulebook
 
 
-def digest_of(rulebook: Rulebook) -> str:
-    """Return 16 hexadecimal digits that are the same for the same rules."""
-    return blake2b(msgspec.msgpack.encode(rulebook, order="deterministic"), digest_size=8).hexdigest()
+def _digest_of(body: bytes | memoryview) -> bytes:
+    digest = blake2b(digest_size=_DIGEST_BYTES)
+    for start in range(0, len(body), BYTES_AT_ONCE):
+        digest.update(body[start : start + BYTES_AT_ONCE])
+        breathe()
+    return digest.digest()
 
 
 def save_rulebook(rulebook: Rulebook, path: Path) -> None:

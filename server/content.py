@@ -10,6 +10,7 @@ from touchpoint.v1 import decision_pb2
 
 from engine.bound import Bound
 from engine.bound_rules import Candidate, propensity_of
+from engine.breathing import array_of, breathe
 from engine.catalogue.model import Channel, TriggerField
 from engine.catalogue.slots import offer_texts, offer_variables, template_variables, trigger_fields
 from engine.catalogue.terms import ChannelKind, ValueType
@@ -65,10 +66,11 @@ class Content:
         self._variables = template_variables(catalogue)
         self._blob = bytearray()
         self._starts: dict[bytes, int] = {}
-        spans = self._encoded(rulebook.candidates())
+        spans = self._encoded(rulebook.candidates)
         tables = SayingTables(catalogue, self._start)
         for words in self.words:
             tables.add(words.content, words.script, said("", "", words.language))
+            breathe()
         blob = frozen(np.frombuffer(bytes(self._blob), np.uint8))
         self.pieces: Pieces = spans._replace(blob=blob)
         self.sayings: Sayings = tables.sayings(blob)
@@ -87,8 +89,9 @@ class Content:
                 if channel.id in candidate.offer.content:
                     pairs[number, place] = len(words)
                     words.append(self._spans(candidate, channel))
-        shared_at = np.array(spans, np.int64).reshape(-1, 3)
-        words_at = np.array(words, np.int64).reshape(-1, len(self._languages), 2)
+            breathe()
+        shared_at = array_of(spans, np.int64, 3)
+        words_at = array_of(words, np.int64, len(self._languages), 2)
         most = [(shared_at[:, 2] - shared_at[:, 0]).max(initial=0), words_at[:, :, 1].max(initial=0)]
         return Pieces(
             blob=frozen(np.empty(0, np.uint8)),
@@ -114,6 +117,7 @@ class Content:
             spoken = self._spoken(candidate, channel, language)
             if spoken not in known:
                 known[spoken] = self._span(candidate, channel, *spoken)
+                breathe()
             spans.append(known[spoken])
         return spans
 
