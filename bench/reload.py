@@ -108,11 +108,11 @@ def _in_turn(
             timer.join(PATIENCE_S)
         if reloader.failed or len(reloader.spans) != number + 1:
             raise RunError(f"expected a reload in every other run: {reloader.failed or 'it did not end'}")
-        _check_within(reloader.spans[-1], runs["with"][-1].began_s, seconds)
+        check_within(reloader.spans[-1], runs["with"][-1].began_s, seconds)
     return runs
 
 
-def _check_within(span: tuple[float, float], began_s: float, seconds: float) -> None:
+def check_within(span: tuple[float, float], began_s: float, seconds: float) -> None:
     """Raise RunError when a reload did not begin and end while the load lasted."""
     if not began_s <= span[0] <= span[1] <= began_s + seconds:
         raise RunError(

@@ -44,9 +44,10 @@ class Pace:
         now_s = time.perf_counter()
         if now_s < self._step_ends_s:
             return
-        if self._busy() or self._asked() != self._seen:
+        asked, seen = self._asked(), self._seen
+        if asked != seen or self._busy():
+            self._seen = asked
             time.sleep(REST_S)
             while self._busy() and time.perf_counter() < now_s + REST_S_MAX:
                 time.sleep(GLANCE_S)
-            self._seen = self._asked()
         self._step_ends_s = time.perf_counter() + STEP_S
