@@ -12,6 +12,7 @@ from engine.base.schema import base_schema_of
 from engine.base.snapshot import Snapshot
 from engine.bound_pairs import PairLayout, lay_out_pairs
 from engine.bound_rules import Candidate, bind_rules, ranked
+from engine.breathing import breathe
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
@@ -70,6 +71,7 @@ class Bound:
         self.conditions: BoundConditions = bind(
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
+        breathe()
         self._clocks: list[Clock] = []
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)

@@ -102,7 +102,12 @@ def uncoded(catalogue: Catalogue, names: Names) -> list[tuple[Kind, str]]:
             named["category", categories[offers[name].product]] = None
             breathe()
     named |= {("channel", name): None for name in sorted(channel.id for channel in catalogue.channels)}
-    return [(kind, name) for kind, name in named if not names.has(kind, name)]
+    new = []
+    for kind, name in named:
+        if not names.has(kind, name):
+            new.append((kind, name))
+        breathe()
+    return new
 
 
 def bind_rules(

@@ -19,6 +19,7 @@ from engine.piecemeal import decoded, encoded
 FORMAT: Final = 1
 _MAGIC: Final = b"touchpoint rulebook\n"
 _DIGEST_BYTES: Final = 32
+_BODY_AT: Final = len(_MAGIC) + _DIGEST_BYTES
 
 
 class RulebookError(Exception):
@@ -95,18 +96,26 @@ def encode_rulebook(rulebook: Rulebook) -> bytes:
     return _MAGIC + _digest_of(body) + body
 
 
-def decode_rulebook(data: bytes, name: str) -> Rulebook:
-    """Return the rulebook; raises RulebookError naming `name` when the bytes are anything else."""
-    start = len(_MAGIC) + _DIGEST_BYTES
+def checksum_of(data: bytes) -> bytes:
+    """Return the checksum that a rulebook file's bytes state; the same for the same bytes."""
+    return data[len(_MAGIC) : _BODY_AT]
+
+
+def check_rulebook(data: bytes, name: str) -> None:
+    """Raise RulebookError naming `name` when the bytes are not a rulebook file's, whole and as written."""
     if not data.startswith(_MAGIC):
         raise RulebookError(
             f"{name}: expected a compiled rulebook, was something else; make one with `touchpoint build`"
         )
-    body = memoryview(data)[start:]
-    if _digest_of(body) != data[len(_MAGIC) : start]:
+    if _digest_of(memoryview(data)[_BODY_AT:]) != checksum_of(data):
         raise RulebookError(f"{name}: damaged, its checksum does not match; build it again with `touchpoint build`")
+
+
+def decode_rulebook(data: bytes, name: str) -> Rulebook:
+    """Return the rulebook; raises RulebookError naming `name` when the bytes are anything else."""
+    check_rulebook(data, name)
     try:
-        rulebook = decoded(body, Rulebook)
+        rulebook = decoded(memoryview(data)[_BODY_AT:], Rulebook)
     except msgspec.ValidationError as error:
         raise RulebookError(
             f"{name}: made by another version ({error}); build it again with `touchpoint build`"
@@ -133,10 +142,14 @@ def save_rulebook(rulebook: Rulebook, path: Path) -> None:
     part.replace(path)
 
 
-def load_rulebook(path: Path) -> Rulebook:
-    """Return the rulebook of a file; raises RulebookError."""
+def read_rulebook(path: Path) -> bytes:
+    """Return the bytes of a file; raises RulebookError."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise RulebookError(f"{path}: cannot be read ({error.strerror}); make it with `touchpoint build`") from None
-    return decode_rulebook(data, str(path))
+
+
+def load_rulebook(path: Path) -> Rulebook:
+    """Return the rulebook of a file; raises RulebookError."""
+    return decode_rulebook(read_rulebook(path), str(path))

@@ -14,7 +14,7 @@ from engine.base.snapshot import Snapshot, open_snapshot
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
-from engine.rulebook import Rulebook, decode_rulebook, load_rulebook
+from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
 from loaders.msisdn import parse_number
 from server.compiling import compiled
 from server.settings import Settings, SettingsError
@@ -25,6 +25,8 @@ class Stores:
     """An opened rulebook and base, and how the base's keys are hashed."""
 
     rulebook: Rulebook
+    checksum: bytes
+    """Of the rulebook's file."""
     snapshot: Snapshot
     keys: SubscriberKeys
 
@@ -49,21 +51,30 @@ async def open_stores(
 ) -> Stores:
     """Return what the settings name; reading is done off the event loop, compiling in another process.
 
-    `before`: what serves; a base that is the same by now is taken from there. `run` runs the work.
+    `before`: what serves; what is the same by now, rulebook or base, is taken from there. `run` runs the work.
     Raises SettingsError, RulebookError, SnapshotError.
     """
     for name in ("rulebook", "base"):
         if not getattr(settings, name):
             raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
     path = Path(settings.rulebook)
-    data = await compiled(path) if path.is_dir() else None
+    fresh = await compiled(path) if path.is_dir() else None
 
     def opened() -> Stores:
-        rulebook = load_rulebook(path) if data is None else decode_rulebook(data, str(path))
-        assert rulebook.digest, "computed here, where there is time"
-        return Stores(rulebook, *_snapshot(Path(settings.base), secret, before))
+        data = read_rulebook(path) if fresh is None else fresh
+        rulebook = _rulebook(data, str(path), before)
+        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, before))
 
     return await asyncio.to_thread(opened if run is None else partial(run, opened))
+
+
+def _rulebook(data: bytes, name: str, before: Stores | None) -> Rulebook:
+    if before is not None and checksum_of(data) == before.checksum:
+        check_rulebook(data, name)
+        return before.rulebook
+    rulebook = decode_rulebook(data, name)
+    assert rulebook.digest, "made here, where there is time for it"
+    return rulebook
 
 
 def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:

@@ -3,7 +3,6 @@
 import pytest
 
 from engine.breathing import breathe
-from server import pacing
 from server.pacing import GLANCE_S, REST_S, REST_S_MAX, STEP_S, Pace
 
 
@@ -15,8 +14,8 @@ class Day:
         self.rests: list[float] = []
         self.busy_until_s = busy_until_s
         self.per_s = per_s
-        monkeypatch.setattr(pacing.time, "perf_counter", lambda: self.now_s)
-        monkeypatch.setattr(pacing.time, "sleep", self.sleep)
+        monkeypatch.setattr("server.pacing.time.perf_counter", lambda: self.now_s)
+        monkeypatch.setattr("server.pacing.time.sleep", self.sleep)
         self.pace = Pace(lambda: self.now_s < self.busy_until_s, lambda: int(self.per_s * self.now_s))
 
     def sleep(self, seconds: float) -> None:
