@@ -84,7 +84,7 @@ class DecisionFront:
         breathe()
         content = self._speaking.content
         if content.rulebook is not rulebook:
-            content = Content(rulebook)
+            content = Content(rulebook, content)
         generation = self.engine.generation.number + 1
         return Successor(replacement, self._speaking_by(replacement.bound, content, generation))
 
@@ -179,12 +179,12 @@ class DecisionFront:
 def let_go(left: list[Successor]) -> None:
     """Free what served before, the only one in the list, which nobody else may have: an item of its rulebook at a time."""
     replaced = left.pop()
-    rulebook, words = replaced.replacement.bound.rulebook, replaced.speaking.content.words
+    rulebook, said = replaced.replacement.bound.rulebook, replaced.speaking.content.items()
     catalogue, conditions = rulebook.catalogue, rulebook.conditions.conditions
-    items = (catalogue.products, catalogue.offers, catalogue.campaigns, conditions, rulebook.terms, words)
+    items = (catalogue.products, catalogue.offers, catalogue.campaigns, conditions, rulebook.terms, said)
     kept: list[Any] = [item for each in (*items, rulebook.candidates) for item in each]
     kept += [replaced.replacement.bound, replaced.replacement.decider, *replaced.speaking]
-    del replaced, rulebook, words, catalogue, conditions, items
+    del replaced, rulebook, said, catalogue, conditions, items
     while kept:
         breathe()
         kept.pop()

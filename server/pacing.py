@@ -15,11 +15,13 @@ from engine.breathing import breathing
 R = TypeVar("R")
 
 STEP_S: Final = 0.0004
-"""How long the work goes on between two rests."""
+"""How long the work goes on after the shortest rest, and when nobody asks; a tenth of the rest before it after longer ones, whose turns take longer too."""
+STEP_S_MAX: Final = 0.002
 REST_S: Final = 0.004
-"""The shortest rest while decisions are made: the work then has a tenth of a core at most."""
+"""The shortest rest while decisions are made."""
 GLANCE_S: Final = 0.0005
 """While a turn is under way when the rest is over, how often it is looked whether it still is."""
+SHARE: Final = STEP_S / REST_S
 REST_S_MAX: Final = 0.02
 """Work goes on after this, so that a reload ends however busy the server is."""
 
@@ -50,4 +52,5 @@ class Pace:
             time.sleep(REST_S)
             while self._busy() and time.perf_counter() < now_s + REST_S_MAX:
                 time.sleep(GLANCE_S)
-        self._step_ends_s = time.perf_counter() + STEP_S
+        goes_on_s = time.perf_counter()
+        self._step_ends_s = goes_on_s + min(max(STEP_S, SHARE * (goes_on_s - now_s)), STEP_S_MAX)

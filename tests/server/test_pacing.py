@@ -3,7 +3,7 @@
 import pytest
 
 from engine.breathing import breathe
-from server.pacing import GLANCE_S, REST_S, REST_S_MAX, STEP_S, Pace
+from server.pacing import GLANCE_S, REST_S, REST_S_MAX, STEP_S, STEP_S_MAX, Pace
 
 
 class Day:
@@ -46,6 +46,16 @@ def test_work_goes_on_once_no_turn_is_under_way(monkeypatch: pytest.MonkeyPatch)
     day = Day(monkeypatch, busy_until_s=1.0 + REST_S + 2.5 * GLANCE_S)
     day.pace.run(lambda: day.work(1, 0.0))
     assert day.rests == [REST_S, GLANCE_S, GLANCE_S, GLANCE_S]
+
+
+def test_a_step_after_a_long_rest_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(monkeypatch, busy_until_s=float("inf"))
+    day.pace.run(lambda: day.work(1, 0.0))
+    first = len(day.rests)
+    day.pace.run(lambda: day.work(19, STEP_S_MAX / 20))
+    assert len(day.rests) == first
+    day.pace.run(lambda: day.work(2, STEP_S_MAX / 20))
+    assert len(day.rests) > first
 
 
 def test_work_goes_on_in_the_end_however_busy_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
