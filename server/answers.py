@@ -29,11 +29,13 @@ from server.codec.dtypes import (
     Written,
 )
 from server.codec.kernels.answers import write_answers
+from server.codec.kernels.at_once import answer_at_once
 from server.codec.speech import Speech
 from server.content import Content
 from server.decision_id import DecisionIds
 
 _write_answers: Final = direct(write_answers)
+_answer_at_once: Final = direct(answer_at_once)
 
 _PLACES_MAX: Final = 512
 
@@ -48,6 +50,12 @@ class _Places:
     written: Any
     data: npt.NDArray[np.uint8]
     """What the texts in `written` lie in."""
+
+    def written_to(self, data: npt.NDArray[np.uint8]) -> Any:
+        """Return `written`, its texts in the arena's present data."""
+        if self.data is not data:
+            self.written, self.data = replaced(self.written, texts=self.decisions.answers()), data
+        return self.written
 
 
 class Answers:
@@ -82,19 +90,30 @@ class Answers:
         self._speech.prepare(asked, self._asked_reference, message_of)
         self.explained = []
 
+    def at_once(self, arguments: tuple[Any, ...], batch: Batch, decisions: Decisions) -> int:
+        """Decide, render and remember a usual batch in one call: engine.deciding.AtOnce."""
+        places, arena = self._places_of(batch, decisions), decisions.texts
+        varies, fields, speaker = self._speech.begin(batch)
+        state = self._state
+        state[WRITTEN_USED] = state[WRITTEN_SAID] = 0
+        done = _answer_at_once(
+            *arguments, self._pieces, self._stamp, places.rows, self._asked_reference, fields, speaker, varies,
+            places.written_to(arena.data),
+        )  # fmt: skip
+        arena.used_bytes = 0 if done else int(state[WRITTEN_USED])
+        return done
+
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
         """Write the answers to these rows of the prepared batch, without server_us: engine.deciding.Render."""
         places, index = self._places_of(batch, decisions), frozen(index)
-        said = self._speech.of(batch, decisions, places.rows, index)
+        said, varying = self._speech.of(batch, decisions, places.rows, index)
         state, arena, done = self._state, decisions.texts, 0
         state[WRITTEN_USED], state[WRITTEN_SAID] = arena.used_bytes, 0
         while True:
-            if places.data is not arena.data:
-                places.written = replaced(places.written, texts=decisions.answers())
-                places.data = arena.data
+            written = places.written_to(arena.data)
             done = int(
                 _write_answers(
-                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, places.written
+                    self._pieces, self._stamp, places.rows, self._asked_reference, said, varying, index, done, written
                 )
             )
             arena.used_bytes = int(state[WRITTEN_USED])

@@ -9,7 +9,7 @@ import numpy as np
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
-from engine.deciding import NO_MEMORY, REPEATED
+from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
@@ -172,10 +172,12 @@ class DecisionFront:
         """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
         answers = self._speaking.answers
         answers.prepare(asked, message_of)
+        at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
+            at_once = None
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
-        decisions = self.engine.decide(batch, answers.render)
+        decisions = self.engine.decide(batch, answers.render, at_once)
         return decisions, self.figures.decided(batch, decisions)
 
 
