@@ -12,6 +12,7 @@ from engine.kernels.answering import answer_run
 from engine.kernels.gather import gather
 from engine.kernels.grants import ASKS_TYPE, Asks, ask, held_together
 from engine.kernels.ledger_answers import room_grains
+from engine.kernels.ledger_blocks import room_for_subscribers
 from engine.kernels.ledger_digests import recall_digests
 from engine.kernels.ledger_grants import grant_items, read_contacts
 from engine.kernels.ledger_holds import advance_time
@@ -73,24 +74,26 @@ def decide_at_once(
     """Decide all rows of a batch, `index`, as engine.deciding does step by step; return 0, NOT_USUAL or NOT_HELD.
 
     Usual is a batch that is one run (`serial`, `seen`: as `run_end` takes them) and no dry run, of which no request is remembered, when there is room for
-    an answer of `answer_grains` to each. `run` has the run's moment, whose instant becomes ledger time, and the contacts that `ledger` reads; `grants` has
-    the arrays of `asks`; `totals`: whether caps count over all subscribers. `done` is (2,).
+    an answer of `answer_grains` to each, and the ledger's table need not grow. `run` has the run's moment, whose instant becomes ledger time, and the
+    contacts that `ledger` reads; `grants` has the arrays of `asks`; `totals`: whether caps count over all subscribers. `done` is (2,).
     """
-    items, now_us = run.moment.items, run.moment.now_us
+    items, now_us, store = run.moment.items, run.moment.now_us, ledger.store
     if asking.flags[0] & DRY_RUN or (items > 1 and run_end(asking, 0, items, serial, seen) < items):
         return NOT_USUAL
-    advance_time(ledger.store, ledger.counters, now_us)
+    if not room_for_subscribers(store, items):
+        return NOT_USUAL
+    advance_time(store, ledger.counters, now_us)
     if recall_digests(ledger.memory, requests, index, now_us, ledger.found, ledger.position):
         return NOT_USUAL
     if room_grains(ledger.memory, ledger.arena, now_us) < items * answer_grains:
         return NOT_USUAL
     take_items(asking, index, run.items, run.rows, items, now_slot, now_us)
     gather(run.base, run.plan, live, asked, run.rows, 0, items, False)
-    read_contacts(ledger.store, run.items.subscriber[:items], ledger.start, ledger.count, ledger.room)
+    read_contacts(store, run.items.subscriber[:items], ledger.start, ledger.count, ledger.room)
     answer_run(run, answers)
     settled = held_together(run, answers) if totals else items
     if ask(run, answers, settled, asks):
-        settled = grant_items(ledger.store, ledger.counters, grants, settled, ledger.decision)
+        settled = grant_items(store, ledger.counters, grants, settled, ledger.decision)
         if settled < 0:
             return NOT_HELD
     else:

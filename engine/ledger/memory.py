@@ -153,9 +153,8 @@ class MemoryLedger:
         return Done(self._reading)
 
     def in_memory(self, items: int) -> tuple[Any, Reading]:
-        """Return what kernels take for all of the ledger, to hold for so many more items, and what it reads for them."""
+        """Return what kernels take for all of the ledger, to hold for so many items if the table has room for them, and what it reads for them."""
         self._match_names()
-        self._reserve_table(items)
         if items > len(self._start):
             self._refresh_views(items)
         if items > len(self._decision):

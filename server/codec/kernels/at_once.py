@@ -9,7 +9,7 @@ from engine.dtypes.base import Live
 from engine.dtypes.decisions import DecisionColumns
 from engine.dtypes.ledger import GrantColumns, InMemory, Requests
 from engine.dtypes.rules import Answers, Asking, Run
-from engine.jit import kernel
+from engine.jit import kernel, writable
 from engine.kernels.at_once import HELD, SETTLED, TAKES, decide_at_once
 from engine.kernels.grants import Asks
 from engine.kernels.ledger_answers import FITTED, remember_texts
@@ -18,6 +18,7 @@ from server.codec.dtypes import (
     PIECES_TYPE,
     ROWS_TYPE,
     STAMP_TYPE,
+    WRITTEN_OFFERS,
     WRITTEN_TYPE,
     Asked,
     Pieces,
@@ -44,6 +45,7 @@ LEFT = 1
         SPEAKER_TYPE,
         types.boolean,
         WRITTEN_TYPE,
+        writable(np.int64),
     )
 )
 def answer_at_once(
@@ -72,10 +74,12 @@ def answer_at_once(
     speaker: Speaker,
     varies: bool,
     written: Written,
+    reasons: npt.NDArray[np.int64],
 ) -> int:
     """Decide as `decide_at_once` does, then write the answers and remember those that hold something; return 0, LEFT, or what that returns.
 
     `varies`: whether words may vary by subscriber or trigger. LEFT: nothing is remembered; not all items may be settled, not all answers written.
+    Else the decisions are counted in (256,) `reasons`, and the offers in `written`.
     """
     stopped = decide_at_once(
         asking, requests, index, serial, seen, now_slot, answer_grains, totals, live, sought, run, answers, asks, grants,
@@ -98,4 +102,8 @@ def answer_at_once(
             count += 1
     if remember_texts(ledger.memory, ledger.arena, requests, held, run.moment.now_us, written.texts) != FITTED:
         return LEFT
+    written.state[WRITTEN_OFFERS] = 0
+    for row in index:
+        reasons[decisions.reason[row]] += 1
+        written.state[WRITTEN_OFFERS] += decisions.chosen_count[row]
     return 0
