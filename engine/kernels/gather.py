@@ -315,7 +315,8 @@ def _find_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int
 
 
 @kernel(
-    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.boolean)
+    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.boolean),
+    apart=True,
 )
 def gather(
     rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, whole: bool

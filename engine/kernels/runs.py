@@ -9,7 +9,7 @@ from engine.jit import kernel, read_only, writable
 from engine.limits import MICROSECONDS_PER_SECOND
 
 
-@kernel(types.int64(ASKING_TYPE, types.int64, types.int64, types.int64, writable(np.int64)))
+@kernel(types.int64(ASKING_TYPE, types.int64, types.int64, types.int64, writable(np.int64)), apart=True)
 def run_end(asking: Asking, start: int, count: int, serial: int, seen: np.ndarray) -> int:
     """Return the end of the longest run of the batch's `count` items from `start` with one instant, the same flags and no subscriber twice.
 
@@ -30,7 +30,10 @@ def run_end(asking: Asking, start: int, count: int, serial: int, seen: np.ndarra
     return count
 
 
-@kernel(types.void(ASKING_TYPE, read_only(np.int64), ITEMS_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(
+    types.void(ASKING_TYPE, read_only(np.int64), ITEMS_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64),
+    apart=True,
+)
 def take_items(
     asking: Asking, index: np.ndarray, items: Items, view: View, count: int, now_slot: int, now_us: int
 ) -> None:
