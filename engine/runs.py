@@ -79,8 +79,11 @@ class Runs:
     def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
         """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
         count = len(index)
-        _take_items(self._asking_of(batch), index, self._items, self._view, count, self._bound.now_slot, now_us)
-        self._bound.binding.gather_asked(self._asked, self._view, count)
+        bound = self._bound
+        _take_items(
+            self._asking_of(batch), index, self._items, self._view, bound.asked_slots, count, bound.now_slot, now_us
+        )
+        bound.binding.gather_asked(self._asked, self._view, count)
         return self._who[:count]
 
     def prepared(self, clock: Clock, reading: Reading, moment: Moment) -> Prepared:
