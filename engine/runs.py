@@ -11,6 +11,7 @@ from engine.bundles import reference, replaced
 from engine.dtypes.ledger import FOREVER_US
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
 from engine.jit import direct, frozen
+from engine.kernels.gather import CONTACT, MATCHED
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end, take_items
 from engine.ledger.port import Grants, Reading
@@ -76,14 +77,19 @@ class Runs:
             self._batch, self._asking = batch, reference(Asking(*(getattr(batch, name) for name in Asking._fields)))
         return self._asking
 
-    def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
-        """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
+    def gather(
+        self, batch: Batch, index: npt.NDArray[np.int64], now_us: int, *, matched_alone: bool = False
+    ) -> npt.NDArray[np.uint64]:
+        """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are.
+
+        `matched_alone`: for `eligible_run` and nothing else, so that only what conditions ask about is read.
+        """
         count = len(index)
         bound = self._bound
         _take_items(
             self._asking_of(batch), index, self._items, self._view, bound.asked_slots, count, bound.now_slot, now_us
         )
-        bound.binding.gather_asked(self._asked, self._view, count)
+        bound.binding.gather_asked(self._asked, self._view, count, MATCHED if matched_alone else CONTACT)
         return self._who[:count]
 
     def prepared(self, clock: Clock, reading: Reading, moment: Moment) -> Prepared:

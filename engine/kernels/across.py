@@ -19,9 +19,9 @@ _i8 = types.int64
 @kernel(types.boolean(RUN_TYPE, _i8), inner=True)
 def any_aged(run: Run, items: int) -> bool:
     """Return whether an item may have a label that is past its age."""
-    aged = np.uint8(0)
+    aged, item = np.uint8(0), run.work.block.item
     for lane in range(items):
-        aged |= run.rows.aged[run.work.block.item[lane]]
+        aged |= run.rows.aged[np.uint64(item[lane])]
     return bool(aged != 0)
 
 
@@ -32,12 +32,12 @@ def turn_labels(run: Run, items: int, matcher: int) -> None:
     label_words, asked_at, aged = across["label_words"], across["asked_at"], any_aged(run, items)
     operands, square, turned, item = block.operands, block.square, block.turned, block.item
     for at in range(label_words):
-        word = numbers[across["label_word_at"] + at]
+        word = np.uint64(numbers[across["label_word_at"] + at])
         held_at = HELD_AT + at * SIDE
         fresh_at, stale_at = held_at + label_words * SIDE, held_at + 2 * label_words * SIDE
         first, end = numbers[asked_at + at], numbers[asked_at + at + 1]
         for lane in range(items):
-            square[0, lane] = run.rows.present[item[lane], word]
+            square[0, lane] = run.rows.present[np.uint64(item[lane]), word]
         turn_bytes(square, turned)
         for entry in range(first, end):
             label = np.int64(numbers[entry])

@@ -33,13 +33,13 @@ from engine.dtypes.view import ERASED, FOUND, UNKNOWN, VIEW_TYPE, View
 from engine.intrinsics import prefetch
 from engine.jit import kernel, read_only, writable
 
+MATCHED, CONTACT, WHOLE = 0, 1, 2
+"""How much of each row is read at once: labels and zone, which conditions ask about; consent and language too; attributes too."""
 _MICROS = 1_000_000
 _WORD_BITS = 64
 CACHE_LINE_BYTES = 64
-ITEMS_AHEAD = 32
+ITEMS_AHEAD = 16
 """Items whose rows are asked for at once: enough to hide a cache miss behind the others, few enough to stay in the first cache."""
-HASHES_COMPARED = 8
-"""Hashes that are compared at once, without a branch on any; a bucket has four on average."""
 _Int: TypeAlias = int | np.integer[Any]
 
 
@@ -47,16 +47,11 @@ _Int: TypeAlias = int | np.integer[Any]
 def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> _Int:
     """Return the row of the subscriber's hash, or -1. A damaged directory gives a wrong answer, never a read out of bounds."""
     bucket, count = np.int64(subscriber >> shift), np.int64(rows.hashes.shape[0])
-    row, stop = np.int64(rows.directory[bucket]), min(np.int64(rows.directory[bucket + 1]), count)
-    if row + HASHES_COMPARED <= count and stop <= row + HASHES_COMPARED:
-        below = 0
-        for k in range(HASHES_COMPARED):
-            below += rows.hashes[row + k] < subscriber
-        row += below
-    else:
-        while row < stop and rows.hashes[row] < subscriber:
-            row += 1
-    if row < stop and rows.hashes[row] == subscriber:
+    row = np.int64(rows.directory[np.uint64(bucket)])
+    stop = min(np.int64(rows.directory[np.uint64(bucket + 1)]), count)
+    while row < stop and rows.hashes[np.uint64(row)] < subscriber:
+        row += 1
+    if row < stop and rows.hashes[np.uint64(row)] == subscriber:
         return row
     return -1
 
@@ -124,10 +119,10 @@ def _stored_bytes(rows: Rows, start: _Int, at: _Int, count: _Int) -> np.uint64:
     """Return up to eight bytes from byte `at` of the row that starts at byte `start`, a multiple of 8, by words: no branch depends on the row."""
     if count == 0:
         return np.uint64(0)
-    word, skipped = (start >> 3) + (at >> 3), (at & 7) * 8
+    word, skipped = np.uint64((start >> 3) + (at >> 3)), (at & 7) * 8
     found = np.uint64(rows.r64[word]) >> np.uint64(skipped)
     if skipped + 8 * count > _WORD_BITS:
-        found |= np.uint64(rows.r64[word + 1]) << np.uint64(_WORD_BITS - skipped)
+        found |= np.uint64(rows.r64[word + np.uint64(1)]) << np.uint64(_WORD_BITS - skipped)
     return np.uint64(found & ~np.uint64(0) >> np.uint64(_WORD_BITS - 8 * count))
 
 
@@ -286,9 +281,9 @@ def load_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int) -> None:
         view.row[item] = -1
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
-def _read_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
-    """Read all of the rows of items [start, stop) but their attributes.
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
+def _read_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int, parts: _Int) -> None:
+    """Read of the rows of items [start, stop) labels and zone or, unless `parts` is MATCHED, all but the attributes.
 
     What the plan says is read once, before the loop: nothing tells the compiler that a store to the view does not change it.
     """
@@ -308,29 +303,37 @@ def _read_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int
         as_of_us = snapshot_us if as_of_at < 0 else np.int64(rows.r32[(at >> 2) + as_of_at]) * _MICROS
         aged = asked.now_us[item] - as_of_us > fresh_us
         for w in range(words):
-            present = np.uint64(rows.r64[(at >> 3) + w])
-            view.present[item, w] = present
-            view.fresh[item, w] = present
+            present = np.uint64(rows.r64[np.uint64((at >> 3) + w)])
+            view.present[np.uint64(item), np.uint64(w)] = present
+            view.fresh[np.uint64(item), np.uint64(w)] = present
         if aged:
             _age_labels(read, view, item, asked.now_us[item] - as_of_us)
+        view.aged[item], view.found[item] = aged, FOUND
+        zone_code = _bound_code(codes, _stored_bytes(rows, at, zone_at, zone_bytes), zone_limit, zone_bias)
+        view.zone[item] = np.int32(zone_code)
+        if parts == MATCHED:
+            continue
         granted = _consent_bits(read, _stored_bytes(rows, at, granted_at, pair_bytes), same)
         refused = _consent_bits(read, _stored_bytes(rows, at, refused_at, pair_bytes), same)
         view.granted[item], view.refused[item] = granted & mask, refused & mask
-        zone_code = _bound_code(codes, _stored_bytes(rows, at, zone_at, zone_bytes), zone_limit, zone_bias)
         spoken_code = _bound_code(codes, _stored_bytes(rows, at, spoken_at, spoken_bytes), spoken_limit, spoken_bias)
-        view.zone[item], asked.language[item] = np.int32(zone_code), np.int16(spoken_code)
-        view.aged[item], view.found[item] = aged, FOUND
+        asked.language[item] = np.int16(spoken_code)
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
 def _find_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
-    """Set view.row for items [start, stop), asking for every cache line of all of them before any is waited for."""
+    """Set view.row for items [start, stop), asking for every cache line of all of them before any is waited for.
+
+    A bucket of hashes is half a line long on average and lies on two lines as often as not, so its last hash is asked for too; none beyond it is looked at.
+    """
     shift = read.plan[0]["shift"]
     stride = read.plan[0]["stride"]
     for item in range(start, stop):
         prefetch(rows.directory, np.int64(asked.subscriber[item] >> shift))
     for item in range(start, stop):
-        prefetch(rows.hashes, np.int64(rows.directory[np.int64(asked.subscriber[item] >> shift)]))
+        bucket = np.int64(asked.subscriber[item] >> shift)
+        prefetch(rows.hashes, np.int64(rows.directory[bucket]))
+        prefetch(rows.hashes, np.int64(rows.directory[bucket + 1]) - 1)
     for item in range(start, stop):
         row = find_row(rows, shift, asked.subscriber[item])
         view.row[item] = row
@@ -356,24 +359,23 @@ def _change_row(rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View
         _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])
 
 
-@kernel(
-    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.boolean)
-)
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
 def gather(
-    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, whole: bool
+    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, parts: _Int
 ) -> None:
     """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
 
     An erased subscriber has every pair refused and nothing else; an unknown one has nothing but its live consent, zone and language.
-    Unless `whole`, attributes are left for `load_attributes` where nothing live changes them.
+    `parts`: MATCHED, CONTACT or WHOLE. Unless WHOLE, attributes are left for `load_attributes` where nothing live changes them; after MATCHED consent
+    and language mean nothing.
     """
     for first in range(start, stop, ITEMS_AHEAD):
         end = min(first + ITEMS_AHEAD, stop)
         _find_rows(rows, read, asked, view, first, end)
-        _read_rows(rows, read, asked, view, first, end)
+        _read_rows(rows, read, asked, view, first, end, parts)
         for item in range(first, end):
             person = find_person(live, asked.subscriber[item])
             if person >= 0 or view.row[item] < 0:
                 _change_row(rows, read, live, asked, view, item, person)
-            elif whole:
+            elif parts == WHOLE:
                 load_attributes(rows, read, view, item)
