@@ -72,8 +72,9 @@ class Bound:
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
         asked = {slot for condition in rulebook.conditions.conditions for slot in condition.slots}
-        self.asked_slots = frozen(np.array(sorted(slot for slot in asked if slot >= self.now_slot), np.int64))
-        """The slots of `now` and of trigger fields that conditions ask about."""
+        own = [self.now_slot, *sorted(slot for slot in asked if slot >= self.now_slot)]
+        self.asked_slots = frozen(np.array(own, np.int64))
+        """The slot of `now`; then those that conditions ask about, of it and of the trigger fields."""
         self._clocks: list[Clock] = []
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)

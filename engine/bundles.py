@@ -10,6 +10,7 @@ is loaded where it is used. Rejected: Numba's own named tuples, which unpack eve
 through every function (twice the time to compile).
 """
 
+from struct import pack_into
 from typing import Any, Final
 
 import numba
@@ -115,7 +116,7 @@ def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) 
     elif inner is None:
         words[at] = part
     elif inner.numbers:
-        words[at : at + inner.words] = part
+        pack_into(f"{inner.words}q", words, 8 * at, *part)
     else:
         _fill(words, at, inner, part)
 

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch, DecisionRows, Decisions
 from engine.bound import Bound
-from engine.dtypes.ledger import HIT, MISS, OTHER_BODY, Requests
+from engine.dtypes.ledger import GRAIN_BYTES, HIT, MISS, OTHER_BODY
 from engine.dtypes.rules import Moment
 from engine.jit import direct, frozen
 from engine.kernels.answering import answer_run
+from engine.kernels.at_once import HELD, NOT_HELD, NOT_USUAL, SETTLED, decide_at_once
 from engine.kernels.storing import store_answers
-from engine.ledger.port import Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending
+from engine.ledger.port import Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending, Reading
 from engine.limits import BATCH_ITEMS_MAX
 from engine.runs import Prepared, Runs
 from engine.texts import TextArena
@@ -30,13 +31,24 @@ Steps = Generator[Pending[Any], None, T]
 Render = Callable[[Batch, Decisions, npt.NDArray[np.int64]], None]
 """Called as render(batch, decisions, index) for settled items, each once: writes their answers to `decisions`, to be remembered if they hold something."""
 
+AtOnce = Callable[[tuple[Any, ...], Batch, Decisions], int]
+"""Called as at_once(arguments of engine.kernels.at_once, batch, decisions): decides the batch in one call, and returns 0 when its answers are there and
+remembered, NOT_USUAL when nothing is decided, else something else: the answers that were settled are then to be rendered and remembered."""
+
 ANSWER_BYTES_MAX: Final = 64 * 1024
 REPEATED, NO_MEMORY = 1, 2
 """Decisions.conflict: the request id was used with another body; the memory of answers is full."""
+SETTLED_AT_ONCE: Final = 1
 _store_answers: Final = direct(store_answers)
+_decide_at_once: Final = direct(decide_at_once)
 _ROWS: Final = frozen(np.arange(BATCH_ITEMS_MAX))
 _NO_DECISIONS: Final = frozen(np.zeros(BATCH_ITEMS_MAX, np.uint64))
 """Of a run that holds nothing."""
+
+
+def settle_at_once(arguments: tuple[Any, ...], _batch: Batch, _decisions: Decisions) -> int:
+    """Decide a usual batch in one call, and leave its answers to the renderer: AtOnce."""
+    return _decide_at_once(*arguments) or SETTLED_AT_ONCE
 
 
 class Instant(NamedTuple):
@@ -78,20 +90,43 @@ class Decider:
         self._texts = TextArena()
         self._rows = DecisionRows(self._texts)
         self._answer_cost_bytes = ledger.answers.cost_bytes(ANSWER_BYTES_MAX)
+        self._answer_grains = self._answer_cost_bytes // GRAIN_BYTES
 
-    def deciding(self, batch: Batch, render: Render | None, push_stopped: bool) -> Steps[Decisions]:
+    def deciding(
+        self, batch: Batch, render: Render | None, push_stopped: bool, at_once: AtOnce | None = None
+    ) -> Steps[Decisions]:
         """Decide the batch as its items one after the other; without `render` no answer is remembered or recalled.
 
-        The decisions and the bytes of the answers stay until the next batch.
+        The decisions and the bytes of the answers stay until the next batch. `at_once` decides a usual batch in one call, to the same effect.
         """
         self._texts.clear()
         decisions = self._rows.begin(batch.count)
+        if render is not None and at_once is not None and batch.count:
+            took = self._at_once(batch, decisions, push_stopped, at_once)
+            if took != NOT_USUAL:
+                if took:
+                    settled = int(self.runs.done[SETTLED]), int(self.runs.done[HELD])
+                    yield from self._run(batch, _ROWS[: batch.count], decisions, render, push_stopped, settled)
+                return decisions
         start = 0
         while start < batch.count:
             end = self.runs.end_of(batch, start)
             yield from self._run(batch, _ROWS[start:end], decisions, render, push_stopped)
             start = end
         return decisions
+
+    def _at_once(self, batch: Batch, decisions: Decisions, push_stopped: bool, at_once: AtOnce) -> int:
+        """Return what `at_once` does; NOT_USUAL when the ledger is not in memory."""
+        in_memory = self._ledger.in_memory(batch.count)
+        if in_memory is None:
+            return NOT_USUAL
+        (ledger, reading), index, raw_us = in_memory, _ROWS[: batch.count], int(batch.now_us[0])
+        instant = Instant(raw_us, max(raw_us, self._ledger.now_us), push_stopped, False)
+        prepared = self._prepared(index, reading, instant, stuck=False)
+        rows, grains = self._rows.reference, self._answer_grains
+        took = at_once(self.runs.arguments(batch, index, prepared, ledger, rows, grains), batch, decisions)
+        assert took != NOT_HELD, "a hold ends after it was granted"
+        return took
 
     def _run(
         self,
@@ -100,19 +135,22 @@ class Decider:
         decisions: Decisions,
         render: Render | None,
         push_stopped: bool,
+        settled: tuple[int, int] | None = None,
     ) -> Steps[None]:
-        instant = self.instant(int(batch.now_us[index[0]]), bool(batch.flags[index[0]] & DRY_RUN), push_stopped)
+        """Decide a run; `settled`: what `_attempt` would return first, when that has been done."""
+        raw_us, dry = int(batch.now_us[index[0]]), bool(batch.flags[index[0]] & DRY_RUN)
+        instant = self.instant(raw_us, dry, push_stopped)
         decisions.now_us[index[0] : index[-1] + 1] = instant.now_us
-        if render is not None and not instant.dry:
+        if render is not None and not dry and settled is None:
             index = yield from self._recall(batch, index, decisions, instant)
         stuck = False
         while len(index):
-            done, held = yield from self._attempt(batch, index, instant, stuck)
+            done, held = settled or (yield from self._attempt(batch, index, instant, stuck))
             if render is not None and done:
                 render(batch, decisions, index[:done])
                 if held:
                     yield from self._remember(batch, index[:done], held, decisions, instant)
-            stuck = done == 0
+            settled, stuck = None, done == 0
             index = index[done:]
 
     def instant(self, raw_us: int, dry: bool, push_stopped: bool) -> Instant:
@@ -124,7 +162,7 @@ class Decider:
     ) -> Steps[npt.NDArray[np.int64]]:
         """Return the items that must be decided: not those remembered, not those for whose answer there is no room."""
         answers = self._ledger.answers
-        recalled = yield from waited(answers.recall(_requests(batch), index, instant.now_us))
+        recalled = yield from waited(answers.recall(self.runs.requests_of(batch), index, instant.now_us))
         if recalled.known:
             hit = recalled.state == HIT
             decisions.text_start[index] = decisions.texts.add(recalled.answers)
@@ -167,9 +205,12 @@ class Decider:
         self, batch: Batch, index: npt.NDArray[np.int64], instant: Instant, stuck: bool = False
     ) -> Steps[Prepared]:
         """Gather and read what the choice for these items needs; `stuck`: the first item has no room in the ledger, whatever it says."""
-        bound = self._bound
         subscribers = self.runs.gather(batch, index, instant.now_us)
         reading = yield from waited(self._ledger.read(subscribers))
+        return self._prepared(index, reading, instant, stuck)
+
+    def _prepared(self, index: npt.NDArray[np.int64], reading: Reading, instant: Instant, stuck: bool) -> Prepared:
+        bound = self._bound
         clock = bound.clock_at(min(instant.raw_us, instant.now_us))
         if bound.total_caps:
             bound.work.since_day[:] = bound.since_days(clock, instant.now_us)
@@ -184,7 +225,9 @@ class Decider:
         """Remember the answers of those rows, `held` of them, that hold something."""
         if held < len(index):
             index = frozen(index[decisions.decision[index] != 0])
-        pending = self._ledger.answers.remember(_requests(batch), index, instant.now_us, decisions.answers())
+        pending = self._ledger.answers.remember(
+            self.runs.requests_of(batch), index, instant.now_us, decisions.answers()
+        )
         if not (yield from waited(pending)):
             yield from self._take_back(batch, index, decisions)
 
@@ -205,7 +248,3 @@ class Decider:
             yield from waited(self._ledger.record(outcomes))
         decisions.conflict[held], decisions.chosen_count[held], decisions.decision[held] = NO_MEMORY, 0, 0
         decisions.text_bytes[held] = 0
-
-
-def _requests(batch: Batch) -> Requests:
-    return Requests(batch.request, batch.body, batch.subscriber)

@@ -12,7 +12,7 @@ from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
 from engine.bound_rules import give_codes
-from engine.deciding import Decider, Render, Steps, drive, waited
+from engine.deciding import AtOnce, Decider, Render, Steps, drive, settle_at_once, waited
 from engine.explaining import Explanation, explaining
 from engine.handing_off import HandOff, checking
 from engine.ledger.port import Ledger, Outcomes
@@ -58,13 +58,18 @@ class Engine:
         """Return an empty batch with the rulebook's field columns; a batch is of the rulebook for which it was made."""
         return new_batch(len(self.bound.field_index), capacity)
 
-    def decide(self, batch: Batch, render: Render | None = None) -> Decisions:
-        """Decide the batch as its items one after the other, hold what is offered and, given a renderer, remember the answers."""
-        return drive(self.deciding(batch, render))
+    def decide(self, batch: Batch, render: Render | None = None, at_once: AtOnce | None = settle_at_once) -> Decisions:
+        """Decide the batch as its items one after the other, hold what is offered and, given a renderer, remember the answers.
 
-    def deciding(self, batch: Batch, render: Render | None = None) -> Steps[Decisions]:
+        `at_once` does for a usual batch what `render` does, and more, in one call.
+        """
+        return drive(self.deciding(batch, render, at_once))
+
+    def deciding(
+        self, batch: Batch, render: Render | None = None, at_once: AtOnce | None = settle_at_once
+    ) -> Steps[Decisions]:
         """Decide in steps."""
-        return self._decider.deciding(batch, render, self.push_stopped)
+        return self._decider.deciding(batch, render, self.push_stopped, at_once)
 
     def explain(self, batch: Batch) -> Explanation:
         """Explain the batch's only item; nothing is held."""

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numba import types
 
+from engine.apart import stand_apart
 from engine.bundles import COMPILED, bundle
 from engine.inner_library import InnerCompiler, set_environments
 from engine.kernel_cache import folder_of
@@ -38,13 +39,13 @@ def writable(dtype: Any, dimensions: int = 1) -> types.Array:
     return types.Array(numba.from_dtype(np.dtype(dtype)), dimensions, "C")
 
 
-def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(*signatures: Any, inner: bool = False, apart: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile for the given signatures only (no fastmath, no parallel, no lazy compilation), releasing the GIL, cached on disk.
 
     Without Numba's runtime: a kernel that allocated would not compile, and passing arrays on costs no reference counts.
 
     An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, and is inlined. It is compiled when a caller is: a caller
-    that comes from the cache holds it already.
+    that comes from the cache holds it already. A kernel that stands `apart`, of one signature, is called by other kernels where it is (engine/apart.py).
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -62,32 +63,38 @@ def kernel(*signatures: Any, inner: bool = False) -> Callable[[Callable[P, R]], 
             _nrt=False,
             **({"pipeline_class": InnerCompiler} if inner else {}),
         )(function)
-        if waits:
-            _wait_for_caller(dispatcher, signatures)
-        elif COMPILED:
-            set_environments(dispatcher)
+        if COMPILED:
+            dispatcher.stands_apart = apart
+            if waits:
+                dispatcher.waits_for = signatures
+            else:
+                set_environments(dispatcher)
+            if apart:
+                stand_apart(dispatcher, *signatures)
+            elif waits:
+                _wait_for_caller(dispatcher)
         compiled_kernels.append(dispatcher)
         return cast(Callable[P, R], dispatcher)
 
     return decorate
 
 
-def _wait_for_caller(dispatcher: Any, signatures: tuple[Any, ...]) -> None:
-    """Have the declared signatures compiled when a kernel that calls this one asks for its type, and no others ever."""
+def _wait_for_caller(dispatcher: Any) -> None:
+    """Have a kernel compiled when a kernel that calls it asks for its type."""
 
     def call_template(args: Any, kws: Any) -> Any:
         compile_waiting(dispatcher)
         return dispatcher.get_call_template(args, kws)
 
     dispatcher.get_call_template = call_template
-    dispatcher.waits_for = signatures
 
 
 def compile_waiting(dispatcher: Any) -> None:
-    """Compile a kernel that waits; nothing when it does not."""
+    """Compile a kernel that waits, for its declared signatures and no others ever; nothing when it does not."""
     signatures = vars(dispatcher).pop("waits_for", ())
     if signatures:
-        del dispatcher.get_call_template
+        if not dispatcher.stands_apart:
+            del dispatcher.get_call_template
         for signature in signatures:
             dispatcher.compile(signature)
         dispatcher.disable_compile()

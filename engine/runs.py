@@ -8,13 +8,13 @@ import numpy.typing as npt
 from engine.batch import Batch
 from engine.bound import Bound, Clock
 from engine.bundles import reference, replaced
-from engine.dtypes.ledger import FOREVER_US
+from engine.dtypes.ledger import FOREVER_US, Requests
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
 from engine.jit import direct, frozen
 from engine.kernels.gather import CONTACT, MATCHED
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end, take_items
-from engine.ledger.port import Grants, Reading
+from engine.ledger.port import Grants, Reading, columns_of
 from engine.limits import BATCH_ITEMS_MAX, NEVER_US, OFFERS_PER_ANSWER_MAX
 from engine.reasons import STAGE_COUNT
 
@@ -59,8 +59,12 @@ class Runs:
         self.asks: Asks = _new_asks(bound)
         self._asks = reference(self.asks)
         self._grants = Grants(subscriber=self.items.subscriber, **self.asks._asdict())
+        self._grant_columns: Any = columns_of(self._grants)
         self._batch: Batch | None = None
         self._asking: Any = None
+        self._requests: Any = None
+        self.done = np.zeros(2, np.int64)
+        """What engine.kernels.at_once writes."""
         self._parts: tuple[Clock, Reading] | None = None
         self._run: Run
         self._run_reference: Any = None
@@ -75,7 +79,13 @@ class Runs:
     def _asking_of(self, batch: Batch) -> Any:
         if batch is not self._batch:
             self._batch, self._asking = batch, reference(Asking(*(getattr(batch, name) for name in Asking._fields)))
+            self._requests = reference(Requests(batch.request, batch.body, batch.subscriber))
         return self._asking
+
+    def requests_of(self, batch: Batch) -> Any:
+        """Return what kernels take for who asks what in the batch."""
+        self._asking_of(batch)
+        return self._requests
 
     def gather(
         self, batch: Batch, index: npt.NDArray[np.int64], now_us: int, *, matched_alone: bool = False
@@ -86,9 +96,7 @@ class Runs:
         """
         count = len(index)
         bound = self._bound
-        _take_items(
-            self._asking_of(batch), index, self._items, self._view, bound.asked_slots, count, bound.now_slot, now_us
-        )
+        _take_items(self._asking_of(batch), index, self._items, self._view, bound.asked_slots, count, now_us)
         bound.binding.gather_asked(self._asked, self._view, count, MATCHED if matched_alone else CONTACT)
         return self._who[:count]
 
@@ -104,6 +112,18 @@ class Runs:
             self._run_reference = reference(self._run)
         self._run_reference = replaced(self._run_reference, moment=moment)
         return Prepared(self._run, moment, self._run_reference)
+
+    def arguments(
+        self, batch: Batch, index: npt.NDArray[np.int64], prepared: Prepared, ledger: Any, rows: Any, answer_grains: int
+    ) -> tuple[Any, ...]:
+        """Return what engine.kernels.at_once takes for the batch whose rows are `index`, `prepared` but not gathered yet; `ledger`, `rows`: references."""
+        bound = self._bound
+        self._serial += BATCH_ITEMS_MAX
+        return (
+            self._asking_of(batch), self._requests, index, self._serial, self._seen, bound.asked_slots, answer_grains,
+            bound.total_caps, bound.binding.changes(), self._asked, prepared.reference, self._answers, self._asks,
+            self._grant_columns, ledger, rows, self.done,
+        )  # fmt: skip
 
     @property
     def answers_reference(self) -> Any:

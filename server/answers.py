@@ -20,6 +20,7 @@ from engine.texts import KEPT_BYTES_MAX
 from server.codec.dtypes import (
     EXPLAIN,
     WRITTEN_NEEDED,
+    WRITTEN_OFFERS,
     WRITTEN_SAID,
     WRITTEN_USED,
     WRITTEN_WORDS,
@@ -29,11 +30,13 @@ from server.codec.dtypes import (
     Written,
 )
 from server.codec.kernels.answers import write_answers
+from server.codec.kernels.at_once import answer_at_once
 from server.codec.speech import Speech
 from server.content import Content
 from server.decision_id import DecisionIds
 
 _write_answers: Final = direct(write_answers)
+_answer_at_once: Final = direct(answer_at_once)
 
 _PLACES_MAX: Final = 512
 
@@ -49,11 +52,25 @@ class _Places:
     data: npt.NDArray[np.uint8]
     """What the texts in `written` lie in."""
 
+    def written_to(self, data: npt.NDArray[np.uint8]) -> Any:
+        """Return `written`, its texts in the arena's present data."""
+        if self.data is not data:
+            self.written, self.data = replaced(self.written, texts=self.decisions.answers()), data
+        return self.written
+
 
 class Answers:
     """Renders decisions of one bound rulebook and base."""
 
-    def __init__(self, bound: Bound, content: Content, generation: int, ids: DecisionIds) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        content: Content,
+        generation: int,
+        ids: DecisionIds,
+        reasons: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """`reasons`, (256,), is where `at_once` counts decisions by reason."""
         assert content.rulebook is bound.rulebook
         self._bound = bound
         self._content = content
@@ -63,38 +80,50 @@ class Answers:
         self._state = np.zeros(WRITTEN_WORDS, np.int64)
         self._places: dict[int, _Places] = {}
         """By number of rows: where batches of so many were read from and written to."""
-        self._asked: Asked
+        self._reasons = np.zeros(256, np.int64) if reasons is None else reasons
+        self._asked: Asked | None = None
         self._asked_reference: Any = None
-        self._asked_columns: list[int] = []
-        """Which arrays it refers to beside the text; it keeps them alive, so that no others have their ids."""
+        self.counted = False
+        """Whether the prepared batch was decided by `at_once`, and so is counted; new decisions all, with this many offers:"""
+        self.offers = 0
         self.explained: list[decision_pb2.Candidate] = []
         """Set between `prepare` and the decision of a batch of one that wants an explanation."""
 
     def prepare(self, asked: Asked, message_of: Callable[[int], Any] | None = None) -> None:
         """Take the questions of the batch that is to be decided; `message_of` gives the DecideRequest of a row of a table."""
-        kept = self._asked_reference
-        if kept is not None and list(map(id, asked[1:])) == self._asked_columns:
-            self._asked_reference = replaced(kept, text=asked.text)
+        before, self._asked, self.counted = self._asked, asked, False
+        if before is not None and before.flags is asked.flags:  # the reader's own columns, again
+            self._asked_reference = replaced(self._asked_reference, text=asked.text)
         else:
             self._asked_reference = reference(asked)
-            self._asked_columns = list(map(id, asked[1:]))
-        self._asked = asked
         self._speech.prepare(asked, self._asked_reference, message_of)
         self.explained = []
+
+    def at_once(self, arguments: tuple[Any, ...], batch: Batch, decisions: Decisions) -> int:
+        """Decide, render and remember a usual batch in one call: engine.deciding.AtOnce."""
+        places, arena = self._places_of(batch, decisions), decisions.texts
+        varies, fields, speaker = self._speech.begin(batch)
+        state = self._state
+        state[WRITTEN_USED] = state[WRITTEN_SAID] = 0
+        done = _answer_at_once(
+            *arguments, self._pieces, self._stamp, places.rows, self._asked_reference, fields, speaker, varies,
+            places.written_to(arena.data), self._reasons,
+        )  # fmt: skip
+        if not done:
+            self.counted, self.offers, arena.used_bytes = True, int(state[WRITTEN_OFFERS]), int(state[WRITTEN_USED])
+        return done
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
         """Write the answers to these rows of the prepared batch, without server_us: engine.deciding.Render."""
         places, index = self._places_of(batch, decisions), frozen(index)
-        said = self._speech.of(batch, decisions, places.rows, index)
+        said, varying = self._speech.of(batch, decisions, places.rows, index)
         state, arena, done = self._state, decisions.texts, 0
         state[WRITTEN_USED], state[WRITTEN_SAID] = arena.used_bytes, 0
         while True:
-            if places.data is not arena.data:
-                places.written = replaced(places.written, texts=decisions.answers())
-                places.data = arena.data
+            written = places.written_to(arena.data)
             done = int(
                 _write_answers(
-                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, places.written
+                    self._pieces, self._stamp, places.rows, self._asked_reference, said, varying, index, done, written
                 )
             )
             arena.used_bytes = int(state[WRITTEN_USED])
@@ -102,6 +131,7 @@ class Answers:
                 break
             needed = int(state[WRITTEN_NEEDED])
             arena.reserve(max(needed, min(needed * (len(index) - done), KEPT_BYTES_MAX)))
+        assert self._asked is not None, "prepared"
         if self._asked.flags[index[0]] & EXPLAIN:
             self._explain(decisions, int(index[0]))
 

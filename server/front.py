@@ -9,7 +9,7 @@ import numpy as np
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
-from engine.deciding import NO_MEMORY, REPEATED
+from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
@@ -100,7 +100,7 @@ class DecisionFront:
         return Speaking(
             Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX)),
             content,
-            Answers(bound, content, generation, self.ids),
+            Answers(bound, content, generation, self.ids, self.figures.reasons),
             Explanations(bound),
         )
 
@@ -120,7 +120,7 @@ class DecisionFront:
             outcomes = self.decide_batch(payloads[:BATCH_ITEMS_MAX], calls[:BATCH_ITEMS_MAX])
             return outcomes + self.decide_batch(payloads[BATCH_ITEMS_MAX:], calls[BATCH_ITEMS_MAX:])
         failures = self._decide_some(items_of(payloads), self._leaving)
-        arrived_ns = np.fromiter((call.arrived_ns for call in calls), np.int64, len(calls))
+        arrived_ns = np.array([call.arrived_ns for call in calls], np.int64)
         return self._leaving.singly(failures, self.figures.took(arrived_ns, time.monotonic_ns()))
 
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
@@ -172,10 +172,15 @@ class DecisionFront:
         """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
         answers = self._speaking.answers
         answers.prepare(asked, message_of)
+        at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
+            at_once = None
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
-        decisions = self.engine.decide(batch, answers.render)
+        decisions = self.engine.decide(batch, answers.render, at_once)
+        if answers.counted:
+            self.figures.offers += answers.offers
+            return decisions, 0
         return decisions, self.figures.decided(batch, decisions)
 
 

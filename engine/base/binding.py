@@ -91,9 +91,8 @@ class Binding:
         assert 0 <= start <= stop <= min(len(subscribers), len(now_us), len(view.found), BATCH_ITEMS_MAX)
         assert view.present.shape[1] == self.label_words
         assert view.values.shape[1] >= len(self.schema.attributes)
-        self.bind_names()
         asked = self.asked(subscribers, now_us)
-        gather(self._rows, self._plan, self._changes(), asked, view, start, stop, WHOLE)
+        gather(self._rows, self._plan, self.changes(), asked, view, start, stop, WHOLE)
 
     def asked(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> Asked:
         """Return whom to ask about, with `languages` to be written."""
@@ -104,10 +103,11 @@ class Binding:
 
         `parts`: of engine.kernels.gather, CONTACT or MATCHED.
         """
-        self.bind_names()
-        _gather(self._rows, self._plan, self._changes(), asked, view, 0, count, parts)
+        _gather(self._rows, self._plan, self.changes(), asked, view, 0, count, parts)
 
-    def _changes(self) -> Any:
+    def changes(self) -> Any:
+        """Return what kernels take for the overlay, its names bound."""
+        self.bind_names()
         return self._live if self.overlay.person_count else self._nobody
 
     def label_density(self) -> npt.NDArray[np.float64]:

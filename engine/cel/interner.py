@@ -58,7 +58,7 @@ class Interner:
     def reset_if_needed(self, batch_items: int) -> bool:
         """Forget every code when a slot may lack rows for a batch of `batch_items`, and return whether it did; call it before filling one, never within."""
         assert batch_items <= self._rows, "rows of dynamic slots are reserved for the largest batch"
-        if any(len(codes) + batch_items > self._rows for codes in self._codes.values()):
+        if self._codes and any(len(codes) + batch_items > self._rows for codes in self._codes.values()):
             self._codes.clear()
             self._pool.forget()
             return True

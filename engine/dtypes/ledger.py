@@ -196,3 +196,38 @@ OUTCOMES_TYPE: Any = bundle(
 )
 REQUESTS_TYPE: Any = bundle(Requests, read_only(np.uint64, 2), read_only(np.uint64), read_only(np.uint64))
 MEMORY_TYPE: Any = bundle(Memory, writable(REMEMBERED), writable(np.uint32), writable(np.int64))
+
+
+class InMemory(NamedTuple):
+    """A ledger in this process's memory, for a kernel that recalls, reads and holds by itself; n is how many items it may do so for at once."""
+
+    store: Store
+    counters: Counters
+    memory: Memory
+    """Of answers."""
+    arena: npt.NDArray[np.uint8]
+    """Their bytes."""
+    found: npt.NDArray[np.uint8]
+    """(n,), scratch as the next"""
+    position: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    """(n,): where Contacts says that each item's contacts are; the two next as there"""
+    count: npt.NDArray[np.int32]  # type: ignore[assignment]  # tuple.count is not needed here
+    room: npt.NDArray[np.int32]
+    decision: npt.NDArray[np.uint64]
+    """(n,): what is held for each item, or 0."""
+
+
+IN_MEMORY_TYPE: Any = bundle(
+    InMemory,
+    STORE_TYPE,
+    COUNTERS_TYPE,
+    MEMORY_TYPE,
+    writable(np.uint8),
+    writable(np.uint8),
+    writable(np.int64),
+    writable(np.int64),
+    writable(np.int32),
+    writable(np.int32),
+    writable(np.uint64),
+)

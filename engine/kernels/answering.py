@@ -230,7 +230,7 @@ def answer_chain(run: Run, item: int, answers: Answers) -> None:
         item = after_block(run, count)
 
 
-@kernel(types.void(RUN_TYPE, ANSWERS_TYPE))
+@kernel(types.void(RUN_TYPE, ANSWERS_TYPE), apart=True)
 def answer_run(run: Run, answers: Answers) -> None:
     """Decide every item of a run; what one chooses is not yet in the ledger when another is decided."""
     chain_items(run, answers)

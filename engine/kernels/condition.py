@@ -180,7 +180,7 @@ def condition_result(tables: ConditionTables, view: View, item: int, condition: 
     return decided << 8 | result
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8), apart=True)
 def evaluate_condition(tables: ConditionTables, view: View, item: int, condition: int) -> int:
     """Return `condition_result`, for callers in Python; kernels call that one, which is inlined."""
     return condition_result(tables, view, item, condition)

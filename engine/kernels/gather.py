@@ -359,7 +359,10 @@ def _change_row(rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View
         _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64))
+@kernel(
+    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64),
+    apart=True,
+)
 def gather(
     rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, parts: _Int
 ) -> None:

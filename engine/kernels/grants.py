@@ -75,7 +75,7 @@ def ask_totals(run: Run, answers: Answers, item: int, seat: int, asks: Asks, end
     return end
 
 
-@kernel(types.int64(RUN_TYPE, ANSWERS_TYPE, types.int64, ASKS_TYPE))
+@kernel(types.int64(RUN_TYPE, ANSWERS_TYPE, types.int64, ASKS_TYPE), apart=True)
 def ask(run: Run, answers: Answers, items: int, asks: Asks) -> int:
     """Fill the asks for every chosen offer of the run's first `items`; return for how many items that is. Traffic that obeys no caps asks for no totals."""
     end, asking = 0, 0
@@ -99,7 +99,7 @@ def ask(run: Run, answers: Answers, items: int, asks: Asks) -> int:
     return asking
 
 
-@kernel(types.int64(RUN_TYPE, ANSWERS_TYPE))
+@kernel(types.int64(RUN_TYPE, ANSWERS_TYPE), apart=True)
 def held_together(run: Run, answers: Answers) -> int:
     """Return how many items, from the first on, may be held together: up to and with the first that brings a total to where a later answer could tell.
 

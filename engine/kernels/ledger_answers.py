@@ -6,6 +6,7 @@ from numba import types
 
 from engine.dtypes.ledger import (
     GRAIN_BYTES,
+    MEMORY_GRAIN_NEXT,
     MEMORY_GRAINS,
     MEMORY_GRAINS_USED,
     MEMORY_TYPE,
@@ -16,11 +17,24 @@ from engine.dtypes.ledger import (
 )
 from engine.dtypes.texts import TEXTS_TYPE, Texts
 from engine.jit import kernel, read_only, writable
-from engine.kernels.ledger_digests import append_entry, find_digest, grains_of
+from engine.kernels.ledger_digests import append_entry, find_digest, grains_of, reclaim_entries
 from engine.kernels.texts import copy_bytes
 
 FITTED, NO_ROOM, NOT_NEW = 1, 0, -1
 """What `remember_texts` returns."""
+
+
+@kernel(types.int64(MEMORY_TYPE, writable(np.uint8), types.int64), apart=True)
+def room_grains(memory: Memory, arena: npt.NDArray[np.uint8], now_us: Integer) -> Integer:
+    """Drop what is over at `now_us`, and zero its bytes, so that an erasure need not look for them; return how many grains are free."""
+    state = memory.state
+    oldest = (state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % max(state[MEMORY_GRAINS], 1) * GRAIN_BYTES
+    freed_bytes = reclaim_entries(memory, now_us) * GRAIN_BYTES
+    for at in range(oldest, min(oldest + freed_bytes, len(arena))):
+        arena[at] = 0
+    for at in range(oldest + freed_bytes - len(arena)):
+        arena[at] = 0
+    return np.int64(state[MEMORY_GRAINS] - state[MEMORY_GRAINS_USED])
 
 
 @kernel(
@@ -31,7 +45,8 @@ FITTED, NO_ROOM, NOT_NEW = 1, 0, -1
         read_only(np.int64),
         types.int64,
         TEXTS_TYPE,
-    )
+    ),
+    apart=True,
 )
 def remember_texts(
     memory: Memory,
@@ -43,12 +58,12 @@ def remember_texts(
 ) -> Integer:
     """Remember the texts of rows `index` by their digests, which are new, and return FITTED; else nothing, and return NO_ROOM, or NOT_NEW.
 
-    NOT_NEW is for a digest that is known, and for no text.
+    NOT_NEW is for a digest that is known, and for no text. What is over at `at_us` is dropped first.
     """
     digest, grains = requests.request, np.int64(0)
     for i in range(len(index)):
         grains += grains_of(texts.length_bytes[index[i]])
-    if grains > memory.state[MEMORY_GRAINS] - memory.state[MEMORY_GRAINS_USED]:
+    if grains > room_grains(memory, arena, at_us):
         return NO_ROOM
     for i in range(len(index)):
         row = index[i]

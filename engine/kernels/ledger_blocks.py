@@ -37,6 +37,13 @@ def home_slot(key: np.uint64, slots: Integer) -> Integer:
     return np.int64((key ^ (key >> np.uint64(32))) & np.uint64(slots - 1))
 
 
+@kernel(types.boolean(STORE_TYPE, types.int64), inner=True)
+def room_for_subscribers(store: Store, subscribers: Integer) -> bool:
+    """Return whether the table can take so many more subscribers, or as many as the pool can have blocks, and still is at most three quarters full."""
+    most = min(store.state[SUBSCRIBERS] + subscribers, len(store.pool) // BLOCK_SIZES[0])
+    return bool(len(store.table) * 3 // 4 >= most)
+
+
 @kernel(types.int64(writable(SUBSCRIBER), types.uint64))
 def find_subscriber(table: npt.NDArray[np.void], key: np.uint64) -> Integer:
     """Return the table slot of a subscriber, or -1."""

@@ -96,7 +96,7 @@ def clear_entry(memory: Memory, position: Integer) -> None:
     entry["subscriber"] = 0
 
 
-@kernel(types.int64(MEMORY_TYPE, types.int64))
+@kernel(types.int64(MEMORY_TYPE, types.int64), apart=True)
 def reclaim_entries(memory: Memory, now_us: Integer) -> Integer:
     """Drop the entries whose time is over at `now_us`, which are the oldest; return how many grains that frees."""
     ring, state = memory.ring, memory.state
@@ -151,7 +151,8 @@ def expect_digests(memory: Memory, requests: Requests, index: npt.NDArray[np.int
 
 
 @kernel(
-    types.int64(MEMORY_TYPE, REQUESTS_TYPE, read_only(np.int64), types.int64, writable(np.uint8), writable(np.int64))
+    types.int64(MEMORY_TYPE, REQUESTS_TYPE, read_only(np.int64), types.int64, writable(np.uint8), writable(np.int64)),
+    apart=True,
 )
 def recall_digests(
     memory: Memory,

@@ -43,6 +43,7 @@ matters no more and is not yet swept takes a third of the pool at most; below th
 
 @kernel(
     types.void(STORE_TYPE, read_only(np.uint64), writable(np.int64), writable(np.int32), writable(np.int32)),
+    apart=True,
 )
 def read_contacts(
     store: Store,
@@ -131,7 +132,7 @@ def grant_item(store: Store, counters: Counters, grants: GrantColumns, item: Int
     return np.int64(decision)
 
 
-@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64, writable(np.uint64)))
+@kernel(types.int64(STORE_TYPE, COUNTERS_TYPE, GRANTS_TYPE, types.int64, writable(np.uint64)), apart=True)
 def grant_items(
     store: Store, counters: Counters, grants: GrantColumns, items: int, decision: npt.NDArray[np.uint64]
 ) -> Integer:

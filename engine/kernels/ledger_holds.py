@@ -111,7 +111,7 @@ def expire_decision(store: Store, counters: Counters, subscriber: np.uint64, dec
             store.state[LIVE_CONTACTS] -= 1
 
 
-@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.int64))
+@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, types.int64), apart=True)
 def advance_time(store: Store, counters: Counters, now_us: Integer) -> None:
     """Set ledger time to the larger of itself and `now_us`, and expire what is due at or before it, in order of (expiry, decision)."""
     state, holds = store.state, store.holds

@@ -9,7 +9,7 @@ from engine.jit import kernel, read_only, writable
 from engine.limits import MICROSECONDS_PER_SECOND
 
 
-@kernel(types.int64(ASKING_TYPE, types.int64, types.int64, types.int64, writable(np.int64)))
+@kernel(types.int64(ASKING_TYPE, types.int64, types.int64, types.int64, writable(np.int64)), apart=True)
 def run_end(asking: Asking, start: int, count: int, serial: int, seen: np.ndarray) -> int:
     """Return the end of the longest run of the batch's `count` items from `start` with one instant, the same flags and no subscriber twice.
 
@@ -68,24 +68,16 @@ def take_now(view: View, count: int, slot: int, now_us: int) -> None:
 
 
 @kernel(
-    types.void(
-        ASKING_TYPE, read_only(np.int64), ITEMS_TYPE, VIEW_TYPE, read_only(np.int64),
-        types.int64, types.int64, types.int64,
-    )
-)  # fmt: skip
+    types.void(ASKING_TYPE, read_only(np.int64), ITEMS_TYPE, VIEW_TYPE, read_only(np.int64), types.int64, types.int64),
+    apart=True,
+)
 def take_items(
-    asking: Asking,
-    index: np.ndarray,
-    items: Items,
-    view: View,
-    asked: np.ndarray,
-    count: int,
-    now_slot: int,
-    now_us: int,
+    asking: Asking, index: np.ndarray, items: Items, view: View, slots: np.ndarray, count: int, now_us: int
 ) -> None:
     """Copy rows index[:count] of a batch, which ascend and are all at one instant, to the items of a run, at least one.
 
-    Of the view the slots `asked` are filled, from `now_slot` on: `now`, then the trigger fields. Each is a cache line an item, so others are left.
+    `slots`: first the view's slot of `now`, which the trigger fields follow; then those of them that are asked about, which are filled. Each is a cache
+    line an item, so the others are left.
     """
     take_rows(asking.subscriber, index, items.subscriber, count)
     take_rows(asking.trigger, index, items.trigger, count)
@@ -93,8 +85,8 @@ def take_items(
     take_rows(asking.offers_max, index, items.offers_max, count)
     for item in range(count):
         items.now_us[item] = now_us
-    for k in range(len(asked)):
-        if asked[k] == now_slot:
-            take_now(view, count, now_slot, now_us)
+    for k in range(1, len(slots)):
+        if slots[k] == slots[0]:
+            take_now(view, count, slots[k], now_us)
         else:
-            take_field(asking, index, view, count, asked[k] - now_slot - 1, asked[k])
+            take_field(asking, index, view, count, slots[k] - slots[0] - 1, slots[k])

@@ -33,7 +33,8 @@ def clear_decisions(decisions: DecisionColumns, count: int) -> None:
 @kernel(
     types.int64(
         ANSWERS_TYPE, writable(np.int16), read_only(np.uint64), DECISIONS_TYPE, read_only(np.int64), types.int64
-    )
+    ),
+    apart=True,
 )
 def store_answers(
     answers: Answers,

@@ -19,7 +19,6 @@ from engine.dtypes.ledger import (
     GRAIN_BYTES,
     HIT,
     MEMORY_COUNT,
-    MEMORY_GRAIN_NEXT,
     MEMORY_GRAINS,
     MEMORY_GRAINS_USED,
     MEMORY_TTL_US,
@@ -30,14 +29,14 @@ from engine.dtypes.ledger import (
 )
 from engine.dtypes.texts import Texts
 from engine.jit import direct, frozen
-from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts
-from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests, reclaim_entries
+from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts, room_grains
+from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests
 from engine.ledger.port import Done, Recalled
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
 
 _recall_digests: Final = direct(recall_digests)
 _remember_texts: Final = direct(remember_texts)
-_reclaim_entries: Final = direct(reclaim_entries)
+_room_grains: Final = direct(room_grains)
 
 ENTRIES_LIMIT: Final = 1 << 31
 """Ring positions and grains are 32-bit numbers in the index."""
@@ -79,14 +78,16 @@ class RingAnswers:
         self._reference: Any = reference(self._memory)
         self._arena = np.zeros(grains * GRAIN_BYTES, np.uint8)
         self._found, self._position = np.zeros(BATCH_ITEMS_MAX, np.uint8), np.zeros(BATCH_ITEMS_MAX, np.int64)
-        self._reclaimed_us = -1
-        """What was over at this instant has been dropped; what is remembered later lives on past it."""
+
+    def in_memory(self, items: int) -> dict[str, Any]:
+        """Return its part of engine.dtypes.ledger.InMemory, for so many items."""
+        self._reserve_found(items)
+        return {"memory": self._memory, "arena": self._arena, "found": self._found, "position": self._position}
 
     def recall(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int) -> Done[Recalled]:
         """Look up the requests of rows `index`, (n,)."""
         n = len(index)
-        if n > len(self._found):
-            self._found, self._position = np.zeros(n, np.uint8), np.zeros(n, np.int64)
+        self._reserve_found(n)
         known = int(_recall_digests(self._reference, requests, frozen(index), now_us, self._found, self._position))
         if not known:
             return Done(Recalled(0, self._found[:n], _NO_TEXTS))
@@ -99,9 +100,7 @@ class RingAnswers:
 
     def room_bytes(self, now_us: int) -> int:
         """Return how many bytes of `cost_bytes` fit, after reclaiming what is over at `now_us`."""
-        self._reclaim(now_us)
-        state = self._memory.state
-        return int(state[MEMORY_GRAINS] - state[MEMORY_GRAINS_USED]) * GRAIN_BYTES
+        return int(_room_grains(self._reference, self._arena, now_us)) * GRAIN_BYTES
 
     def cost_bytes(self, answer_bytes: int) -> int:
         """Return what an answer of this length takes of the room: whole grains."""
@@ -109,7 +108,6 @@ class RingAnswers:
 
     def remember(self, requests: Requests, index: npt.NDArray[np.int64], now_us: int, answers: Texts) -> Done[bool]:
         """Remember the answers of rows `index`, none of them empty, all of them to new requests; False, with nothing remembered, when they do not all fit."""
-        self._reclaim(now_us)
         done = _remember_texts(self._reference, self._arena, requests, frozen(index), now_us, answers)
         assert done != NOT_NEW, "recall before remembering; an answer has at least one byte"
         return Done(done == FITTED)
@@ -138,6 +136,10 @@ class RingAnswers:
         """Return the arrays whose memory is reserved and taken only as it is touched."""
         return [self._arena, self._memory.ring, self._memory.slots]
 
+    def _reserve_found(self, items: int) -> None:
+        if items > len(self._found):
+            self._found, self._position = np.zeros(items, np.uint8), np.zeros(items, np.int64)
+
     def _span(self, position: int) -> tuple[int, int, int]:
         """Return where an entry's bytes start, where they end before the arena's end, and how many lie at its start."""
         entry = self._memory.ring[position]
@@ -145,16 +147,3 @@ class RingAnswers:
         end = start + int(entry["length_bytes"])
         over = max(0, end - len(self._arena))
         return start, end - over, over
-
-    def _reclaim(self, now_us: int) -> None:
-        """Drop what is over, and zero its bytes, so that an erasure need not look for them."""
-        if now_us <= self._reclaimed_us:
-            return
-        self._reclaimed_us = now_us
-        state = self._memory.state
-        oldest = int(state[MEMORY_GRAIN_NEXT] - state[MEMORY_GRAINS_USED]) % int(state[MEMORY_GRAINS]) * GRAIN_BYTES
-        freed_bytes = int(_reclaim_entries(self._reference, now_us)) * GRAIN_BYTES
-        if not freed_bytes:
-            return
-        self._arena[oldest : oldest + freed_bytes] = 0
-        self._arena[: max(0, oldest + freed_bytes - len(self._arena))] = 0

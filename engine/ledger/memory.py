@@ -40,7 +40,7 @@ from engine.dtypes.ledger import (
     SUBSCRIBERS,
     SWEEP_NEXT,
     Counters,
-    GrantColumns,
+    InMemory,
     OutcomeColumns,
     Store,
 )
@@ -52,7 +52,7 @@ from engine.kernels.ledger_holds import advance_time
 from engine.kernels.ledger_outcomes import find_contact, forget_contacts, record_outcomes
 from engine.ledger.answers import RingAnswers, memory_bytes, new_memory
 from engine.ledger.names import LedgerFullError, Names
-from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention
+from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention, columns_of
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
 
 _advance_time: Final = direct(advance_time)
@@ -62,8 +62,6 @@ _grant_items: Final = direct(grant_items)
 CONTACTS_LIMIT: Final = 1 << 32
 TABLE_SLOTS_MIN: Final = 64
 TOTAL_SLOTS_MIN: Final = 16
-_COLUMNS: Final = ["count" if name == "seats" else name for name in GrantColumns._fields]
-"""The fields of Grants, in the order of the kernel's columns."""
 KEEP_ALL: Final = Retention(*(1 << 62,) * 6)
 """Until a policy says otherwise, everything matters."""
 
@@ -124,6 +122,8 @@ class MemoryLedger:
         self.names: Final = Names()
         self.answers: Final = answers
         self._outcome_ids = new_memory(outcomes_max, outcomes_ttl_us)
+        self._in_memory: Any = None
+        """What kernels take for all of it, until one of its arrays is replaced."""
         self._keep_decisions(BATCH_ITEMS_MAX)
         self._columns: tuple[Grants, Any] | None = None
         """What the last grants were in, kept because who asks often asks in the same arrays."""
@@ -152,6 +152,27 @@ class MemoryLedger:
         _read_contacts(self._store_reference, frozen(subscribers), self._start, self._count, self._room)
         return Done(self._reading)
 
+    def in_memory(self, items: int) -> tuple[Any, Reading]:
+        """Return what kernels take for all of the ledger, to hold for so many items if the table has room for them, and what it reads for them."""
+        self._match_names()
+        if items > len(self._start):
+            self._refresh_views(items)
+        if items > len(self._decision):
+            self._keep_decisions(items)
+        if self._in_memory is None:
+            self._in_memory = reference(
+                InMemory(
+                    store=self._store,
+                    counters=self._counters,
+                    **self.answers.in_memory(items),
+                    start=self._start,
+                    count=self._count,
+                    room=self._room,
+                    decision=self._decision,
+                )
+            )
+        return self._in_memory, self._reading
+
     def reserve(self, grants: Grants) -> Done[Granted]:
         """Hold as many of the items, from the first on, as fit; an item is held whole or not at all."""
         n = len(grants.subscriber) if grants.items is None else grants.items
@@ -160,7 +181,7 @@ class MemoryLedger:
         if n > len(self._decision):
             self._keep_decisions(n)
         if self._columns is None or self._columns[0] is not grants:
-            self._columns = grants, reference(GrantColumns(*(getattr(grants, name) for name in _COLUMNS)))
+            self._columns = grants, columns_of(grants)
         granted = int(
             _grant_items(self._store_reference, self._counters_reference, self._columns[1], n, self._decision)
         )
@@ -246,20 +267,20 @@ class MemoryLedger:
         return [store.pool, store.holds, store.table, outcome_ids.ring, outcome_ids.slots, *self.answers.reserved()]
 
     def _keep_store(self, store: Store) -> None:
-        self._store = store
+        self._store, self._in_memory = store, None
         self._store_reference = reference(store)
 
     def _keep_counters(self, counters: Counters) -> None:
-        self._counters = counters
+        self._counters, self._in_memory = counters, None
         self._counters_reference = reference(counters)
 
     def _keep_decisions(self, items: int) -> None:
-        self._decision = np.zeros(items, np.uint64)
+        self._decision, self._in_memory = np.zeros(items, np.uint64), None
         self._granted: npt.NDArray[np.uint64] = frozen(self._decision)
 
     def _refresh_views(self, items: int) -> None:
         """Make what `read` returns anew, with room for so many subscribers."""
-        counters = self._counters
+        counters, self._in_memory = self._counters, None
         self._start, self._count, self._room = (
             np.zeros(items, np.int64),
             np.zeros(items, np.int32),

@@ -6,14 +6,15 @@ the first item that was not granted. Everything in a `Reading` is a view that th
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.bundles import reference
 from engine.dtypes import ledger as codes
 from engine.dtypes.contact import Contacts, Totals
-from engine.dtypes.ledger import FOREVER_US, LIFETIME, Requests
+from engine.dtypes.ledger import FOREVER_US, LIFETIME, GrantColumns, Requests
 from engine.dtypes.texts import Texts
 from engine.ledger.names import LedgerFullError, Names
 
@@ -35,8 +36,11 @@ __all__ = [
     "Recalled",
     "Requests",
     "Retention",
+    "columns_of",
 ]
 
+_COLUMNS: Final = ["count" if name == "seats" else name for name in GrantColumns._fields]
+"""The fields of Grants, in the order of the kernel's columns."""
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -135,6 +139,11 @@ class Grants:
     """(checks,)"""
     items: int | None = None
     """How many of the n are asked for, from the first on; None: all. Who asks often keeps one of these, with room for many."""
+
+
+def columns_of(grants: Grants) -> Any:
+    """Return what kernels take for the arrays of grants."""
+    return reference(GrantColumns(*(getattr(grants, name) for name in _COLUMNS)))
 
 
 @dataclass(slots=True, frozen=True)
@@ -238,6 +247,12 @@ class Ledger(Protocol):
 
     def reserve(self, grants: Grants) -> Pending[Granted]:
         """Hold as many of the items, from the first on, as fit; an item is held whole or not at all."""
+
+    def in_memory(self, items: int) -> tuple[Any, Reading] | None:
+        """Return what kernels take for a ledger in this process's memory, with room for so many items, and what it reads for them; None of another.
+
+        That is engine.dtypes.ledger.InMemory. With it one kernel does for a run what `advance`, `answers.recall`, `read` and `reserve` do.
+        """
 
     def record(self, outcomes: Outcomes) -> Pending[npt.NDArray[np.uint8]]:
         """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError, with nothing recorded, when their ids could not all be remembered."""

@@ -60,31 +60,41 @@ class Speech:
             said=new_said(BATCH_ITEMS_MAX * OFFERS_PER_ANSWER_MAX, FIRST_BYTES),
         )
         self._kept: Any = reference(self._speaker)
+        self._batch: Batch | None = None
+        self._fields: Any = None
 
     def prepare(self, asked: Asked, kept: Any, of_table: Callable[[int], Any] | None = None) -> None:
         """Take the questions of the batch that is to be decided; `kept`: the same as kernels take it; `of_table`: the DecideRequest of a table's row."""
         self._asked, self._asked_reference, self._of_table = asked, kept, of_table
 
-    def of(self, batch: Batch, decisions: Decisions, rows: Any, index: npt.NDArray[np.int64]) -> Texts:
-        """Return the words of rows `index` of the prepared batch that vary, in the order of rows, then of seats; they hold until the next call."""
+    def begin(self, batch: Batch) -> tuple[bool, Any, Any]:
+        """Begin to say the words of a batch; return whether any may vary, and what kernels take for the batch's fields and for what speaks."""
         if not self._words:
-            return _NOTHING_SAID
+            return False, self._fields_of(batch), self._kept
         if len(self._speaker.said.texts.data) > KEPT_BYTES_MAX:
             self._take_room(np.empty(FIRST_BYTES, np.uint8))
-        assert len(index) * OFFERS_PER_ANSWER_MAX <= len(self._speaker.said.left)
         self._bound.binding.bind_names()
-        state = self._speaker.said.state
-        state[:] = 0
-        asked, fields = self._asked_reference, Fields(batch.field_values, batch.field_nanos, batch.field_known)
+        self._speaker.said.state[:] = 0
+        return True, self._fields_of(batch), self._kept
+
+    def of(self, batch: Batch, decisions: Decisions, rows: Any, index: npt.NDArray[np.int64]) -> tuple[Texts, int]:
+        """Return the words of rows `index` of the prepared batch that vary, by row, then by seat, and how many; they hold until the next call."""
+        varies, fields, _ = self.begin(batch)
+        if not varies:
+            return _NOTHING_SAID, 0
+        assert len(index) * OFFERS_PER_ANSWER_MAX <= len(self._speaker.said.left)
+        state, asked = self._speaker.said.state, self._asked_reference
         while not _say_varying(self._pieces, self._stamp, rows, asked, index, fields, self._kept):
             self._grow(1)
-        count = int(state[SAID_TEXTS])
-        if not count:
-            return _NOTHING_SAID
         if state[SAID_LEFT]:
             self._say_left(batch, decisions)
-        texts = self._speaker.said.texts
-        return Texts(texts.data, texts.start[:count], texts.length_bytes[:count])
+        return self._speaker.said.texts, int(state[SAID_TEXTS])
+
+    def _fields_of(self, batch: Batch) -> Any:
+        if batch is not self._batch:
+            self._batch = batch
+            self._fields = reference(Fields(batch.field_values, batch.field_nanos, batch.field_known))
+        return self._fields
 
     def _say_left(self, batch: Batch, decisions: Decisions) -> None:
         """Say in Python what the kernel left, behind what it said."""

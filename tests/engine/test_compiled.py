@@ -53,7 +53,7 @@ def warm_up(driver: EngineDriver, now_us: int) -> None:
 
 def waits(dispatcher: Any) -> bool:
     """Return whether an inner kernel has not been needed yet."""
-    return "get_call_template" in vars(dispatcher)
+    return "waits_for" in vars(dispatcher)
 
 
 def test_every_kernel_has_what_it_declares_and_can_learn_nothing_more() -> None:

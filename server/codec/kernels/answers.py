@@ -64,11 +64,11 @@ def language_of(stamp: Stamp, rows: Rows, asked: Asked, row: Integer) -> Integer
     return language if language >= 0 else 0
 
 
-@kernel(types.int64(PIECES_TYPE, TEXTS_TYPE), inner=True)
-def offer_bytes_max(pieces: Pieces, said: Texts) -> Integer:
-    """Return how many bytes an Offer takes at most, whichever it is."""
+@kernel(types.int64(PIECES_TYPE, TEXTS_TYPE, types.int64), inner=True)
+def offer_bytes_max(pieces: Pieces, said: Texts, varying: Integer) -> Integer:
+    """Return how many bytes an Offer takes at most, whichever it is, the first `varying` texts being those that were said."""
     words = pieces.most[WORDS_MOST]
-    for i in range(len(said.length_bytes)):
+    for i in range(varying):
         words = max(words, said.length_bytes[i])
     return np.int64(_OFFER_BYTES_MAX + pieces.most[SHARED_MOST] + words)
 
@@ -185,23 +185,29 @@ def put_answer(
     state[WRITTEN_USED] = at
 
 
-@kernel(types.int64(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, TEXTS_TYPE, _INDEX, types.int64, WRITTEN_TYPE))
+@kernel(
+    types.int64(
+        PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, TEXTS_TYPE, types.int64, _INDEX, types.int64, WRITTEN_TYPE
+    ),
+    apart=True,
+)
 def write_answers(
     pieces: Pieces,
     stamp: Stamp,
     rows: Rows,
     asked: Asked,
     said: Texts,
+    varying: int,
     index: npt.NDArray[np.int64],
     first: int,
     written: Written,
 ) -> Integer:
-    """Write the answers to rows index[first:], `said` being the words that vary, in the order of rows, then of seats; return how many of `index` are done.
+    """Write the answers to rows index[first:]; return how many of `index` are done. The first `varying` of `said` are the words that vary, by row and seat.
 
     Fewer than all when there is not room for the next; WRITTEN_NEEDED then says how much it may take. Go on from there with more room.
     """
     state = written.state
-    offer = offer_bytes_max(pieces, said)
+    offer = offer_bytes_max(pieces, said, varying)
     for i in range(first, len(index)):
         most = _ANSWER_BYTES_MAX + len(stamp.version) + rows.chosen_count[index[i]] * offer
         if state[WRITTEN_USED] + most > len(written.texts.data):

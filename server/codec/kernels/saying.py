@@ -203,7 +203,7 @@ def find_hearers(
     return i
 
 
-@kernel(types.boolean(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, _INDEX, FIELDS_TYPE, SPEAKER_TYPE))
+@kernel(types.boolean(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, _INDEX, FIELDS_TYPE, SPEAKER_TYPE), apart=True)
 def say_varying(
     pieces: Pieces,
     stamp: Stamp,
