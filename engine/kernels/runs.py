@@ -74,11 +74,13 @@ def take_now(view: View, count: int, slot: int, now_us: int) -> None:
 def take_items(
     asking: Asking, index: np.ndarray, items: Items, view: View, slots: np.ndarray, count: int, now_us: int
 ) -> None:
-    """Copy rows index[:count] of a batch, which ascend and are all at one instant, to the items of a run, at least one.
+    """Copy rows index[:count] of a batch, which ascend and are all at one instant, to the items of a run.
 
     `slots`: first the view's slot of `now`, which the trigger fields follow; then those of them that are asked about, which are filled. Each is a cache
     line an item, so the others are left.
     """
+    if count == 0:
+        return
     take_rows(asking.subscriber, index, items.subscriber, count)
     take_rows(asking.trigger, index, items.trigger, count)
     take_rows(asking.channel, index, items.channel, count)
