@@ -3,6 +3,7 @@
     field array          -> its address, then its shape, a word each
     field number         -> the number
     field bundle         -> its words, in place
+    field pointer        -> the address of a kept bundle's words, which may change there
 
 A kernel's type for a NamedTuple of arrays is `Bundle`. Callers pass the NamedTuple itself, whose words are then put together for the call (0.15 us
 an array), or the `Reference` that they keep, which costs a microsecond however wide the bundle is. Within kernels a field is read like an attribute, and
@@ -11,7 +12,7 @@ through every function (twice the time to compile).
 """
 
 from struct import pack_into
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numba.extending
@@ -35,22 +36,32 @@ COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 """False when NUMBA_DISABLE_JIT=1: kernels are then the plain Python that they are written in."""
 
 
+class Pointer(NamedTuple):
+    """As the type of a field: a bundle that is kept as a Reference of its own."""
+
+    to: "Bundle"
+
+
 class Bundle(types.Type):
-    """The type of a NamedTuple class whose fields have the given types, in order: arrays, int64 or bundles."""
+    """The type of a NamedTuple class whose fields have the given types, in order: arrays, int64, bundles or pointers to bundles."""
 
     def __init__(self, cls: Any, fields: tuple[Any, ...]) -> None:
         self.cls = cls
-        self.fields: dict[str, Any] = dict(zip(cls._fields, fields, strict=True))
-        self.numbers = all(not isinstance(field, types.Array | Bundle) for field in fields)
+        named = dict(zip(cls._fields, fields, strict=True))
+        self.pointers = {name for name, field in named.items() if isinstance(field, Pointer)}
+        self.fields: dict[str, Any] = {
+            name: field.to if isinstance(field, Pointer) else field for name, field in named.items()
+        }
+        self.numbers = all(not isinstance(field, types.Array | Bundle | Pointer) for field in fields)
         """Whether it has no arrays."""
         self.axes = {name: field.ndim for name, field in self.fields.items() if isinstance(field, types.Array)}
         """How many axes each array has; asked of here, since asking a type of Numba's what it is takes long."""
-        self.bundles = {name: field for name, field in self.fields.items() if isinstance(field, Bundle)}
+        self.bundles = {name: field for name, field in named.items() if isinstance(field, Bundle)}
         self.offsets: dict[str, int] = {}
         self.words = 0
         for name, field in self.fields.items():
             self.offsets[name] = self.words
-            self.words += _words_of(field)
+            self.words += 1 if name in self.pointers else _words_of(field)
         self.dtypes = {
             name: numba.np.numpy_support.as_dtype(field.dtype)
             for name, field in self.fields.items()
@@ -113,6 +124,10 @@ def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) 
         _check(bundle_type, name, bundle_type.fields[name], part)
         words[at] = part.__array_interface__["data"][0]
         words[at + 1 : at + 1 + axes] = part.shape
+    elif name in bundle_type.pointers:
+        if not isinstance(part, Reference) or part._numba_type_ is not bundle_type.fields[name]:
+            raise TypeError(f"{bundle_type.cls.__name__}.{name}: expected a reference to {bundle_type.fields[name]}")
+        words[at] = part.address
     elif inner is None:
         words[at] = part
     elif inner.numbers:
@@ -123,6 +138,8 @@ def _fill_field(words: Any, at: int, bundle_type: Bundle, name: str, part: Any) 
 
 def _checked(bundle_type: Bundle, value: Any) -> Bundle:
     """Return the type of a NamedTuple, whose arrays must be what it says; Numba asks once for each combination of dtypes, layouts and flags."""
+    if bundle_type.pointers:
+        raise TypeError(f"{bundle_type.cls.__name__}: to be kept by reference, since it points to what is")
     for (name, field), part in zip(bundle_type.fields.items(), value, strict=True):
         if isinstance(field, Bundle):
             _checked(field, part)
@@ -152,7 +169,7 @@ if COMPILED:
     def _load_field(context: Any, builder: Any, bundle_type: Any, value: Any, name: str) -> Any:
         words = builder.bitcast(value, _WORD.as_pointer())
         first, field = bundle_type.offsets[name], bundle_type.fields[name]
-        if isinstance(field, Bundle):
+        if isinstance(field, Bundle) and name not in bundle_type.pointers:
             return builder.bitcast(builder.gep(words, [_WORD(first)]), _BYTE.as_pointer())
 
         def load(at: int) -> Any:
@@ -160,6 +177,8 @@ if COMPILED:
             word.set_metadata("invariant.load", builder.module.add_metadata([]))
             return word
 
+        if name in bundle_type.pointers:
+            return builder.inttoptr(load(0), _BYTE.as_pointer())
         return _array(context, builder, field, load) if isinstance(field, types.Array) else load(0)
 
     def _array(context: Any, builder: Any, array_type: Any, load: Any) -> Any:
@@ -208,8 +227,11 @@ if COMPILED:
         def put(number: Any, place: int) -> None:
             builder.store(number, builder.gep(words, [_WORD(place)]))
 
-        for number, field in enumerate(bundle_type.fields.values()):
+        for number, (name, field) in enumerate(bundle_type.fields.items()):
             part = c.pyapi.tuple_getitem(value, number)
+            if name in bundle_type.pointers:
+                at += 1  # what points is passed by reference alone (`_checked`)
+                continue
             if isinstance(field, Bundle):
                 _store(c, field, part, builder.gep(words, [_WORD(at)]), failed)
             else:

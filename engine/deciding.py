@@ -21,7 +21,7 @@ from engine.kernels.at_once import HELD, NOT_HELD, NOT_USUAL, SETTLED, decide_at
 from engine.kernels.storing import store_answers
 from engine.ledger.port import Ledger, LedgerFullError, OutcomeKind, Outcomes, Pending, Reading
 from engine.limits import BATCH_ITEMS_MAX
-from engine.runs import Prepared, Runs
+from engine.runs import ROWS, Prepared, Runs
 from engine.texts import TextArena
 
 T = TypeVar("T")
@@ -31,9 +31,9 @@ Steps = Generator[Pending[Any], None, T]
 Render = Callable[[Batch, Decisions, npt.NDArray[np.int64]], None]
 """Called as render(batch, decisions, index) for settled items, each once: writes their answers to `decisions`, to be remembered if they hold something."""
 
-AtOnce = Callable[[tuple[Any, ...], Batch, Decisions], int]
-"""Called as at_once(arguments of engine.kernels.at_once, batch, decisions): decides the batch in one call, and returns 0 when its answers are there and
-remembered, NOT_USUAL when nothing is decided, else something else: the answers that were settled are then to be rendered and remembered."""
+AtOnce = Callable[[Any, Batch, Decisions], int]
+"""Called as at_once(step, batch, decisions), `step` being what engine.kernels.at_once takes: decides the batch in one call. Returns 0 when its answers are
+there and remembered, NOT_USUAL when nothing is decided, else something else: the answers that were settled are then to be rendered and remembered."""
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
 REPEATED, NO_MEMORY = 1, 2
@@ -41,14 +41,13 @@ REPEATED, NO_MEMORY = 1, 2
 SETTLED_AT_ONCE: Final = 1
 _store_answers: Final = direct(store_answers)
 _decide_at_once: Final = direct(decide_at_once)
-_ROWS: Final = frozen(np.arange(BATCH_ITEMS_MAX))
 _NO_DECISIONS: Final = frozen(np.zeros(BATCH_ITEMS_MAX, np.uint64))
 """Of a run that holds nothing."""
 
 
-def settle_at_once(arguments: tuple[Any, ...], _batch: Batch, _decisions: Decisions) -> int:
+def settle_at_once(step: Any, _batch: Batch, _decisions: Decisions) -> int:
     """Decide a usual batch in one call, and leave its answers to the renderer: AtOnce."""
-    return _decide_at_once(*arguments) or SETTLED_AT_ONCE
+    return _decide_at_once(step) or SETTLED_AT_ONCE
 
 
 class Instant(NamedTuple):
@@ -106,12 +105,12 @@ class Decider:
             if took != NOT_USUAL:
                 if took:
                     settled = int(self.runs.done[SETTLED]), int(self.runs.done[HELD])
-                    yield from self._run(batch, _ROWS[: batch.count], decisions, render, push_stopped, settled)
+                    yield from self._run(batch, ROWS[: batch.count], decisions, render, push_stopped, settled)
                 return decisions
         start = 0
         while start < batch.count:
             end = self.runs.end_of(batch, start)
-            yield from self._run(batch, _ROWS[start:end], decisions, render, push_stopped)
+            yield from self._run(batch, ROWS[start:end], decisions, render, push_stopped)
             start = end
         return decisions
 
@@ -120,11 +119,11 @@ class Decider:
         in_memory = self._ledger.in_memory(batch.count)
         if in_memory is None:
             return NOT_USUAL
-        (ledger, reading), index, raw_us = in_memory, _ROWS[: batch.count], int(batch.now_us[0])
+        (ledger, reading), index, raw_us = in_memory, ROWS[: batch.count], int(batch.now_us[0])
         instant = Instant(raw_us, max(raw_us, self._ledger.now_us), push_stopped, False)
         prepared = self._prepared(index, reading, instant, stuck=False)
-        rows, grains = self._rows.reference, self._answer_grains
-        took = at_once(self.runs.arguments(batch, index, prepared, ledger, rows, grains), batch, decisions)
+        step = self.runs.step(batch, prepared, ledger, self._rows, self._answer_grains)
+        took = at_once(step, batch, decisions)
         assert took != NOT_HELD, "a hold ends after it was granted"
         return took
 

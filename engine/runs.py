@@ -1,16 +1,18 @@
 """The runs of one bound rulebook: their items, what kernels read and write for them, all in arrays that are made once."""
 
+from operator import is_not
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.batch import Batch
+from engine.batch import Batch, DecisionRows
 from engine.bound import Bound, Clock
 from engine.bundles import reference, replaced
 from engine.dtypes.ledger import FOREVER_US, Requests
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
 from engine.jit import direct, frozen
+from engine.kernels.at_once import DONE_WORDS, AtOnce
 from engine.kernels.gather import CONTACT, MATCHED
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end, take_items
@@ -24,6 +26,8 @@ _held_together: Final = direct(held_together)
 _ask: Final = direct(ask)
 
 SEEN_SLOTS: Final = 2 * BATCH_ITEMS_MAX
+ROWS: Final = frozen(np.arange(BATCH_ITEMS_MAX))
+"""The rows of a batch in their order."""
 
 
 class Prepared(NamedTuple):
@@ -49,11 +53,12 @@ class Runs:
         self._bound = bound
         self._seen = np.zeros(SEEN_SLOTS, np.int64)
         self._serial = 0
+        self._seen_at_once = np.zeros(SEEN_SLOTS, np.int64)
         self.items = Items(np.zeros(n, np.uint64), np.zeros(n, np.int64), *(np.zeros(n, np.int32) for _ in range(3)))
         self._items = reference(self.items)
         self._who: npt.NDArray[np.uint64] = frozen(self.items.subscriber)
         self._view = reference(bound.view)
-        self._asked = reference(bound.binding.asked(self.items.subscriber, self.items.now_us))
+        self._asked: Any = reference(bound.binding.asked(self.items.subscriber, self.items.now_us))
         self.answers: Answers = _new_answers(n)
         self._answers = reference(self.answers)
         self.asks: Asks = _new_asks(bound)
@@ -63,8 +68,10 @@ class Runs:
         self._batch: Batch | None = None
         self._asking: Any = None
         self._requests: Any = None
-        self.done = np.zeros(2, np.int64)
+        self.done = np.zeros(DONE_WORDS, np.int64)
         """What engine.kernels.at_once writes."""
+        self._step: Any = None
+        self._step_of: tuple[Any, ...] = ()
         self._parts: tuple[Clock, Reading] | None = None
         self._run: Run
         self._run_reference: Any = None
@@ -113,17 +120,20 @@ class Runs:
         self._run_reference = replaced(self._run_reference, moment=moment)
         return Prepared(self._run, moment, self._run_reference)
 
-    def arguments(
-        self, batch: Batch, index: npt.NDArray[np.int64], prepared: Prepared, ledger: Any, rows: Any, answer_grains: int
-    ) -> tuple[Any, ...]:
-        """Return what engine.kernels.at_once takes for the batch whose rows are `index`, `prepared` but not gathered yet; `ledger`, `rows`: references."""
+    def step(self, batch: Batch, prepared: Prepared, ledger: Any, rows: DecisionRows, answer_grains: int) -> Any:
+        """Return what engine.kernels.at_once takes for a batch, `prepared` but not gathered yet; `ledger`: what Ledger.in_memory gives to kernels."""
         bound = self._bound
-        self._serial += BATCH_ITEMS_MAX
-        return (
-            self._asking_of(batch), self._requests, index, self._serial, self._seen, bound.asked_slots, answer_grains,
-            bound.total_caps, bound.binding.changes(), self._asked, prepared.reference, self._answers, self._asks,
-            self._grant_columns, ledger, rows, self.done,
-        )  # fmt: skip
+        kept = self._asking_of(batch), bound.binding.changes(), prepared.reference, ledger, rows
+        if len(self._step_of) != len(kept) or any(map(is_not, kept, self._step_of)):
+            self._step_of = kept
+            self._step = reference(
+                AtOnce(
+                    self._asking, self._requests, kept[1], self._asked, prepared.reference, self._answers, self._asks,
+                    self._grant_columns, ledger, rows.reference, ROWS, self._seen_at_once, self.done, bound.asked_slots,
+                    answer_grains, int(bound.total_caps),
+                )
+            )  # fmt: skip
+        return self._step
 
     @property
     def answers_reference(self) -> Any:

@@ -6,6 +6,7 @@ pieces that were encoded when the rulebook was bound; words that vary by subscri
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import is_not
 from typing import Any, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from server.codec.dtypes import (
     Written,
 )
 from server.codec.kernels.answers import write_answers
-from server.codec.kernels.at_once import answer_at_once
+from server.codec.kernels.at_once import Telling, answer_at_once
 from server.codec.speech import Speech
 from server.content import Content
 from server.decision_id import DecisionIds
@@ -51,6 +52,9 @@ class _Places:
     written: Any
     data: npt.NDArray[np.uint8]
     """What the texts in `written` lie in."""
+    telling: Any = None
+    """What kernels take for these and for the questions and what speaks, which are:"""
+    told_of: tuple[Any, ...] = (None, None, None)
 
     def written_to(self, data: npt.NDArray[np.uint8]) -> Any:
         """Return `written`, its texts in the arena's present data."""
@@ -99,19 +103,21 @@ class Answers:
         self._speech.prepare(asked, self._asked_reference, message_of)
         self.explained = []
 
-    def at_once(self, arguments: tuple[Any, ...], batch: Batch, decisions: Decisions) -> int:
+    def at_once(self, step: Any, batch: Batch, decisions: Decisions) -> int:
         """Decide, render and remember a usual batch in one call: engine.deciding.AtOnce."""
-        places, arena = self._places_of(batch, decisions), decisions.texts
+        places, arena, state = self._places_of(batch, decisions), decisions.texts, self._state
         varies, fields, speaker = self._speech.begin(batch)
-        state = self._state
+        written, kept = places.written_to(arena.data), (self._asked_reference, fields, speaker)
+        if any(map(is_not, kept, places.told_of)):
+            places.told_of = kept
+            places.telling = reference(
+                Telling(self._pieces, self._stamp, places.rows, *kept, written, self._reasons, int(varies))
+            )
         state[WRITTEN_USED] = state[WRITTEN_SAID] = 0
-        done = _answer_at_once(
-            *arguments, self._pieces, self._stamp, places.rows, self._asked_reference, fields, speaker, varies,
-            places.written_to(arena.data), self._reasons,
-        )  # fmt: skip
-        if not done:
+        took = _answer_at_once(step, places.telling)
+        if not took:
             self.counted, self.offers, arena.used_bytes = True, int(state[WRITTEN_OFFERS]), int(state[WRITTEN_USED])
-        return done
+        return took
 
     def render(self, batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> None:
         """Write the answers to these rows of the prepared batch, without server_us: engine.deciding.Render."""

@@ -14,6 +14,7 @@ from engine.base.overlay import Overlay
 from engine.base.schema import base_schema_of
 from engine.base.snapshot import Snapshot
 from engine.batch import DRY_RUN, Batch, Decisions
+from engine.deciding import settle_at_once
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
@@ -66,6 +67,7 @@ class EngineDriver:
         """Build the world's catalogue and base below `folder`."""
         self.folder = folder
         self.edits = 0
+        self.decided = 0
         rulebook = self.rulebook(world.catalogue, world.shape.start_us)
         self.schema = base_schema_of(rulebook.catalogue)
         """Of every base of the world: that of its first catalogue."""
@@ -158,7 +160,10 @@ class EngineDriver:
         batch.field_known[row, at] = 1
 
     def decide(self, requests: list[Request]) -> list[Answer]:
-        decisions = self.engine.decide(self.batch(requests), render)
+        self.decided += 1
+        # By turns in one call where that can be, and step by step.
+        at_once = settle_at_once if self.decided % 2 else None
+        decisions = self.engine.decide(self.batch(requests), render, at_once)
         return [self.answer(decisions, row) for row in range(len(requests))]
 
     def explain(self, request: Request) -> tuple[Answer, dict[tuple[str, str], tuple[str, int | None, str]]]:

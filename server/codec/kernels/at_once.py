@@ -1,17 +1,14 @@
 """A usual batch in one call: decided, held, rendered and remembered."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from engine.dtypes.base import Asked as Sought
-from engine.dtypes.base import Live
-from engine.dtypes.decisions import DecisionColumns
-from engine.dtypes.ledger import GrantColumns, InMemory, Requests
-from engine.dtypes.rules import Answers, Asking, Run
-from engine.jit import kernel, writable
-from engine.kernels.at_once import HELD, SETTLED, TAKES, decide_at_once
-from engine.kernels.grants import Asks
+from engine.bundles import Pointer
+from engine.jit import bundle, kernel, writable
+from engine.kernels.at_once import AT_ONCE_TYPE, HELD, SETTLED, AtOnce, decide_at_once
 from engine.kernels.ledger_answers import FITTED, remember_texts
 from server.codec.dtypes import (
     ASKED_TYPE,
@@ -34,76 +31,74 @@ LEFT = 1
 """What `answer_at_once` returns when the rest is to be done step by step: `done` says how far it is."""
 
 
-@kernel(
-    types.int64(
-        *TAKES,
-        PIECES_TYPE,
-        STAMP_TYPE,
-        ROWS_TYPE,
-        ASKED_TYPE,
-        FIELDS_TYPE,
-        SPEAKER_TYPE,
-        types.boolean,
-        WRITTEN_TYPE,
-        writable(np.int64),
-    )
+class Telling(NamedTuple):
+    """All that the answers to a batch take: what is kept, by pointers, and what is of this batch."""
+
+    pieces: Pieces
+    stamp: Stamp
+    rows: Rows
+    asked: Asked
+    fields: Fields
+    speaker: Speaker
+    written: Written
+    reasons: npt.NDArray[np.int64]
+    """(256,): decisions by reason, counted up."""
+    varies: int
+    """1: words may vary by subscriber or trigger."""
+
+
+TELLING_TYPE: Any = bundle(
+    Telling,
+    Pointer(PIECES_TYPE),
+    Pointer(STAMP_TYPE),
+    Pointer(ROWS_TYPE),
+    Pointer(ASKED_TYPE),
+    Pointer(FIELDS_TYPE),
+    Pointer(SPEAKER_TYPE),
+    Pointer(WRITTEN_TYPE),
+    writable(np.int64),
+    types.int64,
 )
-def answer_at_once(
-    asking: Asking,
-    requests: Requests,
-    index: npt.NDArray[np.int64],
-    serial: int,
-    seen: npt.NDArray[np.int64],
-    slots: npt.NDArray[np.int64],
-    answer_grains: int,
-    totals: bool,
-    live: Live,
-    sought: Sought,
-    run: Run,
-    answers: Answers,
-    asks: Asks,
-    grants: GrantColumns,
-    ledger: InMemory,
-    decisions: DecisionColumns,
-    done: npt.NDArray[np.int64],
-    pieces: Pieces,
-    stamp: Stamp,
-    rows: Rows,
-    asked: Asked,
-    fields: Fields,
-    speaker: Speaker,
-    varies: bool,
-    written: Written,
-    reasons: npt.NDArray[np.int64],
-) -> int:
+
+
+@kernel(types.boolean(AT_ONCE_TYPE, TELLING_TYPE), inner=True)
+def tell(step: AtOnce, telling: Telling) -> bool:
+    """Write the answers to all rows of the batch; return whether there was room for all and the kernel could say all words."""
+    items, said = step.run.moment.items, telling.speaker.said
+    index = step.rows[:items]
+    pieces, stamp, rows, asked = telling.pieces, telling.stamp, telling.rows, telling.asked
+    if telling.varies:
+        whole = say_varying(pieces, stamp, rows, asked, index, telling.fields, telling.speaker)
+        if not whole or said.state[SAID_LEFT] > 0:
+            return False
+    varying = said.state[SAID_TEXTS] if telling.varies else 0
+    done = write_answers(pieces, stamp, rows, asked, said.texts, varying, index, 0, telling.written)
+    return bool(done == items)
+
+
+@kernel(types.int64(AT_ONCE_TYPE, TELLING_TYPE))
+def answer_at_once(step: AtOnce, telling: Telling) -> int:
     """Decide as `decide_at_once` does, then write the answers and remember those that hold something; return 0, LEFT, or what that returns.
 
-    `varies`: whether words may vary by subscriber or trigger. LEFT: nothing is remembered; not all items may be settled, not all answers written.
-    Else the decisions are counted in (256,) `reasons`, and the offers in `written`.
+    With 0 the decisions are counted. LEFT: nothing is remembered; not all items may be settled, not all answers written.
     """
-    stopped = decide_at_once(
-        asking, requests, index, serial, seen, slots, answer_grains, totals, live, sought, run, answers, asks, grants,
-        ledger, decisions, done,
-    )  # fmt: skip
+    stopped = decide_at_once(step)
     if stopped:
         return stopped
-    if done[SETTLED] < len(index):
+    items, ledger, decisions = step.run.moment.items, step.ledger, step.decisions
+    if step.done[SETTLED] < items or not tell(step, telling):
         return LEFT
-    said = speaker.said
-    if varies and (not say_varying(pieces, stamp, rows, asked, index, fields, speaker) or said.state[SAID_LEFT] > 0):
-        return LEFT
-    if write_answers(pieces, stamp, rows, asked, said.texts, said.state[SAID_TEXTS], index, 0, written) < len(index):
-        return LEFT
-    held = ledger.position[: done[HELD]]
-    count = 0
-    for row in index:
+    held = ledger.position[: step.done[HELD]]
+    count = offers = 0
+    for row in range(items):
         if decisions.decision[row] != np.uint64(0):
             held[count] = row
             count += 1
-    if remember_texts(ledger.memory, ledger.arena, requests, held, run.moment.now_us, written.texts) != FITTED:
+        offers += decisions.chosen_count[row]
+    now_us, texts = step.run.moment.now_us, telling.written.texts
+    if remember_texts(ledger.memory, ledger.arena, step.requests, held, now_us, texts) != FITTED:
         return LEFT
-    written.state[WRITTEN_OFFERS] = 0
-    for row in index:
-        reasons[decisions.reason[row]] += 1
-        written.state[WRITTEN_OFFERS] += decisions.chosen_count[row]
+    for row in range(items):
+        telling.reasons[decisions.reason[row]] += 1
+    telling.written.state[WRITTEN_OFFERS] = offers
     return 0
