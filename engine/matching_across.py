@@ -61,6 +61,7 @@ def add_across(layout: Layout, terms: Terms, ageing: Bools, alone_ns: float) -> 
         "operands": operands.end + len(pairs),
         "label_word_at": layout.add_numbers(used),
         "label_words": len(used),
+        "asked_at": _asked_labels(layout, terms, used),
         "scale_at": scale_at,
         "scales": len(layout.scales) - scale_at,
         "derived_at": operands.end,
@@ -85,6 +86,12 @@ def _from_items(scales: npt.NDArray[np.void], label_words: int, operands: int, w
     block_ns += float(np.where(compared, costs.compared * cuts, costs.ranked + costs.cut * cuts).sum())
     saved_ns = alone_ns - costs.value * len(scales)
     return max(1, ceil(min(block_ns / saved_ns, NEVER))) if saved_ns > 0 else NEVER
+
+
+def _asked_labels(layout: Layout, terms: Terms, used: Ints) -> int:
+    """Add the labels that conditions ask about, by label word, as bits of their word; return where the starts of each word's are."""
+    word, bit = np.nonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64)[used])
+    return layout.add_numbers(np.searchsorted(word, np.arange(len(used) + 1)) + layout.add_numbers(bit))
 
 
 class _Operands:

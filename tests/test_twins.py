@@ -57,7 +57,7 @@ TWINS: Final = {
 }
 """Kernels that only our own functions call, which the tests compare as a whole with this plain Python."""
 
-ENTRIES: Final = (ROOT / "tests/server/codec/saying_entry.py",)
+ENTRIES: Final = (ROOT / "tests/server/codec/saying_entry.py", ROOT / "tests/engine/lanes_entry.py")
 """Kernels of the tests through which Python calls an inner one."""
 
 
