@@ -106,15 +106,15 @@ def main(modules: Sequence[str], orders: IO[str], reports: IO[str]) -> NoReturn:
     gc.set_threshold(100_000, 50, 100)
     for module in modules:
         import_module(module)
-    wanted = [kernel for kernel in compiled_kernels if not kernel.targetoptions["no_cpython_wrapper"]]
-    print(sum(kernel.py_func.__module__ in modules for kernel in wanted), file=reports, flush=True)
+    wanted = [each for each in compiled_kernels if each.stands_apart or not each.targetoptions["no_cpython_wrapper"]]
+    print(sum(each.py_func.__module__ in modules for each in wanted), file=reports, flush=True)
     names: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(orders, names), daemon=True).start()
     while True:
         module = names.get()
-        for kernel in wanted:
-            if kernel.py_func.__module__ == module:
-                compile_waiting(kernel)
+        for each in wanted:
+            if each.py_func.__module__ == module:
+                compile_waiting(each)
                 print(".", file=reports, flush=True)
         _complete(module).parent.mkdir(exist_ok=True)
         _complete(module).touch()

@@ -45,23 +45,25 @@ def kernel(*signatures: Any, inner: bool = False, apart: bool = False) -> Callab
     Without Numba's runtime: a kernel that allocated would not compile, and passing arrays on costs no reference counts.
 
     An `inner` kernel is called by kernels alone: it gets no wrapper for calls from Python, and is inlined. It is compiled when a caller is: a caller
-    that comes from the cache holds it already. A kernel that stands `apart`, of one signature, is called by other kernels where it is (engine/apart.py).
+    that comes from the cache holds it already. A kernel that stands `apart`, of one signature, is called by other kernels where it is
+    (engine/apart.py); one that is inner besides is not inlined, and has no wrapper either.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if COMPILED:
             _CONFIG.CACHE_DIR = str(folder_of(function.__module__))
-        waits = COMPILED and (inner or Waiting.all_kernels)
+        inlined = inner and not apart
+        waits = COMPILED and (inlined or Waiting.all_kernels)
         dispatcher = _NJIT(
             None if waits else list(signatures),
             nogil=True,
-            cache=not inner,
+            cache=not inlined,
             error_model="numpy",
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=True,
-            forceinline=inner,
+            forceinline=inlined,
             _nrt=False,
-            **({"pipeline_class": InnerCompiler} if inner else {}),
+            **({"pipeline_class": InnerCompiler} if inlined else {}),
         )(function)
         if COMPILED:
             dispatcher.stands_apart = apart

@@ -135,7 +135,7 @@ def turn_positions(run: Run, items: int, pair: int) -> None:
             block.rows[lane, w] = block.square[0, lane]
 
 
-@kernel(types.void(RUN_TYPE, _i8, _i8))
+@kernel(types.void(RUN_TYPE, _i8, _i8), apart=True)
 def match_block(run: Run, items: int, pair: int) -> None:
     """Match the pair's conditions for the first `items` items of the block: fill block.rows, and holds and unsettled by condition."""
     matcher = run.pairs.pairs[pair]["matcher"]

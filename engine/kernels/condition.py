@@ -59,7 +59,7 @@ def _run_instant_part(tables: ConditionTables, view: View, item: int, at: int, t
     return top
 
 
-@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8))
+@kernel(_i8(CONDITION_TABLES_TYPE, VIEW_TYPE, _i8, _i8, _i8), apart=True)
 def run_program(tables: ConditionTables, view: View, item: int, first: int, count: int) -> int:
     """Run code[first : first + count]; return the status of the result, which is stack[0]."""
     top = 0

@@ -140,7 +140,9 @@ def add_used(work: Work, instance: int, amount: int) -> None:
     work.used[instance] += np.int32(amount)
 
 
-@kernel(types.void(RULES_TYPE, WALL_CLOCK_TYPE, CONTACTS_TYPE, types.int64, types.int64, types.int64, WORK_TYPE))
+@kernel(
+    types.void(RULES_TYPE, WALL_CLOCK_TYPE, CONTACTS_TYPE, types.int64, types.int64, types.int64, WORK_TYPE), apart=True
+)
 def count_contacts(
     rules: Rules, clock: WallClock, contacts: Contacts, item: int, zone_row: int, now_us: int, work: Work
 ) -> None:

@@ -270,7 +270,7 @@ def join_sliced(run: Run, item: int, matcher: int) -> None:
         evaluate_open(run, item, matcher, few)
 
 
-@kernel(types.void(RUN_TYPE, _i8, _i8))
+@kernel(types.void(RUN_TYPE, _i8, _i8), apart=True)
 def match_conditions(run: Run, item: int, matcher: int) -> None:
     """Fill work.matched for the item: a condition holds when no row has its bit; false wins over unknown, unknown over an error.
 

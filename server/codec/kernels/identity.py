@@ -89,7 +89,7 @@ def entry_begun(text: npt.NDArray[np.uint8], at: Int, size: Int, kind: Int, keys
     return _absorb(sip_word(state, np.uint64(size) | np.uint64(kind) << np.uint64(32)), text, at, size)
 
 
-@kernel(types.uint64(SIP_TYPE, read_only(np.uint8), writable(np.int64)), inner=True)
+@kernel(types.uint64(SIP_TYPE, read_only(np.uint8), writable(np.int64)), inner=True, apart=True)
 def entry_ended(state: Sip, text: npt.NDArray[np.uint8], parts: npt.NDArray[np.int64]) -> np.uint64:
     """Return the digest of the trigger field whose kind and value are in `parts`, and whose name `state` has."""
     kind = parts[KIND]

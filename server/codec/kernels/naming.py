@@ -49,7 +49,7 @@ def index_names(
         slots[place] = name
 
 
-@kernel(types.int64(NAMES_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
+@kernel(types.int64(NAMES_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64), inner=True, apart=True)
 def name_number(names: Names, kind: int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
     """Return the number of the name of `kind` in bytes [at, at + size); -1 when there is none."""
     mask = len(names.slots) - 1

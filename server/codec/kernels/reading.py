@@ -56,7 +56,9 @@ _EXPONENT = 0x7FF
 _PLUS = 43
 
 
-@kernel(types.int64(read_only(np.uint8), types.int64, TABLES_TYPE, COLUMNS_TYPE, writable(np.int64)), inner=True)
+@kernel(
+    types.int64(read_only(np.uint8), types.int64, TABLES_TYPE, COLUMNS_TYPE, writable(np.int64)), inner=True, apart=True
+)
 def read_address(
     text: npt.NDArray[np.uint8], item: int, tables: Tables, columns: Columns, parts: npt.NDArray[np.int64]
 ) -> int:
@@ -89,7 +91,11 @@ def read_address(
     return READ
 
 
-@kernel(types.int64(read_only(np.uint8), types.int64, types.int64, types.int64, TABLES_TYPE, COLUMNS_TYPE), inner=True)
+@kernel(
+    types.int64(read_only(np.uint8), types.int64, types.int64, types.int64, TABLES_TYPE, COLUMNS_TYPE),
+    inner=True,
+    apart=True,
+)
 def read_subscriber(
     text: npt.NDArray[np.uint8], item: int, at: Int, size: Int, tables: Tables, columns: Columns
 ) -> int:
@@ -189,7 +195,9 @@ def _read_fields(
 
 
 @kernel(
-    types.void(read_only(np.uint8), types.int64, read_only(np.uint64), COLUMNS_TYPE, writable(np.int64)), inner=True
+    types.void(read_only(np.uint8), types.int64, read_only(np.uint64), COLUMNS_TYPE, writable(np.int64)),
+    inner=True,
+    apart=True,
 )
 def identify(
     text: npt.NDArray[np.uint8],

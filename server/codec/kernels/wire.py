@@ -51,7 +51,7 @@ def varint_at(text: npt.NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int]
     return value, -1
 
 
-@kernel(types.boolean(read_only(np.uint8), types.int64, types.int64), inner=True)
+@kernel(types.boolean(read_only(np.uint8), types.int64, types.int64), inner=True, apart=True)
 def is_utf8(text: npt.NDArray[np.uint8], at: Int, size: Int) -> bool:
     """Return whether bytes [at, at + size) are UTF-8 (Unicode 15, table 3-7: neither overlong nor surrogates)."""
     end, whole = at + size, at + (size // 8) * 8
