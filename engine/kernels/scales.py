@@ -127,7 +127,7 @@ def note_known(run: Run, scale: int, known: np.uint64) -> None:
     run.work.block.operands[at], run.work.block.operands[at + 1] = ~known, known
 
 
-@kernel(types.void(RUN_TYPE, _i8, _i8, types.uint64), inner=True)
+@kernel(types.void(RUN_TYPE, _i8, _i8, types.uint64), inner=True, apart=True)
 def fill_wide(run: Run, items: int, scale: int, known: np.uint64) -> None:
     """Fill the operands of a scale from block.value."""
     record, block, cuts = run.matching.scales[scale], run.work.block, run.matching.cuts

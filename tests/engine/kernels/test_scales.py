@@ -3,6 +3,7 @@
 import random
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -28,9 +29,12 @@ from tests.engine.base.world import AS_OF_US, ATTRIBUTES, DAY_US, Person, bound,
 from tests.engine.kernels.pair import Pair
 from tests.oracle.small import NOON
 
-WHOLE_NUMBERS: Final = tuple(a for a in ATTRIBUTES if a.type in (ValueType.INT, ValueType.DECIMAL))
-STORED: Final = tuple(a for a in ATTRIBUTES if a not in WHOLE_NUMBERS) + WHOLE_NUMBERS
-"""All of them: presence bits of whole numbers lie in two bytes."""
+STORED: Final = tuple(
+    msgspec.structs.replace(attribute, id=f"of_{number:02}")
+    for number, attribute in enumerate(sorted(ATTRIBUTES, key=lambda a: a.type in (ValueType.INT, ValueType.DECIMAL)))
+)
+"""Whole numbers last, so that their presence bits lie in two bytes."""
+WHOLE_NUMBERS: Final = tuple(a for a in STORED if a.type in (ValueType.INT, ValueType.DECIMAL))
 KINDS: Final = {ValueType.INT: SlotType.INT, ValueType.DECIMAL: SlotType.DECIMAL}
 LABELS: Final = 70
 SCHEMA: Final = schema_with(LABELS, STORED)
