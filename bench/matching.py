@@ -80,7 +80,7 @@ class Ours:
         n = len(subscribers)
         self._batch.count = n
         self._batch.subscriber[:n] = subscribers
-        self._runs.gather(self._batch, self._index[:n], self._now_us)
+        self._runs.gather(self._batch, self._index[:n], self._now_us, matched_alone=True)
         clock = self._bound.clock_at(self._now_us)
         moment = Moment(n, self._now_us, self._now_us, 0, clock.horizon.end_us, 0)
         return self._runs.prepared(clock, self._reading, moment)

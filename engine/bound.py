@@ -24,6 +24,7 @@ from engine.dtypes.matching import Matching
 from engine.dtypes.pairs import Pairs
 from engine.dtypes.rules import Rules, WallClock, Work
 from engine.dtypes.view import View, new_view
+from engine.jit import frozen
 from engine.ledger.names import Names
 from engine.ledger.port import Ledger, Retention
 from engine.limits import BATCH_ITEMS_MAX, CONTACTS_PER_SUBSCRIBER_MAX, MICROSECONDS_PER_DAY, OFFERS_PER_ANSWER_MAX
@@ -71,6 +72,11 @@ class Bound:
         self.conditions: BoundConditions = bind(
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
+        breathe()
+        asked = {slot for condition in rulebook.conditions.conditions for slot in condition.slots}
+        own = [self.now_slot, *sorted(slot for slot in asked if slot >= self.now_slot)]
+        self.asked_slots = frozen(np.array(own, np.int64))
+        """The slot of `now`; then those that conditions ask about, of it and of the trigger fields."""
         breathe()
         self._clocks: list[Clock] = []
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
@@ -167,8 +173,14 @@ def _new_block(pairs: int, words: int, matching: Matching) -> Block:
         unsettled=np.zeros(conditions + 1, np.uint64),
         value=np.zeros(BLOCK_ITEMS, np.int64),
         interval=np.zeros(BLOCK_ITEMS, np.int64),
+        stored32=np.zeros(BLOCK_ITEMS, np.uint32),
+        stored16=np.zeros(BLOCK_ITEMS, np.uint16),
+        stored8=np.zeros(BLOCK_ITEMS, np.uint8),
+        presence=np.zeros(BLOCK_ITEMS, np.uint8),
+        presence_at=np.zeros(1, np.int64),
         row_at=np.zeros(BLOCK_ITEMS, np.int64),
         square=np.zeros((2, BLOCK_ITEMS), np.uint64),
+        turned=np.zeros(8 * BLOCK_ITEMS, np.uint8),
         rows=np.zeros((BLOCK_ITEMS, words), np.uint64),
         next_item=np.full(BATCH_ITEMS_MAX, -1, np.int32),
         first=np.zeros(BATCH_ITEMS_MAX, np.uint8),

@@ -1,4 +1,5 @@
-"""Instructions that Python has no word for, for kernels: the bits of a word counted and found, and a cache line asked for before it is read.
+"""Instructions that Python has no word for, for kernels: the bits of a word counted and found, and a cache line asked for before it is read;
+64 numbers compared at once, and bits of 64 bytes taken at once.
 
 With the JIT off the same names are plain Python.
 """
@@ -15,6 +16,8 @@ from engine.jit import COMPILED
 
 _READ, _ALL_LEVELS, _DATA = 0, 3, 1
 """Arguments of llvm.prefetch."""
+LANES = 64
+_WORD32: Any = ir.IntType(32)
 
 
 def _popcount(_typing: Any, _word: Any) -> Any:
@@ -44,10 +47,88 @@ def _prefetch(_typing: Any, array: Any, _index: Any) -> Any:
     return types.void(array, types.int64), code
 
 
+def _of_lanes(builder: Any, number: Any, kind: Any) -> Any:
+    """Return the vector with `number` in each lane."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, _WORD32(0))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), _lanes_from([0] * kind.count))
+
+
+def _lanes_from(lanes: list[int]) -> Any:
+    return ir.Constant(ir.VectorType(_WORD32, len(lanes)), lanes)
+
+
+def _data_of(context: Any, builder: Any, array_type: Any, array: Any, kind: Any) -> Any:
+    """Return the array's address, as that of vectors."""
+    return builder.bitcast(context.make_array(array_type)(context, builder, array).data, kind.as_pointer())
+
+
+def _not_below(_typing: Any, values: Any, _cut: Any) -> Any:
+    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number = context.get_data_type(values.dtype)
+        kind = ir.VectorType(number, LANES)
+        data = _data_of(context, builder, values, arguments[0], kind)
+        cut = arguments[1] if number.width == 64 else builder.trunc(arguments[1], number)
+        compare = builder.icmp_signed if values.dtype.signed else builder.icmp_unsigned
+        found = compare(">=", builder.load(data, align=number.width // 8), _of_lanes(builder, cut, kind))
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(values, types.int64), code
+
+
+def _bits_across(_typing: Any, data: Any, _at: Any, _bit: Any) -> Any:
+    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8)
+        kind = ir.VectorType(byte, LANES)
+        start = builder.gep(_data_of(context, builder, data, arguments[0], byte), [arguments[1]])
+        mask = builder.shl(byte(1), builder.trunc(arguments[2], byte))
+        lanes = builder.load(builder.bitcast(start, kind.as_pointer()), align=1)
+        found = builder.icmp_unsigned(
+            "!=", builder.and_(lanes, _of_lanes(builder, mask, kind)), ir.Constant(kind, [0] * LANES)
+        )
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(data, types.int64, types.int64), code
+
+
+def _unpacked(builder: Any, one: Any, other: Any, high: int) -> Any:
+    """Return the low or high four 16-bit lanes of each half of two vectors, dealt in turn."""
+    firsts = [half * 8 + high * 4 + k for half in (0, 1) for k in range(4)]
+    return builder.shuffle_vector(one, other, _lanes_from([lane for first in firsts for lane in (first, first + 16)]))
+
+
+def _turn_bytes(_typing: Any, square: Any, turned: Any) -> Any:
+    """Transpose 32 words at a time: in each half of eight vectors two words' bytes are dealt in turn, then the pairs are transposed 8 by 8."""
+
+    def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        half, whole = ir.VectorType(ir.IntType(8), 16), ir.VectorType(ir.IntType(8), 32)
+        source = _data_of(context, builder, square, arguments[0], half)
+        target = _data_of(context, builder, turned, arguments[1], whole)
+        dealt = _lanes_from([16 * side + (k >> 1) + 8 * (k & 1) for side in (0, 1) for k in range(16)])
+        for part in (0, 1):
+            rows = []
+            for k in range(8):
+                low, high = (
+                    builder.load(builder.gep(source, [_WORD32(16 * part + 8 * side + k)]), align=8) for side in (0, 1)
+                )
+                row = builder.shuffle_vector(low, high, _lanes_from(list(range(32))))
+                row = builder.shuffle_vector(row, ir.Constant(whole, ir.Undefined), dealt)
+                rows.append(builder.bitcast(row, ir.VectorType(ir.IntType(16), 16)))
+            for _ in range(3):
+                rows = [_unpacked(builder, rows[k], rows[k + 4], high) for k in range(4) for high in (0, 1)]
+            for k, row in enumerate(rows):
+                builder.store(builder.bitcast(row, whole), builder.gep(target, [_WORD32(2 * k + part)]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(square, turned), code
+
+
 if COMPILED:
     popcount: Any = intrinsic(_popcount)
     lowest_bit: Any = intrinsic(_lowest_bit)
     prefetch: Any = intrinsic(_prefetch)
+    not_below: Any = intrinsic(_not_below)
+    bits_across: Any = intrinsic(_bits_across)
+    turn_bytes: Any = intrinsic(_turn_bytes)
 else:
 
     def popcount(word: np.uint64) -> int:
@@ -60,3 +141,18 @@ else:
 
     def prefetch(array: np.ndarray, index: int) -> None:
         """Ask for the cache line of array[index], which need not exist, without waiting for it."""
+
+    def not_below(values: np.ndarray, cut: int) -> np.uint64:
+        """Return the word of those of 64 integers that are not below the cut, which must be one of their kind."""
+        return _word_of(values[:LANES] >= cut)
+
+    def bits_across(data: np.ndarray, at: int, bit: int) -> np.uint64:
+        """Return the word of bit `bit` of each of the bytes data[at : at + 64]."""
+        return _word_of(data[at : at + LANES] >> np.uint8(bit) & np.uint8(1))
+
+    def turn_bytes(square: np.ndarray, turned: np.ndarray) -> None:
+        """Write the first byte of each of 64 words to turned[:64], the second of each to turned[64:128], and so on."""
+        turned[:] = square[0].view(np.uint8).reshape(LANES, 8).T.ravel()
+
+    def _word_of(bits: np.ndarray) -> np.uint64:
+        return np.uint64(np.packbits(bits, bitorder="little").view(np.uint64)[0])

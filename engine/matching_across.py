@@ -21,9 +21,11 @@ _INT64: Final = np.iinfo(np.int64)
 class BlockCosts(NamedTuple):
     """What evaluating across items takes, in nanoseconds of the reference machine; `make micro` measures them, and only their ratios matter."""
 
-    label_word: float = 250.0
-    """To turn the labels of a word; for a block, as all but the last."""
-    compared: float = 5.0
+    label_word: float = 60.0
+    """To turn the labels of a word to bytes; for a block, as all but the last."""
+    label: float = 4.0
+    """To take a label that is asked about from them."""
+    compared: float = 3.5
     """To compare all values with one cut."""
     ranked: float = 250.0
     """To rank all values among many cuts."""
@@ -33,7 +35,7 @@ class BlockCosts(NamedTuple):
     """To join one operand of a condition."""
     position_word: float = 160.0
     """To turn 64 positions back to a word for each item."""
-    value: float = 5.0
+    value: float = 3.0
     """To read one item's value of a slot."""
 
 
@@ -51,13 +53,16 @@ def add_across(layout: Layout, terms: Terms, ageing: Bools, alone_ns: float) -> 
     shapes, place, flat = operands.by_shape(terms.count)
     whole = np.unique(terms.owner[terms.of(PROGRAM, FIXED)])
     pairs = np.array(operands.derived, np.int64).reshape(-1, 2)
+    asked = np.count_nonzero((terms.needed | terms.forbidden).any(axis=1))
+    labels_ns = BlockCosts().label_word * len(used) + BlockCosts().label * asked
     record = {
         "from_items": _from_items(
-            np.array(layout.scales[scale_at:], SCALE), len(used), len(flat), words_of(terms.count), alone_ns
+            np.array(layout.scales[scale_at:], SCALE), labels_ns, len(flat), words_of(terms.count), alone_ns
         ),
         "operands": operands.end + len(pairs),
         "label_word_at": layout.add_numbers(used),
         "label_words": len(used),
+        "asked_at": _asked_labels(layout, terms, used),
         "scale_at": scale_at,
         "scales": len(layout.scales) - scale_at,
         "derived_at": operands.end,
@@ -74,14 +79,20 @@ def add_across(layout: Layout, terms: Terms, ageing: Bools, alone_ns: float) -> 
     layout.across.append(tuple(record[name] for name in BLOCK_MATCHER.names))
 
 
-def _from_items(scales: npt.NDArray[np.void], label_words: int, operands: int, words: int, alone_ns: float) -> int:
+def _from_items(scales: npt.NDArray[np.void], labels_ns: float, operands: int, words: int, alone_ns: float) -> int:
     """Return from how many items of a block on the list costs less across them than one by one."""
     costs, compared = BlockCosts(), scales["rank_at"] < 0
     cuts = scales["lows"] + scales["highs"]
-    block_ns = costs.label_word * label_words + costs.operand * operands + costs.position_word * words
+    block_ns = labels_ns + costs.operand * operands + costs.position_word * words
     block_ns += float(np.where(compared, costs.compared * cuts, costs.ranked + costs.cut * cuts).sum())
     saved_ns = alone_ns - costs.value * len(scales)
     return max(1, ceil(min(block_ns / saved_ns, NEVER))) if saved_ns > 0 else NEVER
+
+
+def _asked_labels(layout: Layout, terms: Terms, used: Ints) -> int:
+    """Add the labels that conditions ask about, by label word, as bits of their word; return where the starts of each word's are."""
+    word, bit = np.nonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64)[used])
+    return layout.add_numbers(np.searchsorted(word, np.arange(len(used) + 1)) + layout.add_numbers(bit))
 
 
 class _Operands:

@@ -14,6 +14,7 @@ from engine.dtypes.ledger import FOREVER_US, Requests
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
 from engine.jit import direct, frozen
 from engine.kernels.at_once import DONE_WORDS, AtOnce
+from engine.kernels.gather import CONTACT, MATCHED
 from engine.kernels.grants import Asks, ask, held_together
 from engine.kernels.runs import run_end, take_items
 from engine.ledger.port import Grants, Reading, columns_of
@@ -96,11 +97,17 @@ class Runs:
         self._asking_of(batch)
         return self._requests
 
-    def gather(self, batch: Batch, index: npt.NDArray[np.int64], now_us: int) -> npt.NDArray[np.uint64]:
-        """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are."""
+    def gather(
+        self, batch: Batch, index: npt.NDArray[np.int64], now_us: int, *, matched_alone: bool = False
+    ) -> npt.NDArray[np.uint64]:
+        """Take these items of the batch, all at `now_us`, and read their subscribers; return who they are.
+
+        `matched_alone`: for `eligible_run` and nothing else, so that only what conditions ask about is read.
+        """
         count = len(index)
-        _take_items(self._asking_of(batch), index, self._items, self._view, count, self._bound.now_slot, now_us)
-        self._bound.binding.gather_asked(self._asked, self._view, count)
+        bound = self._bound
+        _take_items(self._asking_of(batch), index, self._items, self._view, bound.asked_slots, count, now_us)
+        bound.binding.gather_asked(self._asked, self._view, count, MATCHED if matched_alone else CONTACT)
         return self._who[:count]
 
     def prepared(self, clock: Clock, reading: Reading, moment: Moment) -> Prepared:
@@ -125,7 +132,7 @@ class Runs:
             self._step = reference(
                 AtOnce(
                     self._asking, self._requests, kept[1], self._asked, prepared.reference, self._answers, self._asks,
-                    self._grant_columns, ledger, rows.reference, ROWS, self._seen_at_once, self.done, bound.now_slot,
+                    self._grant_columns, ledger, rows.reference, ROWS, self._seen_at_once, self.done, bound.asked_slots,
                     answer_grains, int(bound.total_caps),
                 )
             )  # fmt: skip

@@ -15,6 +15,8 @@ KERNELS: Final = (
 PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
+    "answer_at_once": "tests/server/codec/test_at_once.py",
+    "decide_at_once": "tests/oracle/oracle.py",
     "answer_run": "tests/oracle/decide.py",
     "ask": "tests/oracle/oracle.py",
     "eligible_run": "tests/oracle/decide.py",
@@ -57,7 +59,7 @@ TWINS: Final = {
 }
 """Kernels that only our own functions call, which the tests compare as a whole with this plain Python."""
 
-ENTRIES: Final = (ROOT / "tests/server/codec/saying_entry.py",)
+ENTRIES: Final = (ROOT / "tests/server/codec/saying_entry.py", ROOT / "tests/engine/lanes_entry.py")
 """Kernels of the tests through which Python calls an inner one."""
 
 

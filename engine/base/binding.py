@@ -17,7 +17,7 @@ from engine.catalogue.terms import ValueType
 from engine.dtypes.base import FIELD, PLAN, Asked, Live, ReadPlan
 from engine.dtypes.view import View
 from engine.jit import direct, frozen
-from engine.kernels.gather import gather
+from engine.kernels.gather import CONTACT, WHOLE, gather
 from engine.limits import BATCH_ITEMS_MAX
 
 _gather: Final = direct(gather)
@@ -85,26 +85,24 @@ class Binding:
         view: View,
         start: int,
         stop: int,
-        *,
-        whole: bool = True,
     ) -> None:
-        """Fill the view's and `languages`' rows [start, stop) for these hashes and instants ((n,) each); of View.values, nanos, known the attribute slots.
-
-        Unless `whole`, attributes may be left for the kernel `load_attributes`.
-        """
+        """Fill the view's and `languages`' rows [start, stop) for these hashes and instants ((n,) each); of View.values, nanos, known the attribute slots."""
         assert 0 <= start <= stop <= min(len(subscribers), len(now_us), len(view.found), BATCH_ITEMS_MAX)
         assert view.present.shape[1] == self.label_words
         assert view.values.shape[1] >= len(self.schema.attributes)
         asked = self.asked(subscribers, now_us)
-        gather(self._rows, self._plan, self.changes(), asked, view, start, stop, whole)
+        gather(self._rows, self._plan, self.changes(), asked, view, start, stop, WHOLE)
 
     def asked(self, subscribers: npt.NDArray[np.uint64], now_us: npt.NDArray[np.int64]) -> Asked:
         """Return whom to ask about, with `languages` to be written."""
         return Asked(frozen(subscribers), frozen(now_us), self.languages)
 
-    def gather_asked(self, asked: Any, view: Any, count: int) -> None:
-        """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view."""
-        _gather(self._rows, self._plan, self.changes(), asked, view, 0, count, False)
+    def gather_asked(self, asked: Any, view: Any, count: int, parts: int = CONTACT) -> None:
+        """Fill the first `count` rows, attributes left for `load_attributes`; for whoever keeps references to whom it asks about (`asked`) and to its view.
+
+        `parts`: of engine.kernels.gather, CONTACT or MATCHED.
+        """
+        _gather(self._rows, self._plan, self.changes(), asked, view, 0, count, parts)
 
     def changes(self) -> Any:
         """Return what kernels take for the overlay, its names bound."""

@@ -1,7 +1,9 @@
 """A list of conditions laid out to be evaluated for up to 64 items at once: every operand is a word with a bit for each item.
 
-    a label            -> the word of the items that have it; of those whose label is fresh; of those whose label is past its age
-    a slot's value     -> compared with few cuts, or ranked among many -> for each cut the word of the items at or above it
+    a label            -> the word of the items that have it; of those whose label is fresh; of those whose label is past its age:
+                          a label word's bytes are turned, and each asked label's bit taken from 64 bytes at once
+    a slot's value     -> compared with few cuts, or ranked among many -> for each cut the word of the items at or above it:
+                          as the base stores it, so that a byte is compared for 64 items in two instructions of 32
     condition          -> ANDed operands, then ANDed complements: what is not ruled out; ORed operands: what is unknown
     64 conditions      -> 64 words of 64 items, transposed -> one word for each item
 
@@ -43,6 +45,7 @@ BLOCK_MATCHER = np.dtype(
         ("operands", np.int32),
         ("label_word_at", np.int32),  # numbers: (label words,), which of View.present's words
         ("label_words", np.int32),
+        ("asked_at", np.int32),  # numbers: (label words + 1,), where each word's asked labels start there, by bit
         ("scale_at", np.int32),
         ("scales", np.int32),
         ("derived_at", np.int32),
@@ -94,10 +97,20 @@ class Block(NamedTuple):
     """(BLOCK_ITEMS,): what a scale's cuts divide."""
     interval: npt.NDArray[np.int64]
     """(BLOCK_ITEMS,): how many of the cuts are not above it."""
+    stored32: npt.NDArray[np.uint32]
+    """(BLOCK_ITEMS,): what the base stores of it, where that has four bytes; then two, then one."""
+    stored16: npt.NDArray[np.uint16]
+    stored8: npt.NDArray[np.uint8]
+    presence: npt.NDArray[np.uint8]
+    """(BLOCK_ITEMS,): a byte of presence bits of the item's row."""
+    presence_at: npt.NDArray[np.int64]
+    """(1,): which byte of the row that is; -1 for none."""
     row_at: npt.NDArray[np.int64]
     """(BLOCK_ITEMS,): byte of the base at which the item's row starts."""
     square: npt.NDArray[np.uint64]
     """(2, 64): a square of bits while it is transposed."""
+    turned: npt.NDArray[np.uint8]
+    """(512,): the first byte of each item's word, then the second of each, and so on."""
     rows: npt.NDArray[np.uint64]
     """(BLOCK_ITEMS, words): the positions whose condition holds, by bit."""
     next_item: npt.NDArray[np.int32]
@@ -113,8 +126,13 @@ BLOCK_TYPE: Any = bundle(
     writable(np.int64),
     writable(np.int64),
     *(writable(np.uint64),) * 3,
-    *(writable(np.int64),) * 3,
+    *(writable(np.int64),) * 2,
+    writable(np.uint32),
+    writable(np.uint16),
+    *(writable(np.uint8),) * 2,
+    *(writable(np.int64),) * 2,
     writable(np.uint64, 2),
+    writable(np.uint8),
     writable(np.uint64, 2),
     writable(np.int32),
     writable(np.uint8),

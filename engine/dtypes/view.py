@@ -2,7 +2,7 @@
 
     item i -> present[i, w], fresh[i, w]     64 labels a word, in the base's bit order
               values[i, s], nanos[i, s], known[i, s]   one slot for each attribute, then `now`, then each trigger field
-              zone[i], granted[i], refused[i], found[i]
+              zone[i], granted[i], refused[i], found[i], aged[i]
 
 A label is true when present and fresh, unknown when present and not fresh (a dynamic label past its age), false when absent.
 A slot holds an int64 whose meaning is its type's: bool 0/1; int; decimal, the scaled integer; double, the bits of the float64; string, the
@@ -40,6 +40,8 @@ class View(NamedTuple):
     """(n,): 0 unknown subscriber, 1 found, 2 erased."""
     row: npt.NDArray[np.int64]
     """(n,): the base's row whose attributes are still to be read; -1 when none are."""
+    aged: npt.NDArray[np.uint8]
+    """(n,): 0 when every label that the subscriber has is fresh, so that nobody need look; 1 when one may not be."""
 
 
 VIEW_TYPE: Any = bundle(
@@ -54,6 +56,7 @@ VIEW_TYPE: Any = bundle(
     writable(np.uint64),
     writable(np.uint8),
     writable(np.int64),
+    writable(np.uint8),
 )
 
 UNKNOWN, FOUND, ERASED = 0, 1, 2
@@ -72,4 +75,5 @@ def new_view(items: int, label_words: int, slots: int) -> View:
         refused=np.zeros(items, np.uint64),
         found=np.zeros(items, np.uint8),
         row=np.full(items, -1, np.int64),
+        aged=np.ones(items, np.uint8),
     )

@@ -3,181 +3,56 @@
 import numpy as np
 from numba import types
 
-from engine.dtypes.across import BLOCK_ITEMS, HELD_AT
-from engine.dtypes.base import PLAIN
-from engine.dtypes.condition import FALSE, KNOWN, RANGE, TRUE
+from engine.dtypes.across import HELD_AT
+from engine.dtypes.condition import FALSE, TRUE
 from engine.dtypes.rules import RUN_TYPE, Run
-from engine.intrinsics import lowest_bit, prefetch
-from engine.jit import kernel, writable
-from engine.kernels.cel_load import is_known
+from engine.intrinsics import bits_across, lowest_bit, turn_bytes
+from engine.jit import kernel
 from engine.kernels.condition import evaluate_condition
-from engine.kernels.gather import CACHE_LINE_BYTES, load_attributes, read_slot, stored_value
-from engine.kernels.matching import column_value
+from engine.kernels.gather import load_attributes
+from engine.kernels.scales import fill_scale, find_stored
 from engine.kernels.transpose import SIDE, transpose
 
 _i8 = types.int64
 
 
+@kernel(types.boolean(RUN_TYPE, _i8), inner=True)
+def any_aged(run: Run, items: int) -> bool:
+    """Return whether an item may have a label that is past its age."""
+    aged, item = np.uint8(0), run.work.block.item
+    for lane in range(items):
+        aged |= run.rows.aged[np.uint64(item[lane])]
+    return bool(aged != 0)
+
+
 @kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
 def turn_labels(run: Run, items: int, matcher: int) -> None:
-    """Fill the operands of labels: who has each, who has it fresh, who has it past its age."""
+    """Fill the operands of labels that conditions ask about: who has each, who has it fresh, who has it past its age."""
     across, block, numbers = run.matching.across[matcher], run.work.block, run.matching.numbers
-    label_words = across["label_words"]
+    label_words, asked_at, aged = across["label_words"], across["asked_at"], any_aged(run, items)
+    operands, square, turned, item = block.operands, block.square, block.turned, block.item
     for at in range(label_words):
-        word = numbers[across["label_word_at"] + at]
+        word = np.uint64(numbers[across["label_word_at"] + at])
         held_at = HELD_AT + at * SIDE
         fresh_at, stale_at = held_at + label_words * SIDE, held_at + 2 * label_words * SIDE
-        old = np.uint64(0)
+        first, end = numbers[asked_at + at], numbers[asked_at + at + 1]
         for lane in range(items):
-            item = block.item[lane]
-            block.square[0, lane] = run.rows.present[item, word]
-            old |= run.rows.present[item, word] & ~run.rows.fresh[item, word]
-        transpose(block.square)
-        for label in range(SIDE):
-            block.operands[held_at + label] = block.operands[fresh_at + label] = block.square[0, label]
-            block.operands[stale_at + label] = np.uint64(0)
-        if old != np.uint64(0):
+            square[0, lane] = run.rows.present[np.uint64(item[lane]), word]
+        turn_bytes(square, turned)
+        for entry in range(first, end):
+            label = np.int64(numbers[entry])
+            held = np.uint64(bits_across(turned, (label >> 3) * SIDE, label & 7))
+            operands[held_at + label] = operands[fresh_at + label] = held
+            operands[stale_at + label] = np.uint64(0)
+        if aged:
             for lane in range(items):
-                item = block.item[lane]
-                block.square[0, lane] = run.rows.present[item, word] & ~run.rows.fresh[item, word]
-            transpose(block.square)
-            for label in range(SIDE):
-                block.operands[fresh_at + label] &= ~block.square[0, label]
-                block.operands[stale_at + label] = block.square[0, label]
-
-
-@kernel(types.boolean(RUN_TYPE, _i8), inner=True)
-def find_stored(run: Run, items: int) -> bool:
-    """Ask for the cache lines of the rows whose attributes are still to be read, and note where they are; return whether every item has one."""
-    stride, every = run.plan.plan[0]["stride"], True
-    for lane in range(items):
-        row = run.rows.row[run.work.block.item[lane]]
-        every = every and row >= 0
-        if row >= 0:
-            run.work.block.row_at[lane] = row * stride
-            for line in range(0, stride, CACHE_LINE_BYTES):
-                prefetch(run.base.r8, row * stride + line)
-            prefetch(run.base.r8, row * stride + stride - 1)
-    return every
-
-
-@kernel(types.uint64(RUN_TYPE, _i8, _i8), inner=True)
-def take_stored(run: Run, items: int, slot: int) -> np.uint64:
-    """Fill block.value with a plain attribute of the items' rows; return the items that know it."""
-    field, rows, block = run.plan.fields[slot], run.base, run.work.block
-    byte, shift = np.uint64(run.plan.plan[0]["presence_at"] + (field["bit"] >> 3)), np.uint8(field["bit"] & 7)
-    width, at, bias, limit = field["width"], field["at"], field["bias"], field["limit"]
-    known = np.uint64(0)
-    for lane in range(items):
-        start = block.row_at[lane]
-        bit = np.uint64(rows.r8[np.uint64(start) + byte] >> shift & 1)
-        stored = stored_value(rows, start, at, width)
-        if limit != 0:
-            bit &= np.uint64(stored < limit)
-        known |= bit << np.uint64(lane)
-        block.value[lane] = bias + stored
-    return known
-
-
-@kernel(types.uint64(RUN_TYPE, _i8, _i8), inner=True)
-def take_any(run: Run, items: int, scale: int) -> np.uint64:
-    """Fill block.value with what a scale's cuts divide; return the items that know it."""
-    record, block = run.matching.scales[scale], run.work.block
-    slot, kind, known = record["slot"], record["kind"], np.uint64(0)
-    of_base = 0 <= slot < run.plan.plan[0]["attributes"]
-    for lane in range(items):
-        item = block.item[lane]
-        if of_base and run.rows.row[item] >= 0:
-            read_slot(run.base, run.plan, run.rows, item, slot, run.rows.row[item])
-        if is_known(run.rows.known, run.rows.zone, item, slot):
-            known |= np.uint64(1) << np.uint64(lane)
-            if kind != KNOWN:
-                block.value[lane] = column_value(run, item, slot, kind, record["base"])
-    return known
-
-
-@kernel(types.uint64(writable(np.int64), _i8), inner=True)
-def at_or_above(value: np.ndarray, cut: int) -> np.uint64:
-    """Return the items whose value is not below the cut."""
-    word = np.uint64(0)
-    for lane in range(BLOCK_ITEMS):
-        word |= np.uint64(value[lane] >= cut) << np.uint64(lane)
-    return word
-
-
-@kernel(types.void(RUN_TYPE, _i8, types.uint64), inner=True)
-def compare_cuts(run: Run, scale: int, known: np.uint64) -> None:
-    """Fill the operands of a scale of few cuts, each compared with every value."""
-    record, block, cuts = run.matching.scales[scale], run.work.block, run.matching.cuts
-    lows, cut_at = record["lows"], record["cut_at"]
-    for k in range(lows):
-        block.operands[record["low_at"] + 1 + k] = at_or_above(block.value, cuts[cut_at + k]) | ~known
-    for k in range(record["highs"]):
-        block.operands[record["high_at"] + 1 + k] = at_or_above(block.value, cuts[cut_at + lows + k]) & known
-
-
-@kernel(types.void(RUN_TYPE, _i8, _i8), inner=True)
-def find_intervals(run: Run, first: int, count: int) -> None:
-    """Fill block.interval: how many of cuts[first : first + count], which are sorted, are not above each item's value. All items at each step."""
-    cuts, value, interval, size = run.matching.cuts, run.work.block.value, run.work.block.interval, count
-    for lane in range(BLOCK_ITEMS):
-        interval[lane] = 0
-    while size > 1:
-        half = size >> 1
-        for lane in range(BLOCK_ITEMS):
-            interval[lane] += half if cuts[np.uint64(first + interval[lane] + half - 1)] <= value[lane] else 0
-        size -= half
-    for lane in range(BLOCK_ITEMS):
-        interval[lane] += np.int64(cuts[np.uint64(first + interval[lane])] <= value[lane])
-
-
-@kernel(types.void(RUN_TYPE, _i8, _i8, types.uint64), inner=True)
-def spread(run: Run, operand_at: int, count: int, joined: np.uint64) -> None:
-    """Make of the bits at each item's highest operand those at every operand up to it; the items `joined` have them all."""
-    operands = run.work.block.operands
-    for back in range(count):
-        at = np.uint64(operand_at + count - back)
-        joined |= operands[at]
-        operands[at] = joined
-
-
-@kernel(types.void(RUN_TYPE, _i8, _i8, types.uint64), inner=True)
-def rank_cuts(run: Run, items: int, scale: int, known: np.uint64) -> None:
-    """Fill the operands of a scale of many cuts: each item's bit at the highest that it is at or above, then at all below."""
-    record, block, numbers = run.matching.scales[scale], run.work.block, run.matching.numbers
-    operands, low_at, high_at = block.operands, np.uint64(record["low_at"]), np.uint64(record["high_at"])
-    for at in range(record["low_at"], record["high_at"] + record["highs"] + 1):
-        operands[at] = np.uint64(0)
-    find_intervals(run, record["cut_at"], record["cuts"])
-    for lane in range(items):
-        bit = np.uint64(1) << np.uint64(lane) & known
-        rank = np.uint64(record["rank_at"] + 2 * block.interval[lane])
-        operands[low_at + np.uint64(numbers[rank])] |= bit
-        operands[high_at + np.uint64(numbers[rank + np.uint64(1)])] |= bit
-    spread(run, record["low_at"], record["lows"], ~known)
-    spread(run, record["high_at"], record["highs"], np.uint64(0))
-
-
-@kernel(types.void(RUN_TYPE, _i8, _i8, types.boolean), inner=True)
-def fill_scale(run: Run, items: int, scale: int, stored: bool) -> None:
-    """Fill the operands of a scale; `stored`: every item has a row whose attributes are still to be read."""
-    record, operands = run.matching.scales[scale], run.work.block.operands
-    slot = record["slot"]
-    known = np.uint64(0)
-    if (
-        stored
-        and record["kind"] == RANGE
-        and 0 <= slot < run.plan.plan[0]["attributes"]
-        and run.plan.fields[slot]["kind"] == PLAIN
-    ):
-        known = take_stored(run, items, slot)
-    else:
-        known = take_any(run, items, scale)
-    operands[record["unknown_at"]], operands[record["unknown_at"] + 1] = ~known, known
-    if record["rank_at"] < 0:
-        compare_cuts(run, scale, known)
-    else:
-        rank_cuts(run, items, scale, known)
+                square[0, lane] = run.rows.present[item[lane], word] & ~run.rows.fresh[item[lane], word]
+            turn_bytes(square, turned)
+            for entry in range(first, end):
+                label = np.int64(numbers[entry])
+                stale = np.uint64(bits_across(turned, (label >> 3) * SIDE, label & 7))
+                operands[fresh_at + label] &= ~stale
+                operands[stale_at + label] = stale
 
 
 @kernel(types.void(RUN_TYPE, _i8), inner=True)

@@ -9,11 +9,11 @@ from numba import types
 from engine.bundles import Pointer
 from engine.dtypes.base import ASKED_TYPE, LIVE_TYPE, Asked, Live
 from engine.dtypes.decisions import DECISIONS_TYPE, DecisionColumns
-from engine.dtypes.ledger import GRANTS_TYPE, IN_MEMORY_TYPE, REQUESTS_TYPE, GrantColumns, InMemory, Requests
+from engine.dtypes.ledger import GRANTS_TYPE, IN_MEMORY_TYPE, REQUESTS_TYPE, GrantColumns, InMemory, Integer, Requests
 from engine.dtypes.rules import ANSWERS_TYPE, ASKING_TYPE, RUN_TYPE, Answers, Asking, Run
 from engine.jit import bundle, kernel, read_only, writable
 from engine.kernels.answering import answer_run
-from engine.kernels.gather import gather
+from engine.kernels.gather import CONTACT, gather
 from engine.kernels.grants import ASKS_TYPE, Asks, ask, held_together
 from engine.kernels.ledger_answers import room_grains
 from engine.kernels.ledger_blocks import room_for_subscribers
@@ -56,7 +56,8 @@ class AtOnce(NamedTuple):
     """As `run_end` takes it."""
     done: npt.NDArray[np.int64]
     """(DONE_WORDS,)"""
-    now_slot: int
+    slots: npt.NDArray[np.int64]
+    """As `take_items` takes them."""
     answer_grains: int
     """What there must be room for in the memory of answers, for each item."""
     totals: int
@@ -78,7 +79,7 @@ AT_ONCE_TYPE: Any = bundle(
     read_only(np.int64),
     writable(np.int64),
     writable(np.int64),
-    types.int64,
+    read_only(np.int64),
     types.int64,
     types.int64,
 )
@@ -104,11 +105,11 @@ def decide_at_once(step: AtOnce) -> int:
         return NOT_USUAL
     if room_grains(ledger.memory, ledger.arena, now_us) < items * step.answer_grains:
         return NOT_USUAL
-    take_items(asking, index, run.items, run.rows, items, step.now_slot, now_us)
-    gather(run.base, run.plan, step.live, step.sought, run.rows, 0, items, False)
+    take_items(asking, index, run.items, run.rows, step.slots, items, now_us)
+    gather(run.base, run.plan, step.live, step.sought, run.rows, 0, items, CONTACT)
     read_contacts(store, run.items.subscriber[:items], ledger.start, ledger.count, ledger.room)
     answer_run(run, step.answers)
-    settled = held_together(run, step.answers) if step.totals else items
+    settled: Integer = held_together(run, step.answers) if step.totals else items
     if ask(run, step.answers, settled, step.asks):
         settled = grant_items(store, ledger.counters, step.grants, settled, ledger.decision)
         if settled < 0:

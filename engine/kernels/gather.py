@@ -31,14 +31,15 @@ from engine.dtypes.base import (
 )
 from engine.dtypes.view import ERASED, FOUND, UNKNOWN, VIEW_TYPE, View
 from engine.intrinsics import prefetch
-from engine.jit import kernel, writable
+from engine.jit import kernel, read_only, writable
 
+MATCHED, CONTACT, WHOLE = 0, 1, 2
+"""How much of each row is read at once: labels and zone, which conditions ask about; consent and language too; attributes too."""
 _MICROS = 1_000_000
+_WORD_BITS = 64
 CACHE_LINE_BYTES = 64
-ITEMS_AHEAD = 32
+ITEMS_AHEAD = 16
 """Items whose rows are asked for at once: enough to hide a cache miss behind the others, few enough to stay in the first cache."""
-HASHES_COMPARED = 8
-"""Hashes that are compared at once, without a branch on any; a bucket has four on average."""
 _Int: TypeAlias = int | np.integer[Any]
 
 
@@ -46,16 +47,11 @@ _Int: TypeAlias = int | np.integer[Any]
 def find_row(rows: Rows, shift: np.uint64, subscriber: np.uint64) -> _Int:
     """Return the row of the subscriber's hash, or -1. A damaged directory gives a wrong answer, never a read out of bounds."""
     bucket, count = np.int64(subscriber >> shift), np.int64(rows.hashes.shape[0])
-    row, stop = np.int64(rows.directory[bucket]), min(np.int64(rows.directory[bucket + 1]), count)
-    if row + HASHES_COMPARED <= count and stop <= row + HASHES_COMPARED:
-        below = 0
-        for k in range(HASHES_COMPARED):
-            below += rows.hashes[row + k] < subscriber
-        row += below
-    else:
-        while row < stop and rows.hashes[row] < subscriber:
-            row += 1
-    if row < stop and rows.hashes[row] == subscriber:
+    row = np.int64(rows.directory[np.uint64(bucket)])
+    stop = min(np.int64(rows.directory[np.uint64(bucket + 1)]), count)
+    while row < stop and rows.hashes[np.uint64(row)] < subscriber:
+        row += 1
+    if row < stop and rows.hashes[np.uint64(row)] == subscriber:
         return row
     return -1
 
@@ -118,31 +114,36 @@ def read_slot(rows: Rows, read: ReadPlan, view: View, item: _Int, slot: _Int, ro
             view.known[item, slot] = 0
 
 
-@kernel(types.uint64(ROWS_TYPE, READ_PLAN_TYPE, types.int64), inner=True)
-def _consent_bits(rows: Rows, read: ReadPlan, at: _Int) -> np.uint64:
-    """Return the consent bits that start at byte `at`, in the rulebook's order."""
-    word = np.uint64(0)
-    for k in range(read.plan[0]["pair_bytes"]):
-        word |= np.uint64(rows.r8[at + k]) << np.uint64(8 * k)
-    if read.plan[0]["pairs_same"] != 0:
-        return np.uint64(word & read.plan[0]["pair_mask"])
+@kernel(types.uint64(ROWS_TYPE, types.int64, types.int64, types.int64), inner=True)
+def _stored_bytes(rows: Rows, start: _Int, at: _Int, count: _Int) -> np.uint64:
+    """Return up to eight bytes from byte `at` of the row that starts at byte `start`, a multiple of 8, by words: no branch depends on the row."""
+    if count == 0:
+        return np.uint64(0)
+    word, skipped = np.uint64((start >> 3) + (at >> 3)), (at & 7) * 8
+    found = np.uint64(rows.r64[word]) >> np.uint64(skipped)
+    if skipped + 8 * count > _WORD_BITS:
+        found |= np.uint64(rows.r64[word + np.uint64(1)]) << np.uint64(_WORD_BITS - skipped)
+    return np.uint64(found & ~np.uint64(0) >> np.uint64(_WORD_BITS - 8 * count))
+
+
+@kernel(types.uint64(READ_PLAN_TYPE, types.uint64, types.boolean), inner=True)
+def _consent_bits(read: ReadPlan, stored: np.uint64, same: bool) -> np.uint64:
+    """Return a row's consent bits in the rulebook's order, which may be the `same`."""
+    if same:
+        return stored
     bits = np.uint64(0)
     for k in range(read.pair_bits.shape[0]):
-        if read.pair_bits[k] >= 0 and (word >> np.uint64(k)) & np.uint64(1) != np.uint64(0):
+        if read.pair_bits[k] >= 0 and (stored >> np.uint64(k)) & np.uint64(1) != np.uint64(0):
             bits |= np.uint64(1) << np.uint64(read.pair_bits[k])
     return bits
 
 
-@kernel(types.int64(ROWS_TYPE, READ_PLAN_TYPE, types.int64, types.int64), inner=True)
-def _row_code(rows: Rows, read: ReadPlan, row: _Int, field: _Int) -> _Int:
-    """Return the bound code of the row's zone or language, or -1."""
-    width = np.int64(read.fields[field]["width"])
-    if width == 0:
+@kernel(types.int64(read_only(np.int32), types.uint64, types.int64, types.int64), inner=True)
+def _bound_code(codes: npt.NDArray[np.int32], stored: np.uint64, limit: _Int, bias: _Int) -> _Int:
+    """Return the bound code of a stored zone or language, or -1; 0 is unknown."""
+    if stored == np.uint64(0) or stored > np.uint64(limit):
         return -1
-    stored = stored_value(rows, row * read.plan[0]["stride"], np.int64(read.fields[field]["at"]), width)
-    if stored == 0 or stored > read.fields[field]["limit"]:
-        return -1
-    return np.int64(read.codes[stored - 1 + read.fields[field]["bias"]])
+    return np.int64(codes[np.int64(stored) - 1 + bias])
 
 
 @kernel(types.boolean(READ_PLAN_TYPE, types.int64, types.int64), inner=True)
@@ -151,25 +152,25 @@ def _within_age(read: ReadPlan, k: _Int, age_us: _Int) -> bool:
     return bool(read.class_age_us[k] < 0 or age_us <= read.class_age_us[k])
 
 
-@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
-def _read_labels(rows: Rows, read: ReadPlan, view: View, item: _Int, row: _Int, now_us: _Int) -> None:
-    start = row * read.plan[0]["stride"]
-    as_of_us = read.plan[0]["as_of_us"]
-    if read.plan[0]["as_of_at"] >= 0:
-        as_of_us = np.int64(rows.r32[start // 4 + read.plan[0]["as_of_at"]]) * _MICROS
-    all_fresh = True
+@kernel(types.int64(READ_PLAN_TYPE), inner=True)
+def _fresh_us(read: ReadPlan) -> _Int:
+    """Return the age up to which labels of every class hold."""
+    fresh_us = np.iinfo(np.int64).max
     for k in range(read.class_age_us.shape[0]):
-        all_fresh = all_fresh and _within_age(read, k, now_us - as_of_us)
-    for w in range(read.plan[0]["words"]):
-        present = np.uint64(rows.r64[start // 8 + w])
-        mask = ~np.uint64(0)
-        if not all_fresh:
-            mask = np.uint64(0)
-            for k in range(read.class_age_us.shape[0]):
-                if _within_age(read, k, now_us - as_of_us):
-                    mask |= read.class_mask[k, w]
-        view.present[item, w] = present
-        view.fresh[item, w] = present & mask
+        if read.class_age_us[k] >= 0:
+            fresh_us = min(fresh_us, read.class_age_us[k])
+    return fresh_us
+
+
+@kernel(types.void(READ_PLAN_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
+def _age_labels(read: ReadPlan, view: View, item: _Int, age_us: _Int) -> None:
+    """Take from the item's fresh labels those of the classes that do not hold at that age."""
+    for w in range(view.fresh.shape[1]):
+        mask = np.uint64(0)
+        for k in range(read.class_age_us.shape[0]):
+            if _within_age(read, k, age_us):
+                mask |= read.class_mask[k, w]
+        view.fresh[item, w] &= mask
 
 
 @kernel(types.void(READ_PLAN_TYPE, LIVE_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
@@ -187,6 +188,7 @@ def _change_label(read: ReadPlan, live: Live, view: View, item: _Int, change: _I
         view.fresh[item, word] |= bit
     else:
         view.fresh[item, word] &= ~bit
+        view.aged[item] = 1
 
 
 @kernel(types.void(LIVE_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
@@ -265,6 +267,7 @@ def _clear(view: View, language: npt.NDArray[np.int16], item: _Int) -> None:
     view.granted[item] = np.uint64(0)
     view.refused[item] = np.uint64(0)
     view.found[item] = UNKNOWN
+    view.aged[item] = 0
     language[item] = -1
 
 
@@ -278,33 +281,59 @@ def load_attributes(rows: Rows, read: ReadPlan, view: View, item: _Int) -> None:
         view.row[item] = -1
 
 
-@kernel(
-    types.void(ROWS_TYPE, READ_PLAN_TYPE, VIEW_TYPE, writable(np.int16), types.int64, types.int64, types.int64),
-    inner=True,
-)
-def _read_row(
-    rows: Rows, read: ReadPlan, view: View, language: npt.NDArray[np.int16], item: _Int, row: _Int, now_us: _Int
-) -> None:
-    """Read all of the row but its attributes."""
-    attributes = read.plan[0]["attributes"]
-    start = row * read.plan[0]["stride"]
-    view.found[item] = FOUND
-    _read_labels(rows, read, view, item, row, now_us)
-    view.granted[item] = _consent_bits(rows, read, start + read.plan[0]["granted_at"])
-    view.refused[item] = _consent_bits(rows, read, start + read.plan[0]["refused_at"])
-    view.zone[item] = np.int32(_row_code(rows, read, row, attributes))
-    language[item] = np.int16(_row_code(rows, read, row, attributes + 1))
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64), inner=True)
+def _read_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int, parts: _Int) -> None:
+    """Read of the rows of items [start, stop) labels and zone or, unless `parts` is MATCHED, all but the attributes.
+
+    What the plan says is read once, before the loop: nothing tells the compiler that a store to the view does not change it.
+    """
+    plan, fresh_us, codes = read.plan[0], _fresh_us(read), read.codes
+    stride, words, as_of_at, snapshot_us = plan["stride"], plan["words"], plan["as_of_at"], plan["as_of_us"]
+    granted_at, refused_at, pair_bytes = plan["granted_at"], plan["refused_at"], plan["pair_bytes"]
+    same, mask = plan["pairs_same"] != 0, plan["pair_mask"]
+    zone, spoken = read.fields[plan["attributes"]], read.fields[plan["attributes"] + 1]
+    zone_bytes, zone_limit, zone_bias = np.int64(zone["width"]), zone["limit"], zone["bias"]
+    spoken_bytes, spoken_limit, spoken_bias = np.int64(spoken["width"]), spoken["limit"], spoken["bias"]
+    zone_at, spoken_at = zone["at"] * zone_bytes, spoken["at"] * spoken_bytes
+    for item in range(start, stop):
+        row = view.row[item]
+        if row < 0:
+            continue
+        at = row * stride
+        as_of_us = snapshot_us if as_of_at < 0 else np.int64(rows.r32[(at >> 2) + as_of_at]) * _MICROS
+        aged = asked.now_us[item] - as_of_us > fresh_us
+        for w in range(words):
+            present = np.uint64(rows.r64[np.uint64((at >> 3) + w)])
+            view.present[np.uint64(item), np.uint64(w)] = present
+            view.fresh[np.uint64(item), np.uint64(w)] = present
+        if aged:
+            _age_labels(read, view, item, asked.now_us[item] - as_of_us)
+        view.aged[item], view.found[item] = aged, FOUND
+        zone_code = _bound_code(codes, _stored_bytes(rows, at, zone_at, zone_bytes), zone_limit, zone_bias)
+        view.zone[item] = np.int32(zone_code)
+        if parts == MATCHED:
+            continue
+        granted = _consent_bits(read, _stored_bytes(rows, at, granted_at, pair_bytes), same)
+        refused = _consent_bits(read, _stored_bytes(rows, at, refused_at, pair_bytes), same)
+        view.granted[item], view.refused[item] = granted & mask, refused & mask
+        spoken_code = _bound_code(codes, _stored_bytes(rows, at, spoken_at, spoken_bytes), spoken_limit, spoken_bias)
+        asked.language[item] = np.int16(spoken_code)
 
 
 @kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
 def _find_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int, stop: _Int) -> None:
-    """Set view.row for items [start, stop), asking for every cache line of all of them before any is waited for."""
+    """Set view.row for items [start, stop), asking for every cache line of all of them before any is waited for.
+
+    A bucket of hashes is half a line long on average and lies on two lines as often as not, so its last hash is asked for too; none beyond it is looked at.
+    """
     shift = read.plan[0]["shift"]
     stride = read.plan[0]["stride"]
     for item in range(start, stop):
         prefetch(rows.directory, np.int64(asked.subscriber[item] >> shift))
     for item in range(start, stop):
-        prefetch(rows.hashes, np.int64(rows.directory[np.int64(asked.subscriber[item] >> shift)]))
+        bucket = np.int64(asked.subscriber[item] >> shift)
+        prefetch(rows.hashes, np.int64(rows.directory[bucket]))
+        prefetch(rows.hashes, np.int64(rows.directory[bucket + 1]) - 1)
     for item in range(start, stop):
         row = find_row(rows, shift, asked.subscriber[item])
         view.row[item] = row
@@ -314,35 +343,42 @@ def _find_rows(rows: Rows, read: ReadPlan, asked: Asked, view: View, start: _Int
             prefetch(rows.r8, row * stride + stride - 1)
 
 
+@kernel(types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64), inner=True)
+def _change_row(rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, item: _Int, person: _Int) -> None:
+    """Put right the row of the view of who has none in the base, or has changes: person of the overlay, or -1."""
+    row, erased = view.row[item], person >= 0 and live.persons[person]["erased"] != 0
+    if row < 0 or erased:
+        view.row[item] = -1
+        _clear(view, asked.language, item)
+        _clear_attributes(view, item, read.plan[0]["attributes"])
+    if erased:
+        view.found[item] = ERASED
+        view.refused[item] = read.plan[0]["pair_mask"]
+    elif person >= 0:
+        load_attributes(rows, read, view, item)
+        _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])
+
+
 @kernel(
-    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.boolean),
+    types.void(ROWS_TYPE, READ_PLAN_TYPE, LIVE_TYPE, ASKED_TYPE, VIEW_TYPE, types.int64, types.int64, types.int64),
     apart=True,
 )
 def gather(
-    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, whole: bool
+    rows: Rows, read: ReadPlan, live: Live, asked: Asked, view: View, start: _Int, stop: _Int, parts: _Int
 ) -> None:
     """Fill rows [start, stop) of the view (of its slots, the attributes) and of `asked.language` for the hashes and instants of `asked`.
 
     An erased subscriber has every pair refused and nothing else; an unknown one has nothing but its live consent, zone and language.
-    Unless `whole`, attributes are left for `load_attributes` where nothing live changes them.
+    `parts`: MATCHED, CONTACT or WHOLE. Unless WHOLE, attributes are left for `load_attributes` where nothing live changes them; after MATCHED consent
+    and language mean nothing.
     """
-    attributes = read.plan[0]["attributes"]
-    for item in range(start, stop):
-        if (item - start) % ITEMS_AHEAD == 0:
-            _find_rows(rows, read, asked, view, item, min(item + ITEMS_AHEAD, stop))
-        person = find_person(live, asked.subscriber[item])
-        row, erased = view.row[item], person >= 0 and live.persons[person]["erased"] != 0
-        if row < 0 or erased:
-            view.row[item] = -1
-            _clear(view, asked.language, item)
-            _clear_attributes(view, item, attributes)
-        if erased:
-            view.found[item] = ERASED
-            view.refused[item] = read.plan[0]["pair_mask"]
-            continue
-        if row >= 0:
-            _read_row(rows, read, view, asked.language, item, row, asked.now_us[item])
-            if whole or person >= 0:
+    for first in range(start, stop, ITEMS_AHEAD):
+        end = min(first + ITEMS_AHEAD, stop)
+        _find_rows(rows, read, asked, view, first, end)
+        _read_rows(rows, read, asked, view, first, end, parts)
+        for item in range(first, end):
+            person = find_person(live, asked.subscriber[item])
+            if person >= 0 or view.row[item] < 0:
+                _change_row(rows, read, live, asked, view, item, person)
+            elif parts == WHOLE:
                 load_attributes(rows, read, view, item)
-        if person >= 0:
-            _apply_changes(read, live, view, asked.language, item, person, asked.now_us[item])

@@ -244,6 +244,25 @@ def screen(run: Run, item: int, pair: int) -> None:
         withhold(run, item, pair)
 
 
+@kernel(types.void(RUN_TYPE, _i8, _i8, writable(np.uint64, 2)), inner=True)
+def hold_block(run: Run, count: int, pair: int, held: np.ndarray) -> None:
+    """Write the rows of the block's items, which were matched together."""
+    block = run.work.block
+    for w in range(run.pairs.pairs[pair]["words"]):
+        for lane in range(count):
+            held[block.item[lane], w] = block.rows[lane, w]
+
+
+@kernel(types.void(RUN_TYPE, _i8, _i8, writable(np.uint64, 2)), inner=True)
+def hold_alone(run: Run, count: int, pair: int, held: np.ndarray) -> None:
+    """Match the block's items one by one and write their rows."""
+    for lane in range(count):
+        item = run.work.block.item[lane]
+        find_eligible(run, item, pair)
+        for w in range(run.pairs.pairs[pair]["words"]):
+            held[item, w] = run.work.free[w]
+
+
 @kernel(types.void(RUN_TYPE, writable(np.uint64, 2)))
 def eligible_run(run: Run, held: np.ndarray) -> None:
     """For whoever wants matching alone: write for each item of a run the row of its pair's positions whose condition holds; nothing else is looked at."""
@@ -254,10 +273,8 @@ def eligible_run(run: Run, held: np.ndarray) -> None:
         while item >= 0:
             pair = pair_of(run, item)
             count = take_block(run, item, pair)
-            for k in range(count):
-                item = run.work.block.item[k]
-                run.work.block.lane[0] = k if run.work.block.lane[0] >= 0 else -1
-                find_eligible(run, item, pair)
-                for w in range(run.pairs.pairs[pair]["words"]):
-                    held[item, w] = run.work.free[w]
+            if run.work.block.lane[0] >= 0:
+                hold_block(run, count, pair, held)
+            else:
+                hold_alone(run, count, pair, held)
             item = after_block(run, count)
