@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.large_catalogue import write_catalogue
 from bench.machine import machine
-from engine.bound_rules import bind_rules, give_codes
+from engine.bound_rules import bind_rules, uncoded
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import schema_of
 from engine.cel.bind import bind
@@ -92,8 +92,11 @@ def _bind(rulebook: Rulebook, watch: Stopwatch) -> int:
     strings = {n: ["Ann"] for n, slot in enumerate(rulebook.schema.slots) if slot.name == "subscriber.first_name"}
     watch.time("bind_conditions", lambda: bind(rulebook.conditions, bits, strings, zones))
     names = Names()
-    give_codes(catalogue, names)
-    rules = watch.time("bind_rules", lambda: bind_rules(catalogue, names, zones, rulebook.campaign_conditions))
+    for kind, name in uncoded(catalogue, names):
+        names.code(kind, name)
+    rules = watch.time(
+        "bind_rules", lambda: bind_rules(catalogue, rulebook.candidates, names, zones, rulebook.campaign_conditions)
+    )
     return len(rules.candidates)
 
 

@@ -63,6 +63,8 @@ class Driven(NamedTuple):
     cpu_s: float
     """The generator's own processor time."""
     open_loop: bool
+    began_s: float
+    """Of time.monotonic()."""
     processes: int = 1
 
 
@@ -109,6 +111,7 @@ class Generator:
             seconds=seconds,
             cpu_s=cpu_s,
             open_loop=self._load.rate_per_s > 0,
+            began_s=began_ns / 1e9,
         )
 
     def close(self) -> None:

@@ -38,6 +38,8 @@ class Measured(NamedTuple):
     sent_late_ms: float
     """Open loop: how much later than intended calls were sent, the mean; latency counts it. 0 in the closed loop."""
     open_loop: bool
+    began_s: float
+    """Of time.monotonic()."""
 
     @property
     def limited_by(self) -> str:
@@ -54,7 +56,7 @@ class Measured(NamedTuple):
     def told(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
-            **{name: _rounded(value) for name, value in self._asdict().items()},
+            **{name: _rounded(value) for name, value in self._asdict().items() if name != "began_s"},
             "limited_by": self.limited_by,
         }
 
@@ -92,6 +94,7 @@ def measured(driven: Driven, server_s: float) -> Measured:
         calls=driven.tally["calls"],
         sent_late_ms=driven.tally["late_ns"] / calls / 1e6,
         open_loop=driven.open_loop,
+        began_s=driven.began_s,
     )
 
 

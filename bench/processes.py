@@ -66,5 +66,6 @@ def joined(parts: Sequence[Driven]) -> Driven:
         seconds=max(part.seconds for part in parts),
         cpu_s=sum(part.cpu_s for part in parts),
         open_loop=parts[0].open_loop,
+        began_s=max(part.began_s for part in parts),
         processes=len(parts),
     )

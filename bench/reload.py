@@ -1,7 +1,8 @@
 """A rulebook of 1,000 offers reloaded while decisions go on: what it does to latency at half load.
 
 Runs with and without reloads take turns. The two rulebooks differ in one offer's worth, are compiled beforehand, and change places every so
-often through AdminService.Reload, called from the load's core; each reload must have changed the rulebook, else the run fails.
+often through AdminService.Reload, called from the load's core. Each reload must have changed the rulebook, and have begun and ended while the
+load lasted, else the run fails.
 """
 
 import threading
@@ -24,8 +25,11 @@ from bench.subjects import Subject
 
 CALLS_PER_S_MAX: Final = 40_000
 PATIENCE_S: Final = 60.0
-RELOAD_AT: Final = 0.3
-"""Share of a run after which its reload begins."""
+RELOAD_AT: Final = 0.15
+"""Share of a run after which its reload begins; it must end within the run."""
+SECONDS: Final = 6.0
+SECONDS_SMALLEST: Final = 2.0
+"""A reload takes a while even if it is of ten offers."""
 FIGURES: Final = (
     Figure("p99_ratio", "p99 of runs with a reload over p99 of runs without", most=1.2),
     Figure("p99_ms_with", "99 % of the calls end within this, a reload in the middle", unit="ms"),
@@ -47,13 +51,14 @@ class Reloader:
         self._texts = [write_rulebook(other, shelf, worth=1.01).read_bytes(), made.rulebook.read_bytes()]
         self._channel = grpc.insecure_channel(address)
         self._admin = AdminServiceStub(self._channel)
-        self.seconds: list[float] = []
+        self.spans: list[tuple[float, float]] = []
+        """When each began and ended, of time.monotonic()."""
         self.failed: list[str] = []
 
     def reload(self) -> None:
         """Put the other rulebook in place and have the server load it."""
         part = self._serves.with_suffix(".part")
-        part.write_bytes(self._texts[len(self.seconds) % 2])
+        part.write_bytes(self._texts[len(self.spans) % 2])
         part.replace(self._serves)
         began = time.monotonic()
         try:
@@ -61,7 +66,7 @@ class Reloader:
         except grpc.RpcError as error:
             self.failed.append(str(error))
             return
-        self.seconds.append(time.monotonic() - began)
+        self.spans.append((began, time.monotonic()))
         if not changed:
             self.failed.append("the server says that nothing changed")
 
@@ -74,7 +79,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     """Measure and return the figures; raises RunError when answers are not what was asked for, or a reload did nothing."""
     small = sizes.smallest
     rows, offers = sizes.subscribers(1_000_000), 10 if small else 1_000
-    seconds, repeats = sizes.seconds_of(5.0), sizes.runs()
+    seconds, repeats = sizes.seconds or (SECONDS_SMALLEST if small else SECONDS), sizes.runs()
     room = int((2 * repeats + 3) * seconds * CALLS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours:
         driving = Driving(made, sizes)
@@ -103,9 +108,19 @@ def _in_turn(
             runs["with"].append(driving.once(ours, load))
         finally:
             timer.join(PATIENCE_S)
-        if reloader.failed or len(reloader.seconds) != number + 1:
+        if reloader.failed or len(reloader.spans) != number + 1:
             raise RunError(f"expected a reload in every other run: {reloader.failed or 'it did not end'}")
+        check_within(reloader.spans[-1], runs["with"][-1].began_s, seconds)
     return runs
+
+
+def check_within(span: tuple[float, float], began_s: float, seconds: float) -> None:
+    """Raise RunError when a reload did not begin and end while the load lasted."""
+    if not began_s <= span[0] <= span[1] <= began_s + seconds:
+        raise RunError(
+            f"expected the reload within the run of {seconds:g} s, it was from {span[0] - began_s:.2f} to {span[1] - began_s:.2f} s; "
+            f"lengthen the run with --seconds"
+        )
 
 
 def _told(runs: dict[str, list[Measured]], reloader: Reloader, rate_per_s: int) -> dict[str, Any]:
@@ -117,8 +132,8 @@ def _told(runs: dict[str, list[Measured]], reloader: Reloader, rate_per_s: int) 
         "p99_ms_without": p99["without"],
         "longest_ms_with": longest["with"],
         "longest_ms_without": longest["without"],
-        "reload_s": round(median(reloader.seconds), 3),
-        "reloads": len(reloader.seconds),
+        "reload_s": round(median(end - begin for begin, end in reloader.spans), 3),
+        "reloads": len(reloader.spans),
         "rate_per_s": rate_per_s,
         "percentiles": told({f"{name} reload": each for name, each in runs.items()}),
     }

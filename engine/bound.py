@@ -12,6 +12,7 @@ from engine.base.schema import base_schema_of
 from engine.base.snapshot import Snapshot
 from engine.bound_pairs import PairLayout, lay_out_pairs
 from engine.bound_rules import Candidate, bind_rules, ranked
+from engine.breathing import breathe
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import CapEvent, CapPer, WindowKind
@@ -59,7 +60,7 @@ class Bound:
         """Bind; raises SnapshotError when the base does not fit the rulebook, LedgerFullError when the ledger has no codes left."""
         catalogue = rulebook.catalogue
         self.rulebook = rulebook
-        self.candidates: list[Candidate] = rulebook.candidates()
+        self.candidates: list[Candidate] = rulebook.candidates
         self.trigger_index = {trigger.id: n for n, trigger in enumerate(catalogue.triggers)}
         self.channel_index = {channel.id: n for n, channel in enumerate(catalogue.channels)}
         self.slots = len(rulebook.schema.slots)
@@ -71,14 +72,18 @@ class Bound:
         self.conditions: BoundConditions = bind(
             rulebook.conditions, self.binding.label_bits, self.binding.dictionaries, self.binding.zone_names
         )
+        breathe()
         asked = {slot for condition in rulebook.conditions.conditions for slot in condition.slots}
         own = [self.now_slot, *sorted(slot for slot in asked if slot >= self.now_slot)]
         self.asked_slots = frozen(np.array(own, np.int64))
         """The slot of `now`; then those that conditions ask about, of it and of the trigger fields."""
+        breathe()
         self._clocks: list[Clock] = []
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)
-        self.rules: Rules = bind_rules(catalogue, names, self.binding.zone_names, rulebook.campaign_conditions)
+        self.rules: Rules = bind_rules(
+            catalogue, self.candidates, names, self.binding.zone_names, rulebook.campaign_conditions
+        )
         layout = lay_out_pairs(self.rules, ranked(catalogue, self.candidates))
         self.pairs: Pairs = layout.pairs
         """By trigger * channels + channel: the candidates in rank order."""
@@ -89,7 +94,8 @@ class Bound:
             ageing=self.binding.ageing(),
         )
         self.cap_ids = [cap.id for cap in catalogue.contact_policy.caps]
-        self._codes = {(int(row["campaign"]), int(row["offer"])): n for n, row in enumerate(self.rules.candidates)}
+        codes = zip(self.rules.candidates["campaign"].tolist(), self.rules.candidates["offer"].tolist(), strict=True)
+        self._codes = {pair: n for n, pair in enumerate(codes)}
         self._channels = {int(row["code"]): n for n, row in enumerate(self.rules.channels)}
         self.total_caps = any(cap.per == CapPer.TOTAL for cap in catalogue.contact_policy.caps)
         self.view: View = new_view(BATCH_ITEMS_MAX, self.binding.label_words, self.slots)

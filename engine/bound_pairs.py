@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.bits import rows_of_bits, words_of
+from engine.breathing import array_of, breathe
 from engine.dtypes.pairs import CONTROL, GATE, PAIR, TARGET, Pairs
 from engine.dtypes.rules import Rules
 from engine.jit import frozen
@@ -54,7 +55,9 @@ class _Layout:
     def add(self, candidates: Ints, channel: int) -> None:
         rows = self._rules.candidates[candidates]
         count, words = len(candidates), words_of(len(candidates))
+        breathe()
         numbers, k = _numbered(rows["condition"])
+        breathe()
         obeys = rows["obeys_caps"] != 0
         gate_at, control_at = len(self._gates), len(self._controls)
         self._add_gates(rows, channel)
@@ -92,10 +95,10 @@ class _Layout:
 
     def finished(self) -> PairLayout:
         pairs = Pairs(
-            pairs=frozen(np.array(self._pairs, PAIR)),
-            gates=frozen(np.array(self._gates, GATE)),
-            controls=frozen(np.array(self._controls, CONTROL)),
-            targets=frozen(np.array(self._targets, TARGET)),
+            pairs=frozen(array_of(self._pairs, PAIR)),
+            gates=frozen(array_of(self._gates, GATE)),
+            controls=frozen(array_of(self._controls, CONTROL)),
+            targets=frozen(array_of(self._targets, TARGET)),
             candidate=frozen(_joined(self._candidate, np.int32)),
             equal_end=frozen(_joined(self._equal_end, np.int32)),
             condition=frozen(_joined(self._condition, np.int32)),
@@ -108,6 +111,7 @@ class _Layout:
         row = rows_of_bits(positions[None, :])[0]
         at, self._masks_end = self._masks_end, self._masks_end + len(row)
         self._masks.append(row)
+        breathe()
         return at
 
     def _add_gates(self, rows: Any, channel: int) -> None:
@@ -135,6 +139,7 @@ class _Layout:
     def _add_places(self, places: Ints) -> int:
         at, self._places_end = self._places_end, self._places_end + len(places)
         self._places.append(places.astype(np.int32))
+        breathe()
         return at
 
     def _expansion(self, k: Ints, conditions: int) -> int:

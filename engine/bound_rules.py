@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.breathing import array_of, breathe
 from engine.catalogue.model import Campaign, Catalogue, Channel, Offer, Product
 from engine.catalogue.policy import Cap
 from engine.catalogue.terms import Basis, CampaignState, CapEvent, CapPer, ChannelKind, Factor, Scope, WindowKind
@@ -27,6 +28,8 @@ _SCOPES: Final = {
     Scope.ALL: layout.SCOPE_ALL,
 }
 _EVENTS: Final = list(CapEvent)
+_FACTORS: Final = (Factor.PROPENSITY, Factor.VALUE, Factor.LEVER, Factor.PRIORITY)
+assert tuple(Factor) == _FACTORS
 _KINDS: Final[dict[Scope, Kind]] = {
     Scope.OFFER: "offer",
     Scope.CAMPAIGN: "campaign",
@@ -58,15 +61,10 @@ def mix64(x: int) -> int:
 
 def score_of(catalogue: Catalogue, campaign: Campaign, offer: Offer) -> float:
     """Return the candidate's score: the product of the catalogue's factors, in the order of Factor, in float64."""
-    factors = {
-        Factor.PROPENSITY: propensity_of(offer),
-        Factor.VALUE: offer.value,
-        Factor.LEVER: campaign.lever,
-        Factor.PRIORITY: float(offer.priority),
-    }
+    factors = (propensity_of(offer), offer.value, campaign.lever, float(offer.priority))
     score = 1.0
-    for factor in Factor:
-        score *= factors[factor] if factor in catalogue.ranking.factors else 1.0
+    for factor, value in zip(_FACTORS, factors, strict=True):
+        score *= value if factor in catalogue.ranking.factors else 1.0
     return score
 
 
@@ -79,10 +77,13 @@ def candidates_of(catalogue: Catalogue) -> list[Candidate]:
     """Return the candidates, sorted by campaign id, then offer id."""
     offers = {offer.id: offer for offer in catalogue.offers}
     products = {product.id: product for product in catalogue.products}
-    pairs = [
-        (c, offers[name]) for c in sorted(catalogue.campaigns, key=lambda c: c.id) for name in sorted(set(c.offers))
-    ]
-    return [Candidate(catalogue, campaign, offer, products[offer.product]) for campaign, offer in pairs]
+    candidates = []
+    for campaign in sorted(catalogue.campaigns, key=lambda c: c.id):
+        for name in sorted(set(campaign.offers)):
+            offer = offers[name]
+            candidates.append(Candidate(catalogue, campaign, offer, products[offer.product]))
+            breathe()
+    return candidates
 
 
 def share_threshold(share: float) -> tuple[int, bool]:
@@ -90,35 +91,43 @@ def share_threshold(share: float) -> tuple[int, bool]:
     return min(int(share * 2**64), _MASK), share >= 1.0
 
 
-def give_codes(catalogue: Catalogue, names: Names) -> None:
-    """Give all that the ledger names a code, so that binding the catalogue only looks codes up; raises LedgerFullError when none is left."""
+def uncoded(catalogue: Catalogue, names: Names) -> list[tuple[Kind, str]]:
+    """Return what of the catalogue the ledger names and has no code for; with codes for these, binding only looks codes up."""
     offers = {offer.id: offer for offer in catalogue.offers}
     categories = {product.id: product.category for product in catalogue.products}
+    named: dict[tuple[Kind, str], None] = {}
     for campaign in sorted(catalogue.campaigns, key=lambda c: c.id):
         for name in sorted(set(campaign.offers)):
-            names.code("offer", name)
-            names.code("campaign", campaign.id)
-            names.code("category", categories[offers[name].product])
-    for channel in sorted(channel.id for channel in catalogue.channels):
-        names.code("channel", channel)
+            named["offer", name] = named["campaign", campaign.id] = None
+            named["category", categories[offers[name].product]] = None
+            breathe()
+    named |= {("channel", name): None for name in sorted(channel.id for channel in catalogue.channels)}
+    new = []
+    for kind, name in named:
+        if not names.has(kind, name):
+            new.append((kind, name))
+        breathe()
+    return new
 
 
-def bind_rules(catalogue: Catalogue, names: Names, zones: Sequence[str], conditions: Sequence[int]) -> Rules:
+def bind_rules(
+    catalogue: Catalogue, candidates: list[Candidate], names: Names, zones: Sequence[str], conditions: Sequence[int]
+) -> Rules:
     """Return the arrays; `conditions` has the number of each campaign's condition, in the order of campaign ids, -1 for none.
 
-    Gives codes to what has none yet, unless `give_codes` did so before: always, where a ledger's owner goes on deciding meanwhile.
+    Gives codes to what has none yet, unless whoever owns the ledger did so before: always, where it goes on deciding meanwhile.
     """
-    candidates = candidates_of(catalogue)
     caps = _Caps(catalogue, names)
     channels = sorted(catalogue.channels, key=lambda channel: channel.id)
     numbers = dict(zip(sorted(c.id for c in catalogue.campaigns), conditions, strict=True))
+    breathe()
     return Rules(
         frozen(_settings(catalogue, zones)),
         frozen(_candidate_rows(catalogue, candidates, names, caps, numbers)),
         frozen(_channel_rows(catalogue, channels, names, caps)),
         frozen(caps.definitions()),
-        frozen(np.array(caps.instances, layout.INSTANCE)),
-        frozen(np.array(caps.entries, np.int32)),
+        frozen(array_of(caps.instances, layout.INSTANCE)),
+        frozen(array_of(caps.entries, np.int32)),
         frozen(caps.instance_of()),
         frozen(_cool_downs(catalogue)),
     )
@@ -145,15 +154,18 @@ def ranked(catalogue: Catalogue, candidates: list[Candidate]) -> list[npt.NDArra
     """Return the candidates of each pair in rank order: by trigger, then channel, both sorted by id."""
     channels = sorted(channel.id for channel in catalogue.channels)
     tiered = catalogue.ranking.priority_first
-    order = sorted(
-        range(len(candidates)), key=lambda i: (-candidates[i].offer.priority * tiered, -candidates[i].score, i)
-    )
+    ranks = []
+    for number, candidate in enumerate(candidates):
+        ranks.append((-candidate.offer.priority * tiered, -candidate.score, number))
+        breathe()
+    order = [number for _, _, number in sorted(ranks)]
     lists: dict[tuple[str, str], list[int]] = {}
     for number in order:
         campaign = candidates[number].campaign
         for channel in set(campaign.channels) & set(candidates[number].offer.content):
             for trigger in set(campaign.triggers):
                 lists.setdefault((trigger, channel), []).append(number)
+        breathe()
     keys = [(trigger, channel) for trigger in sorted(t.id for t in catalogue.triggers) for channel in channels]
     return [np.array(lists.get(key, []), np.int32) for key in keys]
 
@@ -214,37 +226,61 @@ class _Caps:
         table = np.full((len(self.caps), width), -1, np.int32)
         for (cap, target), number in self.numbers.items():
             table[cap, self.codes[cap, target]] = number
+            breathe()
         return table
 
 
 def _candidate_rows(
     catalogue: Catalogue, candidates: list[Candidate], names: Names, caps: _Caps, conditions: dict[str, int]
 ) -> npt.NDArray[Any]:
-    rows = np.zeros(len(candidates), layout.CANDIDATE)
     groups = {name: number for number, name in enumerate(sorted({c.group for c in candidates}))}
+    breathe()
     purposes = {p.id: (n, p.basis) for n, p in enumerate(sorted(catalogue.contact_policy.purposes, key=lambda p: p.id))}
-    for row, candidate in zip(rows, candidates, strict=True):
+    salts = {campaign.id: _salts(catalogue, campaign) for campaign in catalogue.campaigns}
+    rows = []
+    for candidate in candidates:
         campaign, offer = candidate.campaign, candidate.offer
         start, count = caps.add_entries(
             {Scope.OFFER: offer.id, Scope.CAMPAIGN: campaign.id, Scope.CATEGORY: candidate.category}
         )
         threshold, everybody = share_threshold(campaign.control_share)
         purpose, basis = purposes[campaign.purpose]
-        row["tier"] = offer.priority if catalogue.ranking.priority_first else 0.0
-        row["score"] = candidate.score
-        row["campaign_from_us"], row["campaign_until_us"] = _span(campaign.from_us, campaign.until_us)
-        row["offer_from_us"], row["offer_until_us"] = _span(offer.from_us, offer.until_us)
-        row["tie"] = stable_id(offer.id) ^ mix64(stable_id(campaign.id))
-        row["control_salt"] = stable_id(f"control:{catalogue.control.salt}:{campaign.id}")
-        row["control_threshold"], row["control_all"] = threshold, everybody
-        row["condition"], row["group"] = conditions[campaign.id], groups[candidate.group]
-        row["cap_start"], row["cap_count"] = start, count
-        row["offer"], row["campaign"] = names.code("offer", offer.id), names.code("campaign", campaign.id)
-        row["category"] = names.code("category", candidate.category)
-        row["purpose"], row["opt_in"] = purpose, basis == Basis.OPT_IN
-        row["live"], row["anonymous"] = campaign.state == CampaignState.LIVE, offer.anonymous
-        row["obeys_caps"], row["counts"] = campaign.obeys_caps, campaign.counts
-    return rows
+        tie, control_salt = salts[campaign.id]
+        row = {
+            "tier": offer.priority if catalogue.ranking.priority_first else 0.0,
+            "score": candidate.score,
+            "campaign_from_us": _from(campaign.from_us),
+            "campaign_until_us": _until(campaign.until_us),
+            "offer_from_us": _from(offer.from_us),
+            "offer_until_us": _until(offer.until_us),
+            "tie": stable_id(offer.id) ^ tie,
+            "control_salt": control_salt,
+            "control_threshold": threshold,
+            "condition": conditions[campaign.id],
+            "group": groups[candidate.group],
+            "cap_start": start,
+            "cap_count": count,
+            "offer": names.code("offer", offer.id),
+            "campaign": names.code("campaign", campaign.id),
+            "category": names.code("category", candidate.category),
+            "purpose": purpose,
+            "opt_in": basis == Basis.OPT_IN,
+            "live": campaign.state == CampaignState.LIVE,
+            "control_all": everybody,
+            "obeys_caps": campaign.obeys_caps,
+            "counts": campaign.counts,
+            "anonymous": offer.anonymous,
+        }
+        rows.append(tuple(row.values()))
+        breathe()
+    assert not rows or tuple(row) == layout.CANDIDATE.names
+    return array_of(rows, layout.CANDIDATE)
+
+
+def _salts(catalogue: Catalogue, campaign: Campaign) -> tuple[int, int]:
+    """Return what a campaign's part in ties is, and the salt of its control group."""
+    breathe()
+    return mix64(stable_id(campaign.id)), stable_id(f"control:{catalogue.control.salt}:{campaign.id}")
 
 
 def _channel_rows(catalogue: Catalogue, channels: list[Channel], names: Names, caps: _Caps) -> npt.NDArray[Any]:
@@ -274,5 +310,9 @@ def _cool_downs(catalogue: Catalogue) -> npt.NDArray[Any]:
     )
 
 
-def _span(from_us: int | None, until_us: int | None) -> tuple[int, int]:
-    return NEVER_US if from_us is None else from_us, FOREVER_US if until_us is None else until_us
+def _from(from_us: int | None) -> int:
+    return NEVER_US if from_us is None else from_us
+
+
+def _until(until_us: int | None) -> int:
+    return FOREVER_US if until_us is None else until_us

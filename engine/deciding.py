@@ -105,7 +105,7 @@ class Decider:
             if took != NOT_USUAL:
                 if took:
                     settled = int(self.runs.done[SETTLED]), int(self.runs.done[HELD])
-                    yield from self._run(batch, ROWS[: batch.count], decisions, render, push_stopped, settled)
+                    yield from self._run(batch, ROWS[: batch.count], decisions, render, push_stopped, settled=settled)
                 return decisions
         start = 0
         while start < batch.count:
@@ -134,6 +134,7 @@ class Decider:
         decisions: Decisions,
         render: Render | None,
         push_stopped: bool,
+        *,
         settled: tuple[int, int] | None = None,
     ) -> Steps[None]:
         """Decide a run; `settled`: what `_attempt` would return first, when that has been done."""

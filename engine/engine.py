@@ -1,5 +1,6 @@
 """The engine of one shard: base, overlay, rulebook and ledger behind the calls that every door uses. One thread owns it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,15 @@ from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
-from engine.bound_rules import give_codes
+from engine.bound_rules import uncoded
+from engine.breathing import breathe
 from engine.deciding import AtOnce, Decider, Render, Steps, drive, settle_at_once, waited
 from engine.explaining import Explanation, explaining
 from engine.handing_off import HandOff, checking
+from engine.ledger.names import Kind
 from engine.ledger.port import Ledger, Outcomes
 from engine.limits import BATCH_ITEMS_MAX
-from engine.rulebook import Rulebook, digest_of
+from engine.rulebook import Rulebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +109,34 @@ class Engine:
 
         Live changes that a new snapshot covers are dropped.
         """
-        self.admit(rulebook)
-        self.replace(self.replacement(rulebook, snapshot, now_us), now_us)
+        self.admit(self.unadmitted(rulebook))
+        self._answer_by(self.replacement(rulebook, snapshot, now_us), now_us)
 
-    def admit(self, rulebook: Rulebook) -> None:
-        """Give what the rulebook names its codes in the ledger; raises LedgerFullError."""
-        give_codes(rulebook.catalogue, self.ledger.names)
+    def unadmitted(self, rulebook: Rulebook) -> list[tuple[Kind, str]]:
+        """Return what the rulebook names and the ledger has no code for; for any thread, as `replacement` is."""
+        return uncoded(rulebook.catalogue, self.ledger.names)
+
+    def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
+        """Give these their codes in the ledger; raises LedgerFullError."""
+        for kind, name in named:
+            self.ledger.names.code(kind, name)
 
     def replacement(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Replacement:
         """Return an admitted rulebook bound to a snapshot; raises SnapshotError when they do not fit.
 
-        The one method for another thread than the engine's: it takes long, and changes nothing. Until it is over nothing else may be admitted.
+        For another thread than the engine's: it takes long, and changes nothing. Until it is over nothing else may be admitted.
         """
         bound = Bound(rulebook, snapshot, self.overlay, self.ledger.names, now_us)
-        return Replacement(bound, Decider(bound, self.ledger), digest_of(rulebook))
+        breathe()
+        return Replacement(bound, Decider(bound, self.ledger), rulebook.digest)
 
-    def replace(self, replacement: Replacement, now_us: int) -> None:
-        """Answer by the replacement from the next call on. Live changes that a new snapshot covers are dropped."""
+    def replace(self, replacement: Replacement, now_us: int) -> Replacement:
+        """Answer by the replacement from the next call on, and return what answered before. Live changes that a new snapshot covers are dropped."""
+        before = Replacement(self.bound, self._decider, self.generation.digest)
+        self._answer_by(replacement, now_us)
+        return before
+
+    def _answer_by(self, replacement: Replacement, now_us: int) -> None:
         bound = replacement.bound
         bound.set_policy(self.ledger, now_us)
         new_base = bound.binding.snapshot is not self.snapshot

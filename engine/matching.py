@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.bits import rows_of_bits, words_of
+from engine.breathing import breathe
 from engine.dtypes.across import BLOCK_MATCHER, SCALE
 from engine.dtypes.condition import (
     FALSE,
@@ -33,12 +34,13 @@ from engine.dtypes.matching import (
     Matching,
 )
 from engine.jit import frozen
-from engine.matching_across import RANGES, add_across
+from engine.matching_across import add_across
 from engine.matching_terms import Bools, Layout, Terms, Words
 
 COLUMN_BYTES_MAX: Final = 64 * 1024
 """What one column's rows may take; more cuts than that are thinned out, and the conditions between those left evaluated."""
 INTERVALS_MIN: Final = 32
+INTERVALS_AT_ONCE: Final = 16
 _INT64: Final = np.iinfo(np.int64)
 
 
@@ -101,15 +103,16 @@ def _item_costs(terms: Terms) -> dict[int, float]:
     listed = np.unique(rarest[rarest >= 0])
     visited = float(terms.density[rarest[rarest >= 0]].sum()) + int((rarest < 0).sum())
     by_label = costs.label_list * float(terms.density[listed].sum()) + costs.condition * visited
-    label_words = np.count_nonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
+    label_words = len(terms.used)
     row_ns = costs.word * words
-    ranges = terms.rows[terms.of(*RANGES)][["kind", "slot", "base"]]
-    columns, terms_of = np.unique(ranges, return_counts=True)
+    columns = [of_key for _, of_key in terms.columns()]
     evaluated = costs.condition * terms.survivors()
     left = len(columns) * (costs.column + row_ns)
-    if terms_of.max(initial=0) >= _intervals_max(words):  # half of the rest is left between the cuts that are kept
+    if max(map(len, columns), default=0) >= _intervals_max(
+        words
+    ):  # half of the rest is left between the cuts that are kept
         left += evaluated / 2
-    sliced = WORD_NIBBLES * int(label_words) * (costs.nibble + row_ns) + min(evaluated, left)
+    sliced = WORD_NIBBLES * label_words * (costs.nibble + row_ns) + min(evaluated, left)
     return {BY_LABEL: by_label + costs.attributes, SLICED: sliced + costs.attributes}
 
 
@@ -120,7 +123,7 @@ def _intervals_max(words: int) -> int:
 
 def _add_by_label(layout: Layout, terms: Terms) -> None:
     rarest, words = terms.rarest(), words_of(terms.count)
-    used = np.flatnonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
+    used = terms.used
     has_list = np.zeros((len(terms.density) // 64, 64), np.bool_)
     has_list.reshape(-1)[rarest[rarest >= 0]] = True
     order = np.argsort(rarest, kind="stable")
@@ -195,23 +198,23 @@ def _fixed(terms: Terms) -> Bools:
 def _add_labels(layout: Layout, terms: Terms) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
     """Add the rows of labels; return the label words that conditions ask about, and where the three tables are."""
     asked = rows_of_bits((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64))
-    used = np.flatnonzero(asked)
+    used = terms.used
+    breathe()
     rows = np.stack([rows_of_bits(members) for members in (terms.needed, terms.forbidden)], axis=1)
+    breathe()
     rows = rows.reshape(len(asked), WORD_NIBBLES, NIBBLE_BITS, 2, words_of(terms.count))[used]
     ruled_out = np.zeros((len(used), WORD_NIBBLES, NIBBLE_VALUES, rows.shape[-1]), np.uint64)
     for value in range(NIBBLE_VALUES):
         for bit in range(NIBBLE_BITS):
             ruled_out[:, :, value] |= rows[:, :, bit, value >> bit & 1]
+        breathe()
     return used, (layout.add_bits(ruled_out), layout.add_bits(rows), layout.add_bits(asked[used]))
 
 
 def _add_columns(layout: Layout, terms: Terms) -> None:
     """Add a column for each slot (and text table) that ranges ask about."""
     count = terms.count
-    ranges = terms.of(*RANGES)
-    keys = terms.rows[ranges][["kind", "slot", "base"]]
-    for key in np.unique(keys):
-        of_key = ranges[keys == key]
+    for key, of_key in terms.columns():
         owner, rows = terms.owner[of_key], terms.rows[of_key]
         cuts, uncertain_at = np.empty(0, np.int64), -1
         if key["kind"] == KNOWN:
@@ -252,11 +255,16 @@ def _interval_rows(
     table, uncertain = np.zeros((len(cuts) + 1, count), np.bool_), np.zeros((len(cuts) + 1, count), np.bool_)
     first = np.concatenate([[_INT64.min], cuts])
     last = np.concatenate([cuts - 1, [_INT64.max]])
-    for interval in range(len(cuts) + 1):
-        within = (low <= first[interval]) & (last[interval] <= high)
-        outside = (high < first[interval]) | (last[interval] < low)
-        table[interval, owner[np.where(negated, within, outside)]] = True
-        uncertain[interval, owner[~within & ~outside]] = True
+    for start in range(0, len(first), INTERVALS_AT_ONCE):
+        some = slice(start, start + INTERVALS_AT_ONCE)
+        begin, end = first[some, None], last[some, None]
+        within = (low <= begin) & (end <= high)
+        outside = (high < begin) | (end < low)
+        interval, term = np.nonzero(np.where(negated, within, outside))
+        table[start + interval, owner[term]] = True
+        interval, term = np.nonzero(~within & ~outside)
+        uncertain[start + interval, owner[term]] = True
+        breathe()
     return cuts, table, uncertain
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.bits import words_of
+from engine.breathing import breathe
 from engine.dtypes.across import BLOCK_ITEMS, BLOCK_MATCHER, COMPARED_MAX, HELD_AT, NEVER, SCALE
-from engine.dtypes.condition import FIXED, KNOWN, PROGRAM, RANGE, RANGE_DOUBLE, RANGE_TEXT
+from engine.dtypes.condition import FIXED, KNOWN, PROGRAM
 from engine.matching_terms import Bools, Layout, Terms
 
 Ints = npt.NDArray[np.int64]
-RANGES: Final = (RANGE, RANGE_DOUBLE, RANGE_TEXT, KNOWN)
 _AND, _WITHOUT, _UNKNOWN = 0, 1, 2
 """Sorts of operands, in the order in which a condition has them."""
 _INT64: Final = np.iinfo(np.int64)
@@ -44,14 +44,11 @@ def add_across(layout: Layout, terms: Terms, ageing: Bools, alone_ns: float) -> 
 
     `ageing`: (64 * label words,), the labels that may be past their age. `alone_ns`: what the list takes for one item by itself.
     """
-    used = np.flatnonzero((terms.needed | terms.forbidden).any(axis=1).reshape(-1, 64).any(axis=1))
+    used = terms.used
     operands = _Operands(layout, HELD_AT + 3 * 64 * len(used))
     operands.add_labels(terms, ageing, used)
     scale_at = len(layout.scales)
-    ranges = terms.of(*RANGES)
-    keys = terms.rows[ranges][["kind", "slot", "base"]]
-    for key in np.unique(keys):
-        of_key = ranges[keys == key]
+    for key, of_key in terms.columns():
         operands.add_scale(key, terms.owner[of_key], terms.rows[of_key])
     shapes, place, flat = operands.by_shape(terms.count)
     whole = np.unique(terms.owner[terms.of(PROGRAM, FIXED)])
@@ -114,13 +111,13 @@ class _Operands:
         self._owner.append(owner)
         self._sort.append(np.full(len(owner), sort))
         self._number.append(np.broadcast_to(np.asarray(number, np.int64), owner.shape))
+        breathe()
 
     def add_labels(self, terms: Terms, ageing: Bools, used: Ints) -> None:
         """Add the labels of the label words `used`."""
         place = np.full(len(terms.density) // 64, -1, np.int64)
         place[used] = np.arange(len(used))
-        for members, sort, part in ((terms.needed, _AND, 0), (terms.forbidden, _WITHOUT, 1)):
-            label, owner = np.nonzero(members)
+        for (label, owner), sort, part in ((terms.needed_at, _AND, 0), (terms.forbidden_at, _WITHOUT, 1)):
             number = HELD_AT + 64 * place[label >> 6] + (label & 63)
             self._add(owner, sort, number + part * 64 * len(used))
             old = ageing[label]
@@ -152,6 +149,7 @@ class _Operands:
             beyond = high_at + 1 + int(np.searchsorted(highs, after[term])) if to_high[term] else 0
             self.derived.append((first, beyond))
             self._add(owner[term : term + 1], _WITHOUT, -len(self.derived))
+            breathe()
 
     def _add_record(self, key: Any, unknown: int, lows: Ints, highs: Ints) -> tuple[int, int]:
         """Add a SCALE; return where the operands of lows and of highs are."""
@@ -175,11 +173,17 @@ class _Operands:
         """Return (shapes, 4): how many conditions, and operands of each sort; the conditions by shape; their operands in that order."""
         owner, sort, number = (np.concatenate(parts) for parts in (self._owner, self._sort, self._number))
         number = np.where(number < 0, self.end - 1 - number, number)
-        entries = np.unique((owner * 3 + sort) << 32 | number)
+        breathe()
+        entries = np.sort((owner * 3 + sort) << 32 | number)
+        breathe()
+        entries = entries[np.append(True, entries[1:] != entries[:-1])] if len(entries) else entries
+        breathe()
         owned, flat = entries >> 32, entries & 0xFFFF_FFFF
         sizes = np.bincount(owned, minlength=3 * count).reshape(count, 3)
         place = np.lexsort(sizes.T[::-1])
+        breathe()
         shapes, conditions = np.unique(sizes[place], axis=0, return_counts=True)
+        breathe()
         rank = np.empty(count, np.int64)
         rank[place] = np.arange(count)
         flat = flat[np.argsort(rank[owned // 3], kind="stable")]

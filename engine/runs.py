@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from engine.batch import Batch, DecisionRows
 from engine.bound import Bound, Clock
+from engine.breathing import breathe
 from engine.bundles import reference, replaced
 from engine.dtypes.ledger import FOREVER_US, Requests
 from engine.dtypes.rules import Answers, Asking, Items, Moment, Run
@@ -59,7 +60,9 @@ class Runs:
         self._who: npt.NDArray[np.uint64] = frozen(self.items.subscriber)
         self._view = reference(bound.view)
         self._asked: Any = reference(bound.binding.asked(self.items.subscriber, self.items.now_us))
+        breathe()
         self.answers: Answers = _new_answers(n)
+        breathe()
         self._answers = reference(self.answers)
         self.asks: Asks = _new_asks(bound)
         self._asks = reference(self.asks)

@@ -24,6 +24,7 @@ from server.codec.dtypes import (
     WRITTEN_OFFERS,
     WRITTEN_SAID,
     WRITTEN_USED,
+    WRITTEN_VARYING,
     WRITTEN_WORDS,
     Asked,
     Rows,
@@ -124,12 +125,12 @@ class Answers:
         places, index = self._places_of(batch, decisions), frozen(index)
         said, varying = self._speech.of(batch, decisions, places.rows, index)
         state, arena, done = self._state, decisions.texts, 0
-        state[WRITTEN_USED], state[WRITTEN_SAID] = arena.used_bytes, 0
+        state[WRITTEN_USED], state[WRITTEN_SAID], state[WRITTEN_VARYING] = arena.used_bytes, 0, varying
         while True:
             written = places.written_to(arena.data)
             done = int(
                 _write_answers(
-                    self._pieces, self._stamp, places.rows, self._asked_reference, said, varying, index, done, written
+                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, written
                 )
             )
             arena.used_bytes = int(state[WRITTEN_USED])

@@ -10,6 +10,7 @@ from touchpoint.v1 import decision_pb2
 
 from engine.bound import Bound
 from engine.bound_rules import Candidate, propensity_of
+from engine.breathing import array_of, breathe
 from engine.catalogue.model import Channel, TriggerField
 from engine.catalogue.slots import offer_texts, offer_variables, template_variables, trigger_fields
 from engine.catalogue.terms import ChannelKind, ValueType
@@ -52,10 +53,18 @@ class Words(NamedTuple):
         return said(render(self.content, lookup), render(self.script, lookup) if self.script else "", self.language)
 
 
+class _Made(NamedTuple):
+    """Something that is said, and all that it was made of beside its key."""
+
+    made_of: tuple[Any, ...]
+    result: Any
+
+
 class Content:
     """What every candidate of a rulebook says on every channel in every language, encoded once; a rulebook's own, whatever base it is bound to."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, before: "Content | None" = None) -> None:
+        """`before`: what an earlier rulebook's candidates say, of which what is the same is taken."""
         catalogue = rulebook.catalogue
         self.rulebook = rulebook
         self.words: list[Words] = []
@@ -63,16 +72,25 @@ class Content:
         self._numbers: dict[Words, int] = {}
         self._languages = catalogue.languages
         self._variables = template_variables(catalogue)
+        known = before is not None and (before._languages, before._variables) == (self._languages, self._variables)
+        self._before: dict[tuple[str, ...], _Made] = before._made if before is not None and known else {}
+        self._made: dict[tuple[str, ...], _Made] = {}
+        """By campaign, offer and what of them it is."""
         self._blob = bytearray()
         self._starts: dict[bytes, int] = {}
-        spans = self._encoded(rulebook.candidates())
+        spans = self._encoded(rulebook.candidates)
         tables = SayingTables(catalogue, self._start)
         for words in self.words:
             tables.add(words.content, words.script, said("", "", words.language))
+            breathe()
         blob = frozen(np.frombuffer(bytes(self._blob), np.uint8))
         self.pieces: Pieces = spans._replace(blob=blob)
         self.sayings: Sayings = tables.sayings(blob)
-        del self._blob, self._starts, self._numbers
+        del self._blob, self._starts, self._numbers, self._before
+
+    def items(self) -> list[Any]:
+        """Return what it is made of, for whoever lets it go a little at a time."""
+        return [*self.words, *self._made.items()]
 
     def _encoded(self, candidates: list[Candidate]) -> Pieces:
         channels = self.rulebook.catalogue.channels
@@ -80,15 +98,16 @@ class Content:
         pairs = np.full((len(candidates), len(channels)), -1, np.int32)
         words: list[list[tuple[int, int]]] = []
         for number, candidate in enumerate(candidates):
-            names, parts = _shared(candidate)
+            names, parts = self._shared(candidate)
             start = self._start(names + parts)
             spans.append((start, start + len(names), start + len(names) + len(parts)))
             for place, channel in enumerate(channels):
                 if channel.id in candidate.offer.content:
                     pairs[number, place] = len(words)
                     words.append(self._spans(candidate, channel))
-        shared_at = np.array(spans, np.int64).reshape(-1, 3)
-        words_at = np.array(words, np.int64).reshape(-1, len(self._languages), 2)
+            breathe()
+        shared_at = array_of(spans, np.int64, 3)
+        words_at = array_of(words, np.int64, len(self._languages), 2)
         most = [(shared_at[:, 2] - shared_at[:, 0]).max(initial=0), words_at[:, :, 1].max(initial=0)]
         return Pieces(
             blob=frozen(np.empty(0, np.uint8)),
@@ -114,6 +133,7 @@ class Content:
             spoken = self._spoken(candidate, channel, language)
             if spoken not in known:
                 known[spoken] = self._span(candidate, channel, *spoken)
+                breathe()
             spans.append(known[spoken])
         return spans
 
@@ -127,15 +147,34 @@ class Content:
     def _span(self, candidate: Candidate, channel: Channel, spoken: str, script_in: str) -> tuple[int, int]:
         """Return the span of words; (-1 - number, 0) of those that vary."""
         offer, chars_max = candidate.offer, channel.content_chars_max or LENGTH_MAX
-        content = self._template(candidate, offer.content[channel.id][spoken], spoken, chars_max)
-        script = None
-        if script_in:
-            script = self._template(candidate, offer.script[channel.id][script_in], script_in, LENGTH_MAX)
-        texts = content.constant, script.constant if script else ""
-        if texts[0] is None or texts[1] is None:
-            return -1 - self._number(Words(spoken, content, script)), 0
-        piece = said(texts[0], texts[1], spoken)
-        return self._start(piece), len(piece)
+        line = offer.script[channel.id][script_in] if script_in else ""
+        made_of = offer.content[channel.id][spoken], line, chars_max, candidate.product
+
+        def made() -> "bytes | Words":
+            content = self._template(candidate, made_of[0], spoken, chars_max)
+            script = self._template(candidate, line, script_in, LENGTH_MAX) if script_in else None
+            texts = content.constant, script.constant if script else ""
+            if texts[0] is None or texts[1] is None:
+                return Words(spoken, content, script)
+            return said(texts[0], texts[1], spoken)
+
+        piece = self._once((candidate.campaign.id, offer.id, channel.id, spoken, script_in), made_of, made)
+        return (-1 - self._number(piece), 0) if isinstance(piece, Words) else (self._start(piece), len(piece))
+
+    def _shared(self, candidate: Candidate) -> tuple[bytes, bytes]:
+        """Return fields 2 to 5 of the candidate's Offer, and 7 and 8."""
+        factors, product = parts_of(candidate), candidate.product
+        made_of = factors, product.id, product.exclusive_group
+        ids = candidate.campaign.id, candidate.offer.id
+        found: tuple[bytes, bytes] = self._once(ids, made_of, lambda: _shared(candidate, factors))
+        return found
+
+    def _once(self, key: tuple[str, ...], made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return what is made, or what was made of the same before."""
+        before = self._before.get(key)
+        made = _Made(made_of, before.result if before is not None and before.made_of == made_of else make())
+        self._made[key] = made
+        return made.result
 
     def _number(self, words: Words) -> int:
         number = self._numbers.setdefault(words, len(self.words))
@@ -157,7 +196,7 @@ class Content:
         return filled_in(template, {CAMPAIGN: candidate.campaign.id})
 
 
-def _shared(candidate: Candidate) -> tuple[bytes, bytes]:
+def _shared(candidate: Candidate, factors: dict[str, float]) -> tuple[bytes, bytes]:
     """Return fields 2 to 5 of the candidate's Offer, and 7 and 8. Nothing is drawn by lot, so its probability is 1."""
     names = decision_pb2.Offer(
         offer=candidate.offer.id,
@@ -165,7 +204,7 @@ def _shared(candidate: Candidate) -> tuple[bytes, bytes]:
         product=candidate.product.id,
         exclusive_group=candidate.product.exclusive_group or "",
     )
-    parts = decision_pb2.Offer(parts=decision_pb2.ScoreParts(**parts_of(candidate)), probability=1.0)
+    parts = decision_pb2.Offer(parts=decision_pb2.ScoreParts(**factors), probability=1.0)
     return names.SerializeToString(), parts.SerializeToString()
 
 

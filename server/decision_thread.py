@@ -210,6 +210,11 @@ class DecisionThread:
         """Whether something is queued that no turn has taken."""
         return bool(self._work)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is under way, or work waits for one."""
+        return bool(self._work) or self._turn.locked()
+
     def take_turn(self, wait_s: float) -> bool:
         """Do on this thread what waits, at most BATCH_ITEMS_MAX items; False when somebody else's turn was not over within `wait_s`."""
         if not self._turn.acquire(timeout=wait_s):

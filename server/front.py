@@ -9,6 +9,7 @@ import numpy as np
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
+from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
 from engine.limits import BATCH_ITEMS_MAX
@@ -74,35 +75,31 @@ class DecisionFront:
         self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
-    def admit(self, rulebook: Rulebook) -> int:
-        """Give what the rulebook names its codes in the ledger, and return the instant; raises LedgerFullError."""
-        self.engine.admit(rulebook)
-        return self.now_us()
-
     def successor(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Successor:
-        """Return what `take_over` wants, of a rulebook that was admitted at that instant; raises SnapshotError.
+        """Return what `take_over` wants, of a rulebook that was admitted to the engine; raises SnapshotError.
 
         For another thread than the one that decides, while that goes on; one at a time.
         """
         replacement = self.engine.replacement(rulebook, snapshot, now_us)
+        breathe()
         content = self._speaking.content
         if content.rulebook is not rulebook:
-            content = Content(rulebook)
+            content = Content(rulebook, content)
         generation = self.engine.generation.number + 1
         return Successor(replacement, self._speaking_by(replacement.bound, content, generation))
 
-    def take_over(self, successor: Successor) -> None:
-        """Decide, read and render by the successor from the next call on."""
-        self.engine.replace(successor.replacement, self.now_us())
+    def take_over(self, successor: Successor) -> Successor:
+        """Decide, read and render by the successor from the next call on; return what did so before, for whoever has the time to let it go."""
+        before = Successor(self.engine.replace(successor.replacement, self.now_us()), self._speaking)
         self._speaking = successor.speaking
+        return before
 
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
-        return Speaking(
-            Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX)),
-            content,
-            Answers(bound, content, generation, self.ids, self.figures.reasons),
-            Explanations(bound),
-        )
+        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
+        breathe()
+        answers = Answers(bound, content, generation, self.ids, self.figures.reasons)
+        breathe()
+        return Speaking(reader, content, answers, Explanations(bound))
 
     def tick(self) -> None:
         """Do what time alone brings."""
@@ -182,6 +179,20 @@ class DecisionFront:
             self.figures.offers += answers.offers
             return decisions, 0
         return decisions, self.figures.decided(batch, decisions)
+
+
+def let_go(left: list[Successor]) -> None:
+    """Free what served before, the only one in the list, which nobody else may have: an item of its rulebook at a time."""
+    replaced = left.pop()
+    rulebook, said = replaced.replacement.bound.rulebook, replaced.speaking.content.items()
+    catalogue, conditions = rulebook.catalogue, rulebook.conditions.conditions
+    items = (catalogue.products, catalogue.offers, catalogue.campaigns, conditions, rulebook.terms, said)
+    kept: list[Any] = [item for each in (*items, rulebook.candidates) for item in each]
+    kept += [replaced.replacement.bound, replaced.replacement.decider, *replaced.speaking]
+    del replaced, rulebook, said, catalogue, conditions, items
+    while kept:
+        breathe()
+        kept.pop()
 
 
 def _messages(items: "Items | Rows") -> Messages | None:

@@ -34,6 +34,11 @@ class Load:
     """How many batches had up to 1, 2, 4, ... items (within a turn)."""
 
     @property
+    def submitted_items(self) -> int:
+        """Items ever submitted."""
+        return self.loop.submitted_items + self.native.submitted_items
+
+    @property
     def waiting_items(self) -> int:
         """Items submitted and not answered."""
         return self.loop.waiting_items + self.native.waiting_items

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 from touchpoint.v1 import admin_service_pb2 as admin
@@ -17,8 +18,9 @@ from engine.rulebook import RulebookError
 from server.base_room import check_swap
 from server.decision_thread import DecisionThread
 from server.failure import Code, Failure, RefusedError
-from server.front import DecisionFront
+from server.front import DecisionFront, Successor, let_go
 from server.logs import log
+from server.pacing import Pace
 from server.settings import Settings, SettingsError
 from server.stores import Stores, open_stores
 from server.subscribers import parsed
@@ -27,6 +29,8 @@ REASONS = (RulebookError, SnapshotError, SettingsError, LedgerFullError)
 """What an operator can mend."""
 GIVE_WAY_S: Final = 0.00005
 """How long a thread may keep the others waiting while something is loaded: a decision's thread waits anew after every call of a kernel."""
+ADMITTED_AT_ONCE: Final = 256
+"""Names that get their codes in one turn."""
 R = TypeVar("R")
 
 
@@ -47,26 +51,35 @@ class Reloading:
     async def reload(self, front: DecisionFront, thread: DecisionThread) -> tuple[bool, int, str]:
         """Return (whether anything changed, generation, base version); raises RefusedError with FAILED_PRECONDITION when nothing was changed."""
         async with self._one_at_a_time:
+            pace = Pace(lambda: thread.busy, lambda: thread.load.submitted_items)
             try:
                 with _unnoticed(self.on_busy):
-                    stores = await self._opened()
-                    changed = self._differs(stores)
-                    if changed:
-                        await _take_over(front, thread, stores)
+                    changed = await self._reload(front, thread, pace)
             except (*REASONS, RefusedError) as error:
                 self.error = str(error)
                 front.figures.reloads_failed += 1
                 log().error("reload failed, nothing was changed", why=self.error)
                 raise RefusedError(Failure(Code.FAILED_PRECONDITION, f"nothing was changed: {error}")) from None
-            self._stores, self.error, self.reloaded_us = stores, "", time.time_ns() // 1_000
+            self.error, self.reloaded_us = "", time.time_ns() // 1_000
             front.figures.reloads += 1
             generation, version = front.engine.generation.number, front.engine.snapshot.version
             log().info("reloaded", changed=changed, generation=generation, base=version)
             return changed, generation, version
 
-    async def _opened(self) -> Stores:
+    async def _reload(self, front: DecisionFront, thread: DecisionThread, pace: Pace) -> bool:
+        """Return whether anything changed; raises one of REASONS or RefusedError, and then all is as it was."""
+        stores = await self._opened(pace)
+        if not self._differs(stores):
+            return False
+        left = [await _take_over(front, thread, stores, pace)]
+        self._stores = stores
+        await asyncio.to_thread(pace.run, lambda: let_go(left))
+        return True
+
+    async def _opened(self, pace: Pace) -> Stores:
         """Return what the settings name by now; raises one of REASONS."""
-        before, stores = self._stores, await open_stores(self._settings, self._secret)
+        before = self._stores
+        stores = await open_stores(self._settings, self._secret, before, pace.run)
         if stores.keys.kind != before.keys.kind or stores.keys.region != before.keys.region:
             raise SnapshotError(f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart")
         if stores.snapshot.version == before.snapshot.version:
@@ -78,21 +91,28 @@ class Reloading:
 
     def _differs(self, stores: Stores) -> bool:
         before = self._stores
-        return (stores.rulebook_digest, stores.snapshot.version) != (before.rulebook_digest, before.snapshot.version)
+        return (stores.rulebook.digest, stores.snapshot.version) != (before.rulebook.digest, before.snapshot.version)
 
 
-async def _take_over(front: DecisionFront, thread: DecisionThread, stores: Stores) -> None:
-    """Bind beside what decides, and have it take over between two batches; raises one of REASONS or RefusedError, and then all is as it was."""
+async def _take_over(front: DecisionFront, thread: DecisionThread, stores: Stores, pace: Pace) -> Successor:
+    """Bind beside what decides, have it take over between two turns, and return what decided before; raises as `_reload` does."""
+    unadmitted = await asyncio.to_thread(pace.run, lambda: front.engine.unadmitted(stores.rulebook))
+    for start in range(0, len(unadmitted), ADMITTED_AT_ONCE):
+        admit = partial(front.engine.admit, unadmitted[start : start + ADMITTED_AT_ONCE])
+        _succeeded(await thread.run(partial(_caught, admit)))
+    now_us = _succeeded(await thread.run(front.now_us))
+    bind = partial(front.successor, stores.rulebook, stores.snapshot, now_us)
+    successor = await asyncio.to_thread(pace.run, bind)
+    return _succeeded(await thread.run(lambda: front.take_over(successor)))
 
-    def admitted() -> int | Exception:
-        try:
-            return front.admit(stores.rulebook)
-        except REASONS as error:
-            return error
 
-    now_us = _succeeded(await thread.run(admitted))
-    successor = await asyncio.to_thread(front.successor, stores.rulebook, stores.snapshot, now_us)
-    _succeeded(await thread.run(lambda: front.take_over(successor)))
+def _caught(run: Callable[[], None]) -> Exception | None:
+    """Return what an operator can mend, which a turn would take for a mistake of ours."""
+    try:
+        run()
+    except REASONS as error:
+        return error
+    return None
 
 
 def _succeeded(result: R | Exception | Failure) -> R:

@@ -1,7 +1,9 @@
 """What a server serves from: rulebook, base and secret as the settings name them, opened and checked."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.base.folder import current_version
@@ -12,7 +14,7 @@ from engine.base.snapshot import Snapshot, open_snapshot
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
-from engine.rulebook import Rulebook, decode_rulebook, digest_of, load_rulebook
+from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
 from loaders.msisdn import parse_number
 from server.compiling import compiled
 from server.settings import Settings, SettingsError
@@ -23,7 +25,8 @@ class Stores:
     """An opened rulebook and base, and how the base's keys are hashed."""
 
     rulebook: Rulebook
-    rulebook_digest: str
+    checksum: bytes
+    """Of the rulebook's file."""
     snapshot: Snapshot
     keys: SubscriberKeys
 
@@ -40,27 +43,44 @@ def secret_of(settings: Settings) -> bytes:
         raise SettingsError(f"key_secret_file: {error}") from None
 
 
-async def open_stores(settings: Settings, secret: bytes) -> Stores:
+async def open_stores(
+    settings: Settings,
+    secret: bytes,
+    before: Stores | None = None,
+    run: Callable[[Callable[[], Stores]], Stores] | None = None,
+) -> Stores:
     """Return what the settings name; reading is done off the event loop, compiling in another process.
 
+    `before`: what serves; what is the same by now, rulebook or base, is taken from there. `run` runs the work.
     Raises SettingsError, RulebookError, SnapshotError.
     """
     for name in ("rulebook", "base"):
         if not getattr(settings, name):
             raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
-    rulebook = await _rulebook(Path(settings.rulebook))
-    snapshot, keys = await asyncio.to_thread(_snapshot, Path(settings.base), secret)
-    return Stores(rulebook, digest_of(rulebook), snapshot, keys)
+    path = Path(settings.rulebook)
+    fresh = await compiled(path) if path.is_dir() else None
+
+    def opened() -> Stores:
+        data = read_rulebook(path) if fresh is None else fresh
+        rulebook = _rulebook(data, str(path), before)
+        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, before))
+
+    return await asyncio.to_thread(opened if run is None else partial(run, opened))
 
 
-async def _rulebook(path: Path) -> Rulebook:
-    if path.is_dir():
-        return await asyncio.to_thread(decode_rulebook, await compiled(path), str(path))
-    return await asyncio.to_thread(load_rulebook, path)
+def _rulebook(data: bytes, name: str, before: Stores | None) -> Rulebook:
+    if before is not None and checksum_of(data) == before.checksum:
+        check_rulebook(data, name)
+        return before.rulebook
+    rulebook = decode_rulebook(data, name)
+    assert rulebook.digest, "made here, where there is time for it"
+    return rulebook
 
 
-def _snapshot(folder: Path, secret: bytes) -> tuple[Snapshot, SubscriberKeys]:
+def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:
     version = folder / current_version(folder)
+    if before is not None and version == before.snapshot.folder:
+        return before.snapshot, before.keys
     info = read_manifest(version).key
     keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
     return open_snapshot(version, keys), keys

@@ -69,7 +69,7 @@ _WithoutDates.yaml_implicit_resolvers = {
 
 def test_build_rulebook_writes_what_a_server_loads(tmp_path: Path) -> None:
     told = json.loads(run("build", "rulebook", DEMO / "catalogue", "--output", tmp_path / "rulebook", "--json").stdout)
-    assert told["candidates"] == len(load_rulebook(tmp_path / "rulebook").candidates())
+    assert told["candidates"] == len(load_rulebook(tmp_path / "rulebook").candidates)
     run("build", "rulebook", tmp_path / "nosuch", "--output", tmp_path / "other", code=1)
     assert not (tmp_path / "other").exists()
 

@@ -15,6 +15,8 @@ KERNELS: Final = (
 PACKAGES: Final = ("engine", "loaders", "server", "bench", "tests")
 
 TWINS: Final = {
+    "answer_at_once": "tests/server/codec/test_at_once.py",
+    "decide_at_once": "tests/oracle/oracle.py",
     "answer_run": "tests/oracle/decide.py",
     "ask": "tests/oracle/oracle.py",
     "eligible_run": "tests/oracle/decide.py",

@@ -11,6 +11,7 @@ from engine.base.manifest import SnapshotError
 from engine.base.overlay import ATTRIBUTE, LABEL, LANGUAGE, PAIR, ZONE, Overlay
 from engine.base.schema import BaseSchema
 from engine.base.snapshot import Snapshot
+from engine.breathing import ROWS_AT_ONCE, breathe
 from engine.bundles import reference
 from engine.catalogue.terms import ValueType
 from engine.dtypes.base import FIELD, PLAN, Asked, Live, ReadPlan
@@ -62,9 +63,7 @@ class Binding:
         """By slot of a string attribute: the string of each code of the base."""
         self.languages: npt.NDArray[np.int16] = np.full(BATCH_ITEMS_MAX, -1, np.int16)
         """(BATCH_ITEMS_MAX,): what the last gather found, -1 unknown."""
-        self.strings: dict[int, dict[str, int]] = {
-            slot: {text: code for code, text in enumerate(texts)} for slot, texts in self.dictionaries.items()
-        }
+        self.strings: dict[int, dict[str, int]] = {slot: _codes(texts) for slot, texts in self.dictionaries.items()}
         """By slot: the code of each string, those of live changes too."""
         self.plan: ReadPlan = _read_plan(snapshot, schema, self)
         """How the kernels read the snapshot's rows."""
@@ -117,8 +116,13 @@ class Binding:
             return np.zeros(64 * self.label_words)
         words, stride = self.label_words, self.snapshot.manifest.layout.stride
         labels = self.snapshot.rows.r8[: rows * stride].reshape(rows, stride)[:, : 8 * words]
-        held: npt.NDArray[np.float64] = np.unpackbits(labels, axis=1, bitorder="little").mean(axis=0)
-        return held
+        held = np.zeros(64 * words, np.int64)
+        for start in range(0, rows, ROWS_AT_ONCE):
+            some = labels[start : start + ROWS_AT_ONCE]
+            held += np.unpackbits(some, axis=1, bitorder="little").sum(axis=0, dtype=np.uint16)
+            breathe()
+        share: npt.NDArray[np.float64] = held / rows
+        return share
 
     def ageing(self) -> npt.NDArray[np.bool_]:
         """Return (64 * label words,): the labels that may be past their age."""
@@ -153,6 +157,14 @@ class Binding:
             (LANGUAGE, self.language_names, range(len(self.language_names))),
         )
         return {(family, name): k for family, names, ks in families for name, k in zip(names, ks, strict=True)}
+
+
+def _codes(texts: list[str]) -> dict[str, int]:
+    codes: dict[str, int] = {}
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        codes |= {text: code for code, text in enumerate(texts[start : start + ROWS_AT_ONCE], start)}
+        breathe()
+    return codes
 
 
 def _check(snapshot: Snapshot, schema: BaseSchema) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.breathing import array_of, breathe
 from engine.cel.conditions import Condition, ConditionSet, Term
 from engine.cel.interner import Interner, Pool, known_texts, number_of
 from engine.cel.texts import TextFunction
@@ -83,12 +84,13 @@ def bind(
     parts = _Parts(label_bits, texts.pool, texts.bases, {name: len(zones) + i for i, name in enumerate(named)})
     for condition in conditions.conditions:
         _add(parts, condition)
+        breathe()
     tables = ConditionTables(
-        start=frozen(np.array(parts.start, np.int64)),
-        terms=frozen(np.array(parts.terms, TERM)),
-        masks=frozen(np.array(parts.masks, MASK)),
-        code=frozen(np.array(parts.code, INSTRUCTION)),
-        constants=frozen(np.array(list(parts.constants), CONSTANT)),
+        start=frozen(array_of(parts.start, np.int64)),
+        terms=frozen(array_of(parts.terms, TERM)),
+        masks=frozen(array_of(parts.masks, MASK)),
+        code=frozen(array_of(parts.code, INSTRUCTION)),
+        constants=frozen(array_of(list(parts.constants), CONSTANT)),
         numbers=frozen(texts.numbers),
         stack=np.zeros(STACK_MAX, CELL),
         zones=bind_zones([*zones, *named], strict=strict_zones),
@@ -108,7 +110,13 @@ class _Texts:
 
 def _bind_texts(conditions: ConditionSet, dictionaries: Mapping[int, Sequence[str]], dynamic_rows: int) -> _Texts:
     """Tabulate every text function over its slot's dictionary, and reserve rows for those of dynamic slots."""
-    functions = list(dict.fromkeys(function for condition in conditions.conditions for function in condition.functions))
+    found: dict[TextFunction, None] = {}
+    literals: set[str] = set()
+    for condition in conditions.conditions:
+        found |= dict.fromkeys(condition.functions)
+        literals.update(condition.texts)
+        breathe()
+    functions = list(found)
     dynamic = {index for index, slot in enumerate(conditions.schema.slots) if slot.dynamic}
     for function in functions:
         if function.slot not in dynamic and function.slot not in dictionaries:
@@ -116,7 +124,6 @@ def _bind_texts(conditions: ConditionSet, dictionaries: Mapping[int, Sequence[st
             raise ValueError(
                 f"{name}: conditions ask for its text, but the base has no dictionary for it; rebuild the base with this attribute as string"
             )
-    literals = {text for condition in conditions.conditions for text in condition.texts}
     pool = Pool(literals | known_texts(functions, dictionaries))
     sizes = [dynamic_rows if function.slot in dynamic else len(dictionaries[function.slot]) for function in functions]
     bases = dict(zip(functions, np.cumsum([0, *sizes]).tolist(), strict=False))
@@ -126,8 +133,9 @@ def _bind_texts(conditions: ConditionSet, dictionaries: Mapping[int, Sequence[st
         if function.slot in dynamic:
             interner.add(function.slot, function, base)
         else:
-            texts = dictionaries[function.slot]
-            numbers[base : base + len(texts)] = [number_of(function, text, pool) for text in texts]
+            for at, text in enumerate(dictionaries[function.slot], base):
+                numbers[at] = number_of(function, text, pool)
+                breathe()
     return _Texts(pool, numbers, bases, interner)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from engine.breathing import breathe
 from engine.cel.texts import TextConstant, TextFunction, TextValue, evaluate_text
 
 
@@ -97,5 +98,7 @@ def known_texts(functions: Sequence[TextFunction], dictionaries: Mapping[int, Se
     found: set[str] = set()
     for function in functions:
         if gives_text(function):
-            found.update(str(evaluate_text(function.tree, text)) for text in dictionaries.get(function.slot, ()))
+            for text in dictionaries.get(function.slot, ()):
+                found.add(str(evaluate_text(function.tree, text)))
+                breathe()
     return found

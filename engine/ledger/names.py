@@ -55,6 +55,10 @@ class Names:
             self._give_slot(TOTALLED.index(kind), code)
         return code
 
+    def has(self, kind: Kind, name: str) -> bool:
+        """Return whether this id has a code."""
+        return name in self._codes[kind]
+
     def name(self, kind: Kind, code: int) -> str:
         """Return the id of a code; raises IndexError when no such code was given."""
         if code < 1:

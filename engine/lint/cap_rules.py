@@ -34,7 +34,7 @@ _LONGEST_DAYS: Final = {WindowKind.DAY: 3, WindowKind.WEEK: 9, WindowKind.MONTH:
 def cap_findings(rulebook: Rulebook) -> Iterator[Finding]:
     """Yield what can be proved of each cap; of two that settle each other, the later by id is named."""
     caps = sorted(rulebook.catalogue.contact_policy.caps, key=lambda cap: cap.id)
-    candidates = rulebook.candidates()
+    candidates = rulebook.candidates
     bound = {cap.id: [c for c in candidates if c.campaign.obeys_caps and covers(cap, c)] for cap in caps}
     left = list(caps)
     for cap in reversed(caps):

@@ -83,7 +83,7 @@ class Dominance:
     def __init__(self, regions: Regions) -> None:
         rulebook = regions.rulebook
         self.catalogue = rulebook.catalogue
-        self.candidates = rulebook.candidates()
+        self.candidates = rulebook.candidates
         self._implied = Implied(regions)
         campaigns = sorted(campaign.id for campaign in self.catalogue.campaigns)
         conditions = dict(zip(campaigns, rulebook.campaign_conditions, strict=True))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.breathing import breathe
 from engine.limits import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from engine.zones import offsets
 
@@ -33,6 +34,7 @@ class Segments(NamedTuple):
 
 def segments(zone: str, horizon: Horizon) -> Segments:
     """Return the stretches of constant offset of `zone` that cover the horizon and five days around it."""
+    breathe()
     starts_s, offsets_s = offsets(zone)
     margin_us = 5 * MICROSECONDS_PER_DAY
     first = int(np.searchsorted(starts_s, (horizon.start_us - margin_us) // MICROSECONDS_PER_SECOND, "right")) - 1

@@ -20,7 +20,6 @@ from engine.dtypes.tally import (
 )
 from engine.limits import MICROSECONDS_PER_SECOND
 from engine.reasons import Reason
-from engine.rulebook import digest_of
 from engine.whatif import report
 from engine.whatif.comparison import names_of
 from engine.whatif.fields import missing_fields
@@ -44,8 +43,8 @@ def report_of(scan: Scan, seconds: float, processor_s: float) -> report.Report:
     at_s, micros = divmod(scan.question.at_us, MICROSECONDS_PER_SECOND)
     return report.Report(
         catalogue=scan.rulebook.catalogue.id,
-        rulebook=digest_of(scan.rulebook),
-        against=None if scan.against is None else digest_of(scan.against),
+        rulebook=scan.rulebook.digest,
+        against=None if scan.against is None else scan.against.digest,
         base=scan.snapshot.version,
         at=timestamp_text(at_s, micros * 1_000),
         subscribers=len(scan.snapshot.rows.hashes),

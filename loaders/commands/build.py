@@ -93,7 +93,7 @@ def _readable_errors() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as one line of JSON.")
 def rulebook(catalogue: Path, output: Path, as_json: bool) -> None:
     """Compile a catalogue, the folder of *.yaml files, into the one file that serving needs of it."""
-    from engine.rulebook import digest_of, save_rulebook
+    from engine.rulebook import save_rulebook
     from loaders.catalogue.load import compile_catalogue
 
     with _readable_errors():
@@ -101,9 +101,9 @@ def rulebook(catalogue: Path, output: Path, as_json: bool) -> None:
         save_rulebook(compiled, output)
     found = {
         "rulebook": str(output),
-        "digest": digest_of(compiled),
+        "digest": compiled.digest,
         "bytes": output.stat().st_size,
-        "candidates": len(compiled.candidates()),
+        "candidates": len(compiled.candidates),
     }
     if as_json:
         click.echo(json.dumps(found))

@@ -109,10 +109,10 @@ class Written(NamedTuple):
 
 
 SHARED_MOST, WORDS_MOST = range(2)
-WRITTEN_USED, WRITTEN_NEEDED, WRITTEN_SAID, WRITTEN_OFFERS = range(4)
+WRITTEN_USED, WRITTEN_NEEDED, WRITTEN_SAID, WRITTEN_VARYING, WRITTEN_OFFERS = range(5)
 """Where Written.state keeps: how many bytes are used; how many the next row may take, when there is no room for it; how many of the words that
-were rendered apart have been written; how many offers there are in a batch that was answered at once."""
-WRITTEN_WORDS: Final = 4
+were rendered apart have been written, of how many; how many offers there are in a batch that was answered at once."""
+WRITTEN_WORDS: Final = 5
 
 PIECES_TYPE: Any = bundle(
     Pieces,

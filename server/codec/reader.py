@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.batch import DRY_RUN, Batch
 from engine.bound import Bound
+from engine.breathing import breathe
 from engine.bundles import reference
 from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
@@ -103,10 +104,12 @@ class Reader:
         self._bound = bound
         self._hashes = hashes
         self._tables = tables_of(bound, hashes)
+        breathe()
         self._batch = batch
         self._columns = _columns_of(batch)
         self._kept = reference(self._tables), reference(self._columns)
         """What kernels take for these."""
+        breathe()
         self._parts = np.zeros(PARTS_SIZE, np.int64)
         self._codes = Codes(bound, self._tables, self._parts)
         self._requests = Requests(bound, hashes, self._codes.of)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.breathing import ROWS_AT_ONCE, array_of, breathe
 from engine.catalogue.model import Catalogue
 from engine.catalogue.slots import trigger_fields
 from engine.catalogue.terms import ValueType
@@ -53,10 +54,10 @@ class SayingTables:
         """Return the tables, the words in the order in which they were added; `blob` has what `start` took."""
         return Sayings(
             blob=blob,
-            parts=frozen(np.array(self._parts, PART)),
-            templates=frozen(np.array(self._templates, np.int64).reshape(-1, 3)),
-            words=frozen(np.array(self._words, np.int64).reshape(-1, 4)),
-            fields=frozen(np.array(self._fields, np.int64).reshape(-1, 2)),
+            parts=frozen(array_of(self._parts, PART)),
+            templates=frozen(array_of(self._templates, np.int64, 3)),
+            words=frozen(array_of(self._words, np.int64, 4)),
+            fields=frozen(array_of(self._fields, np.int64, 2)),
         )
 
     def _template(self, template: Template) -> int:
@@ -87,11 +88,13 @@ def strings_of(dictionaries: Iterable[tuple[int, Sequence[str]]], slots: int) ->
     parts: list[bytes] = []
     for slot, texts in dictionaries:
         at[slot] = len(lengths), len(texts)
-        encoded = [text.encode() for text in texts]
-        lengths += map(len, encoded)
-        parts.append(b"".join(encoded))
+        for start in range(0, len(texts), ROWS_AT_ONCE):
+            encoded = [text.encode() for text in texts[start : start + ROWS_AT_ONCE]]
+            lengths += map(len, encoded)
+            parts.append(b"".join(encoded))
+            breathe()
     return Strings(
         dictionaries=frozen(at),
-        start=frozen(np.cumsum([0, *lengths], dtype=np.int64)),
+        start=frozen(np.cumsum(array_of([0, *lengths], np.int64))),
         data=frozen(np.frombuffer(b"".join(parts), np.uint8)),
     )

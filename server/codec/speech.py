@@ -9,6 +9,7 @@ from touchpoint.v1 import decision_service_pb2
 
 from engine.batch import Batch, Decisions
 from engine.bound import Bound
+from engine.breathing import breathe
 from engine.bundles import reference
 from engine.dtypes import base
 from engine.dtypes.texts import Texts
@@ -167,9 +168,13 @@ def new_hearers(bound: Bound, count: int) -> Hearers:
 
 def new_said(texts: int, size: int) -> Said:
     """Return room for so many texts, and for their bytes."""
+    start, length_bytes = np.zeros(texts, np.int64), np.zeros(texts, np.int64)
+    breathe()
+    left = np.zeros((texts, 3), np.int64)
+    breathe()
     return Said(
-        texts=Texts(np.empty(size, np.uint8), np.zeros(texts, np.int64), np.zeros(texts, np.int64)),
-        left=np.zeros((texts, 3), np.int64),
+        texts=Texts(np.empty(size, np.uint8), start, length_bytes),
+        left=left,
         state=np.zeros(SAID_WORDS, np.int64),
         parts=np.zeros(PARTS_SIZE, np.int64),
     )

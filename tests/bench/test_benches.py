@@ -11,7 +11,9 @@ import bench.charts
 from bench import columns_alone, start
 from bench.command import NAMES
 from bench.command import bench as command
+from bench.measured import RunError
 from bench.operator import Operator
+from bench.reload import check_within
 from bench.rules import rules
 from engine.jit import COMPILED
 
@@ -81,6 +83,13 @@ def test_reload() -> None:
     found = smallest("reload")
     assert found["p99_ratio"] > 0
     assert found["reloads"] == 1
+
+
+@pytest.mark.parametrize("span", [(9.9, 10.5), (14.5, 15.1), (9.0, 16.0)])
+def test_a_reload_that_is_not_within_its_run_fails_it(span: tuple[float, float]) -> None:
+    check_within((10.0, 15.0), 10.0, 5.0)
+    with pytest.raises(RunError, match="--seconds"):
+        check_within(span, 10.0, 5.0)
 
 
 def test_steady() -> None:

@@ -23,6 +23,7 @@ from server.codec.dtypes import (
     WRITTEN_SAID,
     WRITTEN_TYPE,
     WRITTEN_USED,
+    WRITTEN_VARYING,
     Asked,
     Pieces,
     Rows,
@@ -186,9 +187,7 @@ def put_answer(
 
 
 @kernel(
-    types.int64(
-        PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, TEXTS_TYPE, types.int64, _INDEX, types.int64, WRITTEN_TYPE
-    ),
+    types.int64(PIECES_TYPE, STAMP_TYPE, ROWS_TYPE, ASKED_TYPE, TEXTS_TYPE, _INDEX, types.int64, WRITTEN_TYPE),
     apart=True,
 )
 def write_answers(
@@ -197,17 +196,16 @@ def write_answers(
     rows: Rows,
     asked: Asked,
     said: Texts,
-    varying: int,
     index: npt.NDArray[np.int64],
     first: int,
     written: Written,
 ) -> Integer:
-    """Write the answers to rows index[first:]; return how many of `index` are done. The first `varying` of `said` are the words that vary, by row and seat.
+    """Write the answers to rows index[first:]; return how many of `index` are done. The first WRITTEN_VARYING of `said` are words that vary, by row and seat.
 
     Fewer than all when there is not room for the next; WRITTEN_NEEDED then says how much it may take. Go on from there with more room.
     """
     state = written.state
-    offer = offer_bytes_max(pieces, said, varying)
+    offer = offer_bytes_max(pieces, said, state[WRITTEN_VARYING])
     for i in range(first, len(index)):
         most = _ANSWER_BYTES_MAX + len(stamp.version) + rows.chosen_count[index[i]] * offer
         if state[WRITTEN_USED] + most > len(written.texts.data):

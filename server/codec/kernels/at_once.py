@@ -17,6 +17,7 @@ from server.codec.dtypes import (
     STAMP_TYPE,
     WRITTEN_OFFERS,
     WRITTEN_TYPE,
+    WRITTEN_VARYING,
     Asked,
     Pieces,
     Rows,
@@ -71,8 +72,8 @@ def tell(step: AtOnce, telling: Telling) -> bool:
         whole = say_varying(pieces, stamp, rows, asked, index, telling.fields, telling.speaker)
         if not whole or said.state[SAID_LEFT] > 0:
             return False
-    varying = said.state[SAID_TEXTS] if telling.varies else 0
-    done = write_answers(pieces, stamp, rows, asked, said.texts, varying, index, 0, telling.written)
+    telling.written.state[WRITTEN_VARYING] = said.state[SAID_TEXTS] if telling.varies else 0
+    done = write_answers(pieces, stamp, rows, asked, said.texts, index, 0, telling.written)
     return bool(done == items)
 
 

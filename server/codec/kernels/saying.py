@@ -9,7 +9,7 @@ from numba import types
 
 from engine.dtypes.ledger import Integer
 from engine.jit import kernel, read_only
-from engine.kernels.gather import gather
+from engine.kernels.gather import WHOLE, gather
 from engine.kernels.texts import copy_bytes
 from server.codec.dtypes import ASKED_TYPE, PIECES_TYPE, ROWS_TYPE, STAMP_TYPE, Asked, Pieces, Rows, Stamp
 from server.codec.kernels import message
@@ -217,7 +217,7 @@ def say_varying(
     hearers, texts, left, state = speaker.hearers, speaker.said.texts, speaker.said.left, speaker.said.state
     while state[SAID_NEXT] < len(index):
         following = find_hearers(pieces, stamp, rows, asked, index, speaker)
-        gather(hearers.rows, hearers.plan, hearers.live, hearers.asked, hearers.gathered, 0, state[SAID_HEARERS], True)
+        gather(hearers.rows, hearers.plan, hearers.live, hearers.asked, hearers.gathered, 0, state[SAID_HEARERS], WHOLE)
         for hearer in range(state[SAID_HEARERS]):
             row = index[hearers.place[hearer]]
             number, at, left_count = state[SAID_TEXTS], state[SAID_USED], state[SAID_LEFT]

@@ -16,7 +16,7 @@ from tests.server.operator_fixture import Operator
 from tests.server.test_columns_agreement import CALL, Drawn, Instant, counted, front_of
 
 ROUNDS = 150
-SWEPT = ("contacts", "subscribers", "contacts_used_bytes")
+SWEPT = ("contacts", "subscribers", "contacts_used_bytes", "contacts_reserved_bytes")
 
 
 def watched(front: DecisionFront) -> Counter[int]:
