@@ -8,11 +8,11 @@ import numpy as np
 from numba import types
 
 from engine.apart import stand_apart
-from engine.bundles import COMPILED, bundle
+from engine.bundles import COMPILED, Pointer, bundle
 from engine.inner_library import InnerCompiler, set_environments
 from engine.kernel_cache import folder_of
 
-__all__ = ["COMPILED", "bundle", "compiled_kernels", "direct", "frozen", "kernel", "read_only", "writable"]
+__all__ = ["COMPILED", "Pointer", "bundle", "compiled_kernels", "direct", "frozen", "kernel", "read_only", "writable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

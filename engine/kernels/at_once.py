@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from engine.bundles import Pointer
 from engine.dtypes.base import ASKED_TYPE, LIVE_TYPE, Asked, Live
 from engine.dtypes.decisions import DECISIONS_TYPE, DecisionColumns
-from engine.dtypes.ledger import GRANTS_TYPE, IN_MEMORY_TYPE, REQUESTS_TYPE, GrantColumns, InMemory, Integer, Requests
+from engine.dtypes.ledger import GRANTS_TYPE, IN_MEMORY_TYPE, REQUESTS_TYPE, GrantColumns, InMemory, Requests
 from engine.dtypes.rules import ANSWERS_TYPE, ASKING_TYPE, RUN_TYPE, Answers, Asking, Run
-from engine.jit import bundle, kernel, read_only, writable
+from engine.jit import Pointer, bundle, kernel, read_only, writable
 from engine.kernels.answering import answer_run
 from engine.kernels.gather import CONTACT, gather
 from engine.kernels.grants import ASKS_TYPE, Asks, ask, held_together
@@ -109,9 +108,9 @@ def decide_at_once(step: AtOnce) -> int:
     gather(run.base, run.plan, step.live, step.sought, run.rows, 0, items, CONTACT)
     read_contacts(store, run.items.subscriber[:items], ledger.start, ledger.count, ledger.room)
     answer_run(run, step.answers)
-    settled: Integer = held_together(run, step.answers) if step.totals else items
+    settled = held_together(run, step.answers) if step.totals else items
     if ask(run, step.answers, settled, step.asks):
-        settled = grant_items(store, ledger.counters, step.grants, settled, ledger.decision)
+        settled = int(grant_items(store, ledger.counters, step.grants, settled, ledger.decision))
         if settled < 0:
             return NOT_HELD
     else:

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from engine.bundles import Pointer
-from engine.jit import bundle, kernel, writable
+from engine.jit import Pointer, bundle, kernel, writable
 from engine.kernels.at_once import AT_ONCE_TYPE, HELD, SETTLED, AtOnce, decide_at_once
 from engine.kernels.ledger_answers import FITTED, remember_texts
 from server.codec.dtypes import (
