@@ -51,6 +51,13 @@ class Figures:
         self.reloads = 0
         self.reloads_failed = 0
 
+    def forget(self) -> None:
+        """Begin to count anew, in the same arrays, which kernels may have been given."""
+        self.reasons[:] = 0
+        self.latency[:] = 0
+        self.latency_sum_us = self.offers = self.repeated = self.failed = self.reloads = self.reloads_failed = 0
+        self.outcomes.clear()
+
     def decided(self, batch: Batch, decisions: Decisions) -> int:
         """Count a batch's decisions; return how many of them are conflicts, which count as nothing."""
         flags, tally = batch.flags[: batch.count], self._tally

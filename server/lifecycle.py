@@ -189,7 +189,7 @@ def warm_up(front: DecisionFront) -> None:
     assert not failed, failed
     if find_spec("pyarrow"):
         _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX])
-    front.figures = Figures()
+    front.figures.forget()
 
 
 def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]]) -> None:
