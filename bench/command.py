@@ -81,21 +81,36 @@ def bench(name: str, as_json: bool, **sizes: Any) -> None:
 
     BENCH is match, engine, rpc, batch, columns, load, reload, scale, memory, start, steady or all.
 
-    The server has one core, the load the others. A run whose answers are not what was asked for fails.
+    The server has one core, the load the others. A run whose answers are not what was asked for fails; of all, the others go on.
     """
     try:
         from bench.sizes import Sizes
 
-        found = {each: _measured(each, Sizes(**sizes)) for each in (NAMES if name == "all" else [name])}
+        found, failed = _found(list(NAMES) if name == "all" else [name], Sizes(**sizes), as_json)
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"{error}; benches need more than serving does: pip install .[bench,build,fast]"
         ) from None
-    if as_json:
-        for figures in found.values():
-            click.echo(json.dumps(figures))
-    else:
+    if found and not as_json:
         _print(found, Sizes(**sizes))
+    if failed:
+        raise click.ClickException("; ".join(failed))
+
+
+def _found(names: list[str], sizes: "Sizes", as_json: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the figures of each bench that did not fail, and why the others did; with `as_json`, print each as soon as it is there."""
+    found, failed = {}, []
+    for number, name in enumerate(names, 1):
+        if len(names) > 1:
+            click.echo(f"{name} ({number} of {len(names)})", err=True)
+        try:
+            found[name] = _measured(name, sizes)
+        except click.ClickException as error:
+            failed.append(error.message)
+            continue
+        if as_json:
+            click.echo(json.dumps(found[name]))
+    return found, failed
 
 
 def _measured(name: str, sizes: "Sizes") -> dict[str, Any]:

@@ -30,6 +30,8 @@ RELOAD_AT: Final = 0.15
 SECONDS: Final = 6.0
 SECONDS_SMALLEST: Final = 2.0
 """A reload takes a while even if it is of ten offers."""
+CALLS_PER_S_SMALLEST: Final = 500
+"""A thousand subscribers have soon been offered what they may be."""
 FIGURES: Final = (
     Figure("p99_ratio", "p99 of runs with a reload over p99 of runs without", most=1.2),
     Figure("p99_ms_with", "99 % of the calls end within this, a reload in the middle", unit="ms"),
@@ -83,9 +85,9 @@ def run(sizes: Sizes) -> dict[str, Any]:
     room = int((2 * repeats + 3) * seconds * CALLS_PER_S_MAX)
     with operator(rows, offers, sizes.seed) as made, made.served(room) as ours:
         driving = Driving(made, sizes)
-        short = min(seconds, 2.0)
+        short = 0.2 if small else 2.0
         closed = driving.in_turn([ours], 1, lambda n: Load(short, sizes.seed * 1_000 + n))[OURS]
-        rate_per_s = middle(closed, "calls_per_s") / 2
+        rate_per_s = min(middle(closed, "calls_per_s") / 2, CALLS_PER_S_SMALLEST if small else CALLS_PER_S_MAX)
         reloader = Reloader(made, ours.address, sizes.seed)
         try:
             runs = _in_turn(driving, ours, reloader, (repeats, seconds, rate_per_s, sizes.seed))

