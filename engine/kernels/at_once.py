@@ -21,6 +21,7 @@ from engine.kernels.ledger_grants import grant_items, read_contacts
 from engine.kernels.ledger_holds import advance_time
 from engine.kernels.runs import run_end, take_items
 from engine.kernels.storing import store_answers
+from engine.limits import BATCH_ITEMS_MAX
 
 DRY_RUN = 1
 """As engine.batch has it."""
@@ -94,7 +95,7 @@ def decide_at_once(step: AtOnce) -> int:
     run, ledger, asking, done = step.run, step.ledger, step.asking, step.done
     items, now_us, store = run.moment.items, run.moment.now_us, ledger.store
     index = step.rows[:items]
-    done[SERIAL] += len(asking.flags)
+    done[SERIAL] += BATCH_ITEMS_MAX
     if asking.flags[0] & DRY_RUN or (items > 1 and run_end(asking, 0, items, done[SERIAL], step.seen) < items):
         return NOT_USUAL
     if not room_for_subscribers(store, items):

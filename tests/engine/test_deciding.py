@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ import pytest
 
 from engine.base.overlay import Overlay
 from engine.batch import DRY_RUN, Batch, Decisions
-from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED, Render
+from engine.deciding import ANSWER_BYTES_MAX, NO_MEMORY, REPEATED, SETTLED_AT_ONCE, Render, settle_at_once
 from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
@@ -112,6 +113,27 @@ def test_the_same_request_twice_in_a_batch_holds_once(offered: tuple[EngineDrive
     assert [decisions.text(item) for item in range(3)] == [b"answer 0"] * 3
     assert decisions.replayed.tolist() == [0, 1, 1]
     assert engine.ledger.statistics()["contacts"] == decisions.chosen_count[0]
+
+
+def test_a_small_batch_after_a_large_one_is_one_run_too(offered: tuple[EngineDriver, Batch]) -> None:
+    driver, one = offered
+    engine = engine_with(driver, 80 * ANSWER_BYTES_MAX)
+    took: list[int] = []
+
+    def watched(step: Any, batch: Batch, decisions: Decisions) -> int:
+        took.append(settle_at_once(step, batch, decisions))
+        return took[-1]
+
+    subscribers = one.subscriber[0] + np.arange(64, dtype=np.uint64)
+    for number, asked in enumerate((subscribers, subscribers[2:4])):
+        batch = engine.new_batch(len(asked))
+        batch.count = len(asked)
+        for name in ("trigger", "channel", "offers_max", "now_us", "field_values", "field_nanos", "field_known"):
+            getattr(batch, name)[:] = getattr(one, name)[0]
+        batch.subscriber[:] = asked
+        batch.request[:, 0], batch.request[:, 1] = number, asked
+        engine.decide(batch, saying(b"answer"), watched)
+    assert took == [SETTLED_AT_ONCE] * 2
 
 
 def test_an_erasure_drops_the_remembered_answer(offered: tuple[EngineDriver, Batch]) -> None:
