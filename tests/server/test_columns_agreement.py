@@ -42,10 +42,10 @@ class Instant:
         return Clock(lambda: self.us, lambda: self.us)
 
 
-def front_of(operator: Operator, instant: Instant) -> DecisionFront:
+def front_of(operator: Operator, instant: Instant, contacts_max: int = 10_000) -> DecisionFront:
     secret = read_secret(operator.key_secret_file)
     keys = SubscriberKeys(secret, "msisdn", "US", parse_number)
-    ledger = MemoryLedger(10_000, RingAnswers(1 << 22), outcomes_max=100, now_us=instant.us)
+    ledger = MemoryLedger(contacts_max, RingAnswers(1 << 22), outcomes_max=100, now_us=instant.us)
     engine = Engine(load_rulebook(operator.rulebook), open_current(operator.base, keys), Overlay(), ledger, instant.us)
     return DecisionFront(engine, SubscriberHashes(keys, secret), DecisionIds(secret, 0), instant.clock(), Figures())
 

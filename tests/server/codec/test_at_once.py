@@ -16,6 +16,7 @@ from tests.server.operator_fixture import Operator
 from tests.server.test_columns_agreement import CALL, Drawn, Instant, counted, front_of
 
 ROUNDS = 150
+LEDGERS = 24
 SWEPT = ("contacts", "subscribers", "contacts_used_bytes", "contacts_reserved_bytes")
 
 
@@ -70,3 +71,19 @@ def test_what_is_decided_in_one_call_is_what_steps_decide(operator: Operator, se
     assert became[0] > ROUNDS // 5
     assert became[NOT_USUAL] > ROUNDS // 5
     assert became[LEFT], "the first has no room yet for its bytes"
+
+
+def test_what_the_ledger_does_not_take_is_decided_anew(operator: Operator) -> None:
+    """Blocks for so few subscribers that some are refused in the middle of a batch, once in a ledger's life."""
+    left = 0
+    for seed in range(LEDGERS):
+        drawn, instant = Drawn(seed), Instant()
+        one, other = front_of(operator, instant, 24), front_of(operator, instant, 24)
+        became = watched(one)
+        step_by_step(other)
+        for _ in range(10):
+            requests = drawn.some(4)
+            assert answers_of(one, requests) == answers_of(other, requests)
+            assert counted(one) == counted(other)
+        left += became[LEFT]
+    assert left > LEDGERS + 2, "the first has no room yet for its bytes"
