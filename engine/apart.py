@@ -8,9 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import llvmlite.binding  # type: ignore[import-untyped]
-from numba.core import base, typing
+from numba.core import typing
 
-_BASE: Any = base
 _TYPING: Any = typing
 _ADD_SYMBOL: Any = llvmlite.binding.add_symbol
 _NOWHERE = 1

@@ -49,7 +49,15 @@ class Reloading:
         """Called with True before something is loaded, with False after."""
 
     async def reload(self, front: DecisionFront, thread: DecisionThread) -> tuple[bool, int, str]:
-        """Return (whether anything changed, generation, base version); raises RefusedError with FAILED_PRECONDITION when nothing was changed."""
+        """Return (whether anything changed, generation, base version); raises RefusedError with FAILED_PRECONDITION when nothing was changed.
+
+        A reload that has begun is done to its end, whoever waits for it.
+        """
+        task = asyncio.ensure_future(self._in_turn(front, thread))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits any more
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, front: DecisionFront, thread: DecisionThread) -> tuple[bool, int, str]:
         async with self._one_at_a_time:
             pace = Pace(lambda: thread.busy, lambda: thread.load.submitted_items)
             try:

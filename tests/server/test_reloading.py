@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,27 @@ def test_what_a_reload_replaces_is_freed_without_the_collector(folder: Path) -> 
             assert gc.get_freeze_count() > frozen / 2
             assert len(gc.get_objects()) < WATCHED_MAX
         gc.unfreeze()
+
+
+def test_a_caller_that_goes_away_does_not_stop_a_reload_half_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = write_operator(folder)
+    with running(settings_for(operator, rulebook=str(folder / "catalogue"), front="grpcio")) as server:
+        front, begun, go_on = server.server.decisions, threading.Event(), threading.Event()
+        take_over, generation = front.take_over, server.decisions.Decide(asking(14)).rulebook_generation
+
+        def slowly(successor: Successor) -> Successor:
+            begun.set()
+            assert go_on.wait(60)
+            return take_over(successor)
+
+        monkeypatch.setattr(front, "take_over", slowly)
+        edited(folder, 0)
+        call = server.admin.Reload.future(admin.ReloadRequest())
+        assert begun.wait(60)
+        call.cancel()
+        time.sleep(0.2)
+        go_on.set()
+        edited(folder, 1)
+        after = reload(server)
+        assert after.changed, "the one before had taken over"
+        assert after.rulebook_generation == generation + 2

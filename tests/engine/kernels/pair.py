@@ -3,6 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engine.deciding import drive
+from engine.dtypes.rules import Run
+from engine.jit import frozen
 from tests.oracle.decide import Answer, Request
 from tests.oracle.ledger import Outcome
 from tests.oracle.oracle import HandOff
@@ -72,3 +77,12 @@ class Pair:
     def edit(self, now_us: int, **changes: Any) -> None:
         """Answer by another catalogue from now on."""
         self.play(Edit(self.catalogue(**changes), now_us))
+
+
+def blank_run(folder: Path) -> Run:
+    """Return a run of a small engine, for the parts that matching does not read."""
+    engine = Pair(folder).driver.engine
+    batch = engine.new_batch(1)
+    batch.count, batch.now_us[0] = 1, NOON
+    decider = engine._decider
+    return drive(decider.prepare(batch, frozen(np.zeros(1, np.int64)), decider.instant(NOON, True, False))).run

@@ -16,7 +16,6 @@ from engine.bundles import reference
 from engine.cel.bind import bind
 from engine.cel.conditions import Condition, ConditionSet, compile_condition
 from engine.cel.schema import Schema, Slot, SlotType
-from engine.deciding import drive
 from engine.dtypes.condition import FALSE, TRUE, ConditionTables
 from engine.dtypes.matching import ACROSS, BY_LABEL, SLICED
 from engine.dtypes.rules import CANDIDATE, Run
@@ -26,10 +25,9 @@ from engine.kernels.condition import evaluate_condition
 from engine.kernels.screening import eligible_run
 from engine.matching import Costs, lay_out
 from engine.matching_across import BlockCosts
-from tests.engine.kernels.pair import Pair
+from tests.engine.kernels.pair import blank_run
 from tests.engine.kernels.test_condition import STATES, random_labels, set_labels
 from tests.oracle import cel as oracle
-from tests.oracle.small import NOON
 
 LABELS: Final = tuple(f"label_{number:02}" for number in range(90))
 TEXTS: Final = ["", "north", "south"]
@@ -126,12 +124,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a small engine, for the parts that matching does not read."""
-    pair = Pair(tmp_path_factory.mktemp("matching"))
-    decider = pair.driver.engine._decider
-    batch = pair.driver.engine.new_batch(1)
-    batch.count, batch.now_us[0] = 1, NOON
-    return drive(decider.prepare(batch, frozen(np.zeros(1, np.int64)), decider.instant(NOON, True, False))).run
+    return blank_run(tmp_path_factory.mktemp("matching"))
 
 
 def matched(

@@ -17,7 +17,6 @@ from engine.catalogue.terms import ValueType
 from engine.cel.bind import bind
 from engine.cel.conditions import ConditionSet, compile_condition
 from engine.cel.schema import Schema, Slot, SlotType
-from engine.deciding import drive
 from engine.dtypes.matching import ACROSS
 from engine.dtypes.rules import CANDIDATE, Run
 from engine.dtypes.view import new_view
@@ -26,8 +25,7 @@ from engine.kernels.gather import CONTACT, MATCHED
 from engine.kernels.screening import eligible_run
 from engine.matching import lay_out
 from tests.engine.base.world import AS_OF_US, ATTRIBUTES, DAY_US, Person, bound, build, random_people, schema_with
-from tests.engine.kernels.pair import Pair
-from tests.oracle.small import NOON
+from tests.engine.kernels.pair import blank_run
 
 STORED: Final = tuple(
     msgspec.structs.replace(attribute, id=f"of_{number:02}")
@@ -55,12 +53,7 @@ def binding(tmp_path_factory: pytest.TempPathFactory, people: list[Person]) -> B
 
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a small engine, for the parts that matching does not read."""
-    pair = Pair(tmp_path_factory.mktemp("run"))
-    decider = pair.driver.engine._decider
-    batch = pair.driver.engine.new_batch(1)
-    batch.count, batch.now_us[0] = 1, NOON
-    return drive(decider.prepare(batch, frozen(np.zeros(1, np.int64)), decider.instant(NOON, True, False))).run
+    return blank_run(tmp_path_factory.mktemp("run"))
 
 
 def edges(low: int, high: int, count: int) -> list[int]:
