@@ -130,9 +130,7 @@ class Answers:
         while True:
             written = places.written_to(arena.data)
             done = int(
-                _write_answers(
-                    self._pieces, self._stamp, places.rows, self.asked_reference, said, index, done, written
-                )
+                _write_answers(self._pieces, self._stamp, places.rows, self.asked_reference, said, index, done, written)
             )
             arena.used_bytes = int(state[WRITTEN_USED])
             if done == len(index):

@@ -22,7 +22,19 @@ import numpy as np
 import numpy.typing as npt
 
 SEGMENT, DECIDED, RECORDED, CHANGED, FORGOT, SWAPPED, POLICY, NAMED, CLOCK, BEGAN, ENDED = range(11)
-KINDS: Final = ("segment", "decided", "recorded", "changed", "forgot", "swapped", "policy", "named", "clock", "began", "ended")
+KINDS: Final = (
+    "segment",
+    "decided",
+    "recorded",
+    "changed",
+    "forgot",
+    "swapped",
+    "policy",
+    "named",
+    "clock",
+    "began",
+    "ended",
+)
 _FIXED_ARRAY: Final = 0x90
 _FIXED_MAX: Final = 15
 

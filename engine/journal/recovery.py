@@ -166,7 +166,9 @@ class Recovery:
             event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
         )
         if self._ledger.record(outcomes).result().tobytes() != record.results:
-            raise ValueError("its outcomes become something else than they did; the journal was changed, or written by something else")
+            raise ValueError(
+                "its outcomes become something else than they did; the journal was changed, or written by something else"
+            )
 
 
 def _new_rows(n: int, k: int) -> NotedRows:
@@ -205,4 +207,3 @@ def recover(log: Log, ledger: MemoryLedger, overlay: Overlay) -> Recovered:
     recovered.next, recovered.cut = log.end, log.cut
     recovered.boot = log.segments[-1].boot if log.segments else ""
     return recovered
-'''

@@ -155,14 +155,24 @@ class Log:
         """Raise JournalError unless the segment is one that this reads."""
         segment = read_segment(record.body()) if record.kind == SEGMENT else None
         if segment is None or segment.name != NAME:
-            raise JournalError(f"{name}: expected a segment of a journal of Touchpoint, was something else; move the file elsewhere")
+            raise JournalError(
+                f"{name}: expected a segment of a journal of Touchpoint, was something else; move the file elsewhere"
+            )
         if segment.format != FORMAT:
-            raise JournalError(f"{name}: expected format {FORMAT}, was {segment.format}, by Touchpoint {segment.writer}; use that version or a newer one")
+            raise JournalError(
+                f"{name}: expected format {FORMAT}, was {segment.format}, by Touchpoint {segment.writer}; use that version or a newer one"
+            )
         for what, expected, was in (
             ("shard", self._owner and self._owner.shard, segment.shard),
             ("secret", self._owner and self._owner.check, segment.check),
         ):
             if expected is not None and expected != was:
-                shown = f"expected that of shard {expected}, was {was}" if what == "shard" else "it was written under another key secret"
-                raise JournalError(f"{name}: another server's journal: {shown}; point `journal` to this server's own folder")
+                shown = (
+                    f"expected that of shard {expected}, was {was}"
+                    if what == "shard"
+                    else "it was written under another key secret"
+                )
+                raise JournalError(
+                    f"{name}: another server's journal: {shown}; point `journal` to this server's own folder"
+                )
         self.segments.append(segment)

@@ -1,7 +1,7 @@
 """Frames of the journal: a header of 16 bytes, then the record, MessagePack.
 
-    bytes   0       4        8          16
-            crc32c  length   sequence   record     numbers little-endian; the CRC32C is of all that follows it, the header's rest included
+bytes   0       4        8          16
+        crc32c  length   sequence   record     numbers little-endian; the CRC32C is of all that follows it, the header's rest included
 """
 
 import numpy as np

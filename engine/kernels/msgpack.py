@@ -1,6 +1,6 @@
 """MessagePack, the few forms of it that decided records have: written and read where they lie. Numbers have one form each, so that rows are read without looking twice.
 
-    u64 0xcf | i64 0xd3 | u16 0xcd | u8 0xcc   big-endian behind the byte      bin 0xc6 + length of four bytes      array 0x90 + n, or 0xdd + n of four bytes      nil 0xc0
+u64 0xcf | i64 0xd3 | u16 0xcd | u8 0xcc   big-endian behind the byte      bin 0xc6 + length of four bytes      array 0x90 + n, or 0xdd + n of four bytes      nil 0xc0
 """
 
 import numpy as np

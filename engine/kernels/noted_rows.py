@@ -145,9 +145,7 @@ def _read_head(data: npt.NDArray[np.uint8], at: Int, end: Int, head: npt.NDArray
 
 
 @kernel(types.int64(_DATA, types.int64, types.int64, NOTED_ROWS_TYPE, writable(np.int64)))
-def read_noted(
-    data: npt.NDArray[np.uint8], start: Int, end: Int, rows: NotedRows, head: npt.NDArray[np.int64]
-) -> Int:
+def read_noted(data: npt.NDArray[np.uint8], start: Int, end: Int, rows: NotedRows, head: npt.NDArray[np.int64]) -> Int:
     """Read the decided record [start, end); return how many rows it has, -1 for what is no such record or has more rows than fit.
 
     `head`, four or more: raw instant, ledger instant, whether push was stopped, generation.

@@ -115,7 +115,9 @@ def _put_hold(noted: Noted, out: npt.NDArray[np.uint8], at: Int, row: int) -> In
         at = put_form(out, at, U16, np.uint64(candidate["campaign"]), 2)
         at = put_form(out, at, U16, np.uint64(candidate["category"]), 2)
         at = put_form(out, at, U16, np.uint64(channel["code"]), 2)
-        at = put_form(out, at, U8, np.uint64((COUNTS if candidate["counts"] else 0) | (PUSH if channel["push"] else 0)), 1)
+        at = put_form(
+            out, at, U8, np.uint64((COUNTS if candidate["counts"] else 0) | (PUSH if channel["push"] else 0)), 1
+        )
     return at
 
 
