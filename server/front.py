@@ -82,6 +82,8 @@ class DecisionFront:
         self.ids = ids
         self.journal = journal
         self._noting = Noting(journal, engine) if journal is not None else None
+        self._repeating = 0
+        """Batches that repeated an answer, which may not be on disk yet."""
         self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
@@ -118,7 +120,7 @@ class DecisionFront:
     @property
     def changes(self) -> int:
         """A number that grows with everything that is to be on disk before its callers may know."""
-        return 0 if self.journal is None else self.journal.next
+        return 0 if self.journal is None else self.journal.next + self._repeating
 
     def settle(self) -> bool:
         """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
@@ -199,6 +201,7 @@ class DecisionFront:
         if answers.counted:
             self.figures.offers += answers.offers
             return decisions, 0
+        self._repeating += bool(decisions.replayed[: batch.count].any())
         return decisions, self.figures.decided(batch, decisions)
 
 

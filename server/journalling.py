@@ -3,6 +3,8 @@
 import fcntl
 import os
 import threading
+import time
+from collections.abc import Callable
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -10,16 +12,17 @@ from typing import Final, NamedTuple
 
 from engine.base.overlay import Overlay
 from engine.journal.disk import Disk, FolderDisk
-from engine.journal.journal import Journal
+from engine.journal.journal import Durability, Journal
 from engine.journal.keeping import Keeping
 from engine.journal.recovery import Recovered, recover
-from engine.journal.segments import Cut, JournalError, Log, Owner
+from engine.journal.segments import Cut, JournalError, Log, Owner, segment_names
 from engine.ledger.memory import MemoryLedger
 from server.logs import log
 from server.settings import Settings
 
 SYNC_S: Final = 1.0
 LOCK: Final = "lock"
+NO_LOCK: Final = -1
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -30,7 +33,7 @@ class Kept(NamedTuple):
     keeping: Keeping
     recovered: Recovered
     lock: int
-    """Descriptor of the locked file."""
+    """Descriptor of the locked file, or NO_LOCK."""
 
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
@@ -46,32 +49,58 @@ def boot_id() -> str:
         return ""
 
 
-def open_journal(settings: Settings, secret: bytes, ledger: MemoryLedger, overlay: Overlay, now_us: int) -> Kept:
-    """Take the journal back into a new ledger and overlay, and return it to be written on; raises JournalError or OSError, with nothing changed on disk."""
+class Writer(NamedTuple):
+    """Who goes on with a journal, and how."""
+
+    owner: Owner
+    durability: Durability
+    boot: str
+    steady_s: Callable[[], float] = time.monotonic
+
+
+def open_journal(
+    settings: Settings,
+    secret: bytes,
+    ledger: MemoryLedger,
+    overlay: Overlay,
+    now_us: int,
+    *,
+    around: Callable[[Disk], Disk] | None = None,
+) -> Kept:
+    """Take the journal back into a new ledger and overlay, and return it to be written on; raises JournalError or OSError, with nothing changed on disk.
+
+    `around` returns what stands in for the disk.
+    """
     folder = Path(settings.journal)
-    disk = FolderDisk(folder)
+    found = FolderDisk(folder)
+    disk = found if around is None else around(found)
     lock = _locked(folder)
-    owner, boot = owner_of(settings, secret), boot_id()
+    writer = Writer(owner_of(settings, secret), settings.journal_durability, boot_id())
     try:
-        recovered = recover(Log(disk, owner), ledger, overlay)
+        return go_on(disk, writer, ledger, overlay, now_us)._replace(lock=lock)
     except JournalError as error:
         os.close(lock)
         raise JournalError(f"{folder}: {error}") from None
+
+
+def go_on(disk: Disk, writer: Writer, ledger: MemoryLedger, overlay: Overlay, now_us: int) -> Kept:
+    """Do what `open_journal` does on any disk, without a lock; raises JournalError or OSError, with nothing changed on it."""
+    recovered = recover(Log(disk, writer.owner), ledger, overlay)
     if recovered.cut is not None:
         put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
-    lost_since_us = lost_since(recovered, boot)
+    sync_last(disk)
+    lost_since_us = lost_since(recovered, writer.boot)
     if lost_since_us:
         log().warning("what was answered last may be lost", since_us=lost_since_us)
     ledger.advance(now_us)
     ledger.number_from(now_us)
-    journal = Journal(
-        disk, owner, settings.journal_durability, first=recovered.next, writer=version("touchpoint"), boot=boot
-    )
+    names = {"writer": version("touchpoint"), "boot": writer.boot}
+    journal = Journal(disk, writer.owner, writer.durability, first=recovered.next, steady_s=writer.steady_s, **names)
     keeping = Keeping(journal)
-    keeping.began(now_us, boot, lost_since_us)
+    keeping.began(now_us, writer.boot, lost_since_us)
     log().info("journal taken back", records=recovered.records, decisions=recovered.decisions, **recovered.by_kind)
-    return Kept(journal, keeping, recovered, lock)
+    return Kept(journal, keeping, recovered, NO_LOCK)
 
 
 def end_journal(kept: Kept, now_us: int) -> None:
@@ -79,7 +108,8 @@ def end_journal(kept: Kept, now_us: int) -> None:
     kept.keeping.ended(now_us)
     if not kept.journal.close():
         log().error("the end of the journal could not be written", why=str(kept.journal.failure))
-    os.close(kept.lock)
+    if kept.lock != NO_LOCK:
+        os.close(kept.lock)
 
 
 def lost_since(recovered: Recovered, boot: str) -> int:
@@ -91,6 +121,15 @@ def lost_since(recovered: Recovered, boot: str) -> int:
         return 0
     same_life = boot != "" and recovered.boot == boot
     return 0 if same_life and recovered.cut is None else recovered.last_us
+
+
+def sync_last(disk: Disk) -> None:
+    """Have the last segment on the medium: what was taken back from the system's memory is gone on from, so the machine must not lose it any more."""
+    names = segment_names(disk)
+    if names:
+        file = disk.open(names[-1])
+        file.sync()
+        file.close()
 
 
 def put_aside(disk: Disk, cut: Cut) -> None:

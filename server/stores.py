@@ -95,7 +95,13 @@ class Begun(NamedTuple):
     kept: Kept | None
 
 
-def new_engine(stores: Stores, settings: Settings, secret: bytes, now_us: int) -> Begun:
+Opening = Callable[[Settings, bytes, MemoryLedger, Overlay, int], Kept]
+"""What server.journalling.open_journal is."""
+
+
+def new_engine(
+    stores: Stores, settings: Settings, secret: bytes, now_us: int, opening: Opening = open_journal
+) -> Begun:
     """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
 
     Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id.
@@ -111,7 +117,7 @@ def new_engine(stores: Stores, settings: Settings, secret: bytes, now_us: int) -
     overlay = Overlay(settings.overlay_subscribers_max)
     if not settings.journal:
         return Begun(Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us), None)
-    kept = open_journal(settings, secret, ledger, overlay, now_us)
+    kept = opening(settings, secret, ledger, overlay, now_us)
     overlay.on_new_base(stores.snapshot)
     engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
     return Begun(engine, kept)

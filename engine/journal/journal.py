@@ -11,6 +11,7 @@ the old file is not touched again.
 
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, Literal
@@ -43,9 +44,18 @@ class Journal:
     """Owned by the thread that decides; another one may call `sync`."""
 
     def __init__(
-        self, disk: Disk, owner: Owner, durability: Durability, *, first: int = 1, writer: str = "", boot: str = ""
+        self,
+        disk: Disk,
+        owner: Owner,
+        durability: Durability,
+        *,
+        first: int = 1,
+        writer: str = "",
+        boot: str = "",
+        steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on with record `first`, in a segment that the first `commit` begins; `writer` and `boot` are for its header."""
+        self._steady_s = steady_s
         self._disk, self._owner, self._writer, self._boot = disk, owner, writer, boot
         self.durability: Final[Durability] = durability
         self.buffer: npt.NDArray[np.uint8] = np.zeros(_BUFFER_BYTES, np.uint8)
@@ -120,7 +130,7 @@ class Journal:
         if self.failure is None and self._sync_failure is not None:
             raise self._sync_failure
         if self.failure is not None:
-            if time.monotonic() < self._retry_s:
+            if self._steady_s() < self._retry_s:
                 raise self.failure
             self._begin_segment()
             return
@@ -136,8 +146,6 @@ class Journal:
         if self._file_bytes > SEGMENT_BYTES and (
             self.unsafe_bytes <= ROTATE_BYTES_MAX or self._file_bytes > 2 * SEGMENT_BYTES
         ):
-            if self.durability == "none":
-                self._file.sync()  # damage may be in the last segment alone
             self._begin_segment()
 
     def _append(self, file: File, frames: bytes) -> None:
@@ -150,6 +158,8 @@ class Journal:
         with self._syncing:
             first = self._unsafe[0][0] if self._unsafe else self.next
             if self._file is not None:
+                if self.durability == "none":
+                    self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
                 self._file, old = None, self._file
                 with suppress(OSError):
                     old.close()
@@ -191,7 +201,7 @@ class Journal:
     def _fail(self, error: OSError) -> None:
         if error is not self.failure:
             self.failures += 1
-            self._retry_s = time.monotonic() + RETRY_S
+            self._retry_s = self._steady_s() + RETRY_S
         self.failure = error
 
     def sync(self) -> None:

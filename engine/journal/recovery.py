@@ -138,10 +138,12 @@ class Recovery:
                 self._take_outcomes(record)
             case Changed(subscriber, at_us, writes):
                 self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
-            case Forgot(subscriber):
+            case Forgot(subscriber, now_us):
+                ledger.advance(now_us)  # what had expired by then was counted, and is not released
                 self._overlay.erase(subscriber)
                 ledger.forget(subscriber)
             case Policy():
+                ledger.advance(record.now_us)
                 retention = Retention(*record.retention)
                 ledger.set_policy(retention, record.first_day, np.array(record.day_starts_us, np.int64))
             case Named(names):

@@ -19,7 +19,7 @@ from engine.dtypes.contact import COUNTS, PUSH
 from engine.dtypes.decisions import DECISIONS_TYPE, DecisionColumns
 from engine.dtypes.ledger import REQUESTS_TYPE, Requests
 from engine.dtypes.rules import RULES_TYPE, Rules
-from engine.jit import Pointer, bundle, kernel, read_only, writable
+from engine.jit import Pointer, bundle, kernel, writable
 from engine.kernels.frames import HEADER_BYTES, seal_frame
 from engine.kernels.msgpack import ARRAY, BIN, I64, NIL, OUT, SHORT_ARRAY, U8, U16, U64, put_big, put_form
 from engine.kernels.siphash import Int, sip_bytes
