@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,20 +20,21 @@ from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
+from server.failpoints import VARIABLE, read_failpoints
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Syncing, end_journal
+from server.journalling import Kept, Syncing, end_journal, open_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
@@ -65,6 +68,11 @@ class Server:
         self._settings = settings
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
+        self._failpoints = read_failpoints(os.environ.get(VARIABLE, ""))
+        if self._failpoints and not settings.journal:
+            raise SettingsError(
+                f"{VARIABLE}: its points are the journal's, and no journal is set; set one, or unset it"
+            )
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
@@ -149,7 +157,11 @@ class Server:
 
     def _compose(self, stores: Stores) -> None:
         settings, clock = self._settings, Clock()
-        engine, self._kept = new_engine(stores, settings, self._secret, wall_us())
+        failing = self._failpoints
+        if failing is not None:
+            log().warning("FAILPOINTS ARE ARMED: THIS SERVER FAILS ON PURPOSE", points=os.environ[VARIABLE])
+        opening = open_journal if failing is None else partial(open_journal, around=failing.disk)
+        engine, self._kept = new_engine(stores, settings, self._secret, wall_us(), opening)
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.shard)
         journal = self._kept.journal if self._kept else None
@@ -158,7 +170,8 @@ class Server:
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
         rpcs = Rpcs(self.decisions, settings.shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
-        self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
+        threading = DecisionThread if failing is None else failing.thread
+        self.thread = threading(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
         serving = NativeFront if self.choice.front == "native" else GrpcioFront
