@@ -34,10 +34,10 @@ class Noting:
         head[2], head[3] = engine.push_stopped, engine.generation.number
         noted = self._noted_by(batch, asked, decisions)
         start = journal.used_bytes
-        end = _note_batch(noted, batch.count, head, journal.buffer, start, journal.next)
+        end = int(_note_batch(noted, batch.count, head, journal.buffer, start, journal.next))
         if end < 0:
             journal.reserve(-end)
-            end = _note_batch(noted, batch.count, head, journal.buffer, start, journal.next)
+            end = int(_note_batch(noted, batch.count, head, journal.buffer, start, journal.next))
         if end > start:
             journal.added(end)
 

@@ -149,8 +149,8 @@ class Journal:
         """Go on in a new segment, with what may not be on the medium at its front; it is whole and synced before it has its name."""
         with self._syncing:
             first = self._unsafe[0][0] if self._unsafe else self.next
-            if self._file is not None:
-                self._file, old = None, self._file
+            old, self._file = self._file, None
+            if old is not None:
                 with suppress(OSError):
                     old.close()
             with suppress(FileNotFoundError):

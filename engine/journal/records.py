@@ -21,6 +21,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine.ledger.names import Kind
+
 SEGMENT, DECIDED, RECORDED, CHANGED, FORGOT, SWAPPED, POLICY, NAMED, CLOCK, BEGAN, ENDED = range(11)
 KINDS: Final = (
     "segment",
@@ -106,7 +108,7 @@ class Policy(msgspec.Struct, array_like=True, frozen=True, tag=POLICY):
 class Named(msgspec.Struct, array_like=True, frozen=True, tag=NAMED):
     """Codes given, in order: (kind, name)."""
 
-    names: list[tuple[str, str]]
+    names: list[tuple[Kind, str]]
 
 
 class Clock(msgspec.Struct, array_like=True, frozen=True, tag=CLOCK):

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.base.overlay import Overlay, Write
-from engine.bundles import reference, replaced
+from engine.bundles import reference
 from engine.dtypes.ledger import Requests
 from engine.dtypes.texts import Texts
 from engine.jit import direct
@@ -172,8 +172,10 @@ class Recovery:
 
 
 def _new_rows(n: int, k: int) -> NotedRows:
-    words = {name: np.zeros(n, np.uint64) for name in ("body", "subscriber", "digest", "decision")}
-    spans = {name: np.zeros(n, np.int64) for name in ("message_at", "message_bytes", "answer_at", "answer_bytes")}
+    words: dict[str, Any] = {name: np.zeros(n, np.uint64) for name in ("body", "subscriber", "digest", "decision")}
+    spans: dict[str, Any] = {
+        f"{text}_{what}": np.zeros(n, np.int64) for text in ("message", "answer") for what in ("at", "bytes")
+    }
     return NotedRows(
         request=np.zeros((n, 2), np.uint64),
         expires_us=np.zeros(n, np.int64),

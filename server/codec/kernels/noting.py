@@ -19,7 +19,7 @@ from engine.dtypes.contact import COUNTS, PUSH
 from engine.dtypes.decisions import DECISIONS_TYPE, DecisionColumns
 from engine.dtypes.ledger import REQUESTS_TYPE, Requests
 from engine.dtypes.rules import RULES_TYPE, Rules
-from engine.jit import Pointer, bundle, kernel, read_only, writable
+from engine.jit import Pointer, bundle, kernel, writable
 from engine.kernels.frames import HEADER_BYTES, seal_frame
 from engine.kernels.msgpack import ARRAY, BIN, I64, NIL, OUT, SHORT_ARRAY, U8, U16, U64, put_big, put_form
 from engine.kernels.siphash import Int, sip_bytes
@@ -84,7 +84,7 @@ def _put_message(noted: Noted, out: npt.NDArray[np.uint8], at: Int, row: int) ->
         key = at + noted.parts[2 * SUBSCRIBER] - start
         for k in range(noted.parts[2 * SUBSCRIBER + 1]):
             out[key + k] = _ZERO
-    return at + size
+    return np.int64(at + size)
 
 
 @kernel(types.int64(NOTED_TYPE, OUT, types.int64, types.int64), inner=True)
@@ -95,7 +95,7 @@ def _put_answer(noted: Noted, out: npt.NDArray[np.uint8], at: Int, row: int) -> 
         return put_form(out, at, U64, digest, 8)
     at = put_form(out, at, BIN, np.uint64(size), 4)
     copy_bytes(out, at, noted.texts, start, size)
-    return at + size
+    return np.int64(at + size)
 
 
 @kernel(types.int64(NOTED_TYPE, OUT, types.int64, types.int64), inner=True)

@@ -137,7 +137,7 @@ def test_a_newer_or_foreign_segment_is_refused(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(JournalError, match="expected format 1, was 2, by Touchpoint test"):
         list(Log(FolderDisk(tmp_path), OWNER))
     (tmp_path / "seven.journal").write_bytes(b"")
-    with pytest.raises(JournalError, match="seven.journal: expected a segment's name"):
+    with pytest.raises(JournalError, match=r"seven\.journal: expected a segment's name"):
         Log(FolderDisk(tmp_path), OWNER)
 
 
@@ -184,7 +184,7 @@ def test_what_could_not_be_written_is_written_later(
         journal.add(Clock(instant))
         safe = journal.commit()
         journal.sync()
-        assert not safe or (broken == "sync" and (durability == "none" or instant == 2 and durability == "everysec"))
+        assert not safe or (broken == "sync" and (durability == "none" or (instant == 2 and durability == "everysec")))
     assert instants_of(Log(disk, OWNER))[:1] == [1]
     disk.broken = ""
     journal.add(Clock(5))
