@@ -73,6 +73,7 @@ class DecisionFront:
         ids: DecisionIds,
         clock: Clock,
         figures: Figures,
+        *,
         journal: Journal | None = None,
     ) -> None:
         self.engine = engine

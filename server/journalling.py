@@ -8,13 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.base.overlay import Overlay
+from engine.base.overlay import Overlay, OverlayFullError
 from engine.journal.disk import Disk, FolderDisk
-from engine.journal.journal import Journal
+from engine.journal.journal import Journal, Writer
 from engine.journal.keeping import Keeping
-from engine.journal.recovery import Recovered, recover
-from engine.journal.segments import Cut, JournalError, Log, Owner
+from engine.journal.recovery import Recovered
+from engine.journal.segments import Cut, JournalError, Owner
+from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
+from engine.ledger.names import LedgerFullError
+from server.journal_snapshots import Snapshots
 from server.logs import log
 from server.settings import Settings
 
@@ -46,17 +49,25 @@ def boot_id() -> str:
         return ""
 
 
-def open_journal(settings: Settings, secret: bytes, ledger: MemoryLedger, overlay: Overlay, now_us: int) -> Kept:
-    """Take the journal back into a new ledger and overlay, and return it to be written on; raises JournalError or OSError, with nothing changed on disk."""
+def sizes_of(settings: Settings) -> dict[str, int]:
+    """Return the settings that say how much ledger and overlay have room for."""
+    return {name: getattr(settings, name) for name in SIZES}
+
+
+def open_journal(settings: Settings, secret: bytes, now_us: int) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError."""
     folder = Path(settings.journal)
-    disk = FolderDisk(folder)
+    disk, sizes = FolderDisk(folder), sizes_of(settings)
     lock = _locked(folder)
     owner, boot = owner_of(settings, secret), boot_id()
     try:
-        recovered = recover(Log(disk, owner), ledger, overlay)
-    except JournalError as error:
+        found = restored(disk, owner, lambda: new_state(sizes))
+    except (JournalError, LedgerFullError, OverlayFullError) as error:
         os.close(lock)
         raise JournalError(f"{folder}: {error}") from None
+    recovered, ledger = found.recovered, found.ledger
+    for why in found.passed_over:
+        log().warning("a snapshot of the journal was passed over", why=why)
     if recovered.cut is not None:
         put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
@@ -65,13 +76,12 @@ def open_journal(settings: Settings, secret: bytes, ledger: MemoryLedger, overla
         log().warning("what was answered last may be lost", since_us=lost_since_us)
     ledger.advance(now_us)
     ledger.number_from(now_us)
-    journal = Journal(
-        disk, owner, settings.journal_durability, first=recovered.next, writer=version("touchpoint"), boot=boot
-    )
+    writer = Writer(version("touchpoint"), boot, sizes)
+    journal = Journal(disk, owner, settings.journal_durability, first=recovered.next, writer=writer)
     keeping = Keeping(journal)
     keeping.began(now_us, boot, lost_since_us)
-    log().info("journal taken back", records=recovered.records, decisions=recovered.decisions, **recovered.by_kind)
-    return Kept(journal, keeping, recovered, lock)
+    log().info("journal taken back", snapshot=found.snapshot, records=recovered.records, decisions=recovered.decisions)
+    return Kept(journal, keeping, recovered, lock), ledger, found.overlay
 
 
 def end_journal(kept: Kept, now_us: int) -> None:
@@ -122,20 +132,27 @@ def _locked(folder: Path) -> int:
     return descriptor
 
 
-class Syncing:
-    """A thread that has a journal synced every second."""
+class Upkeep:
+    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot is due."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, folder: Path) -> None:
         self._journal = journal
+        self._snapshots = Snapshots(folder)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._end.wait(SYNC_S):
-            self._journal.sync()
+            if self._journal.durability == "everysec":
+                self._journal.sync()
+            try:
+                self._snapshots.look()
+            except (OSError, JournalError) as error:
+                log().error("the journal's folder cannot be looked at", why=str(error))
 
     def stop(self) -> None:
         """End it."""
         self._end.set()
         self._thread.join()
+        self._snapshots.stop()

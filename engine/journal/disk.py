@@ -30,8 +30,8 @@ class Disk(Protocol):
     def names(self) -> list[str]:
         """Return the files' names, sorted."""
 
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
+    def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""
 
     def create(self, name: str) -> File:
         """Return a new file of that name, known to the medium; FileExistsError when there is one."""
@@ -82,9 +82,9 @@ class FolderDisk:
         """Return the files' names, sorted."""
         return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
 
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
-        return np.fromfile(self.path / name, np.uint8)
+    def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""
+        return np.fromfile(self.path / name, np.uint8, bytes_max)
 
     def create(self, name: str) -> File:
         """Return a new file of that name, known to the medium; FileExistsError when there is one."""

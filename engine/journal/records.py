@@ -54,6 +54,8 @@ class Segment(msgspec.Struct, array_like=True, frozen=True, tag=SEGMENT):
     """Of the machine: pages of files outlive a process, not this."""
     first: int
     """The number of its first record; the segment itself has none."""
+    sizes: dict[str, int]
+    """The settings that say how much the ledger and the overlay that wrote it have room for."""
 
 
 class Recorded(msgspec.Struct, array_like=True, frozen=True, tag=RECORDED):
