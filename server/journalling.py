@@ -1,12 +1,11 @@
 """The server's journal: found, taken back, written on, synced every second, ended."""
 
 import fcntl
-import os
 import threading
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from engine.base.overlay import Overlay, OverlayFullError
 from engine.journal.disk import Disk, FolderDisk
@@ -32,8 +31,8 @@ class Kept(NamedTuple):
     journal: Journal
     keeping: Keeping
     recovered: Recovered
-    lock: int
-    """Descriptor of the locked file."""
+    lock: BinaryIO
+    """The locked file."""
 
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
@@ -58,12 +57,12 @@ def open_journal(settings: Settings, secret: bytes, now_us: int) -> tuple[Kept, 
     """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError."""
     folder = Path(settings.journal)
     disk, sizes = FolderDisk(folder), sizes_of(settings)
-    lock = _locked(folder)
+    lock = locked(folder)
     owner, boot = owner_of(settings, secret), boot_id()
     try:
         found = restored(disk, owner, lambda: new_state(sizes))
     except (JournalError, LedgerFullError, OverlayFullError) as error:
-        os.close(lock)
+        lock.close()
         raise JournalError(f"{folder}: {error}") from None
     recovered, ledger = found.recovered, found.ledger
     for why in found.passed_over:
@@ -89,7 +88,7 @@ def end_journal(kept: Kept, now_us: int) -> None:
     kept.keeping.ended(now_us)
     if not kept.journal.close():
         log().error("the end of the journal could not be written", why=str(kept.journal.failure))
-    os.close(kept.lock)
+    kept.lock.close()
 
 
 def lost_since(recovered: Recovered, boot: str) -> int:
@@ -120,16 +119,17 @@ def put_aside(disk: Disk, cut: Cut) -> None:
     file.close()
 
 
-def _locked(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def locked(folder: Path) -> BinaryIO:
+    """Return the folder's lock, which lasts until it is closed or the process ends; raises JournalError when another process has it."""
+    file = (folder / LOCK).open("ab")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(descriptor)
+        file.close()
         raise JournalError(
             f"{folder}: another process writes this journal; end it, or give this one a folder of its own"
         ) from None
-    return descriptor
+    return file
 
 
 class Upkeep:

@@ -26,7 +26,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
 
 def worked(operator: Operator, folder: Path, numbers: range) -> list[tuple[pb.DecideRequest, bytes]]:
     """Serve some customers with a journal in the folder; return requests and answers."""
-    with running(settings_for(operator, journal=str(folder))) as server:
+    with running(settings_for(operator, journal=str(folder), journal_durability="always")) as server:
         found = []
         for number in numbers:
             request = asking(number)
@@ -121,7 +121,7 @@ def test_a_damaged_snapshot_whose_segments_are_gone_is_refused(operator: Operato
         damaged = bytearray((journal / name).read_bytes())
         damaged[len(damaged) // 2] ^= 1
         (journal / name).write_bytes(damaged)
-    with pytest.raises(JournalError, match=r"damaged at byte .*: records 1 to 88 are missing"):
+    with pytest.raises(JournalError, match=r"damaged at byte .*: records 1 to .* are missing"):
         restored_in(journal)
 
 
@@ -131,7 +131,7 @@ def test_a_server_starts_from_a_snapshot(operator: Operator, tmp_path: Path) -> 
     with running(settings_for(operator, journal=str(folder))):
         pass
     snapshot_of_segments(FolderDisk(folder))
-    with running(settings_for(operator, journal=str(folder))) as server:
+    with running(settings_for(operator, journal=str(folder), journal_durability="always")) as server:
         assert [timeless(server.decisions.Decide(request)) for request, _ in found[1:]] == [
             answer for _, answer in found[1:]
         ]
@@ -142,7 +142,7 @@ def test_a_server_has_snapshots_made(operator: Operator, tmp_path: Path, monkeyp
     monkeypatch.setattr("engine.journal.journal.SEGMENT_BYTES", 4_000)
     monkeypatch.setattr("server.journal_snapshots.BYTES_MIN", 8_000)
     folder = tmp_path / "journal"
-    with running(settings_for(operator, journal=str(folder))) as server:
+    with running(settings_for(operator, journal=str(folder), journal_durability="always")) as server:
         end = time.monotonic() + 60
         while not server.server._upkeep._snapshots.made:  # type: ignore[union-attr]
             assert time.monotonic() < end
