@@ -30,7 +30,7 @@ from engine.ledger.names import Kind
 SUFFIX: Final = ".snapshot"
 FORMAT: Final = 1
 NEW: Final = "snapshot.new"
-FRAME_BYTES_MAX: Final = 64 << 20
+FRAME_BYTES_MAX: Final = 1 << 30
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "table": SUBSCRIBER,
     "pool": CONTACT,
@@ -137,7 +137,8 @@ def _arrays_of(name: str, about: About, bodies: list[npt.NDArray[np.uint8]]) -> 
             raise JournalError(
                 f"{name}: {what}: expected an array of format {FORMAT}, was one of {about.format}; use the version that wrote it"
             )
-        found[what] = np.concatenate(parts or [np.zeros(0, np.uint8)]).view(dtype).reshape(shape)
+        raw = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0, np.uint8)])
+        found[what] = raw.view(dtype).reshape(shape)
     return found
 
 
