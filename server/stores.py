@@ -86,13 +86,18 @@ def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snaps
     return open_snapshot(version, keys), keys
 
 
-def new_engine(stores: Stores, settings: Settings, now_us: int) -> Engine:
-    """Return an engine with an empty ledger. Decisions are numbered from the present microsecond on, so that no two lives of a shard share an id."""
-    ledger = MemoryLedger(
+def new_ledger(settings: Settings, now_us: int) -> MemoryLedger:
+    """Return an empty ledger. Decisions are numbered from the present microsecond on, so that no two lives of a shard share an id."""
+    return MemoryLedger(
         settings.contacts_max,
         RingAnswers(settings.answers_bytes_max),
         outcomes_max=settings.outcomes_max,
         decision_first=now_us,
         now_us=now_us,
     )
+
+
+def new_engine(stores: Stores, settings: Settings, now_us: int, ledger: MemoryLedger | None = None) -> Engine:
+    """Return an engine over the ledger, or over an empty one of its own."""
+    ledger = ledger or new_ledger(settings, now_us)
     return Engine(stores.rulebook, stores.snapshot, Overlay(settings.overlay_subscribers_max), ledger, now_us)

@@ -16,11 +16,14 @@ import numpy.typing as npt
 
 from engine.bundles import reference
 from engine.dtypes.ledger import (
+    FOREVER_US,
     GRAIN_BYTES,
     HIT,
     MEMORY_COUNT,
+    MEMORY_GRAIN_NEXT,
     MEMORY_GRAINS,
     MEMORY_GRAINS_USED,
+    MEMORY_HEAD,
     MEMORY_TTL_US,
     MEMORY_WORDS,
     REMEMBERED,
@@ -122,6 +125,11 @@ class RingAnswers:
             self._arena[start:end] = 0
             self._arena[:rest] = 0
         return forgotten
+
+    def clear(self) -> None:
+        """Zero and drop every answer."""
+        _room_grains(self._reference, self._arena, FOREVER_US)
+        self._memory.state[MEMORY_HEAD] = self._memory.state[MEMORY_GRAIN_NEXT] = 0
 
     def statistics(self) -> dict[str, int]:
         """Return entries, used and reserved bytes."""
