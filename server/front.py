@@ -14,6 +14,7 @@ from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
 from engine.handing_off import HandOff
+from engine.journal.journal import Journal
 from engine.ledger.names import Kind
 from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
@@ -30,6 +31,7 @@ from server.decision_id import DecisionIds
 from server.explanations import Explanations
 from server.failure import Code, Failure, Violation
 from server.figures import Figures
+from server.noting import Noting
 from server.statuses import item_error
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo, Outcomes
@@ -77,6 +79,7 @@ class DecisionFront:
         clock: Clock,
         figures: Figures,
         *,
+        journal: Journal | None = None,
         around: Around | None = None,
     ) -> None:
         self.engine = engine
@@ -85,6 +88,8 @@ class DecisionFront:
         self.figures = figures
         self.hashes = hashes
         self.ids = ids
+        self.journal = journal
+        self._noting = Noting(journal, engine) if journal is not None else None
         self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
@@ -118,6 +123,15 @@ class DecisionFront:
     def tick(self) -> None:
         """Do what time alone brings."""
         self.engine.tick(self.now_us())
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with everything that is to be on disk before its callers may know."""
+        return 0 if self.journal is None else self.journal.next
+
+    def settle(self) -> bool:
+        """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
+        return self.journal is None or self.journal.commit() or self.journal.durability != "always"
 
     def now_us(self) -> int:
         """Return the wall clock, having stopped push when it cannot be trusted."""
@@ -199,7 +213,10 @@ class DecisionFront:
             at_once = None
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
-        return self.engine.decide(batch, answers.render, at_once)
+        decisions = self.engine.decide(batch, answers.render, at_once)
+        if self._noting is not None:
+            self._noting.decided(batch, answers.asked_reference, decisions)
+        return decisions
 
     def record(self, outcomes: Recorded, now_us: int) -> npt.NDArray[np.uint8]:
         """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError with nothing recorded, RefusedError when that is not sure."""

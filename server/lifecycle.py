@@ -24,6 +24,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
+from server.journalling import Kept, Syncing, end_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -69,6 +70,8 @@ class Server:
         self._secret = secret_of(settings)
         self._unready = "loading"
         self._management: Management | None = None
+        self._kept: Kept | None = None
+        self._syncing: Syncing | None = None
         self._composed = False
         self._shared: Shared | None = None
 
@@ -80,6 +83,7 @@ class Server:
             if self._composed:
                 await self.grpc.abandon()
                 await self.thread.stop()
+            self._end_journal()
             if self._management:
                 await self._management.stop()
             await self._leave_ledger()
@@ -98,6 +102,7 @@ class Server:
         )
         self.thread.start()
         self._composed = True
+        self._begin_journal()
         log().info("front chosen", front=self.choice.front, reason=self.choice.reason)
         await self.grpc.start()
         await self.grpc.ready()
@@ -122,6 +127,7 @@ class Server:
         self._preload.stop()
         await self.grpc.drain()
         await self.thread.stop()
+        self._end_journal()
         if self._management:
             await self._management.stop()
         await self._leave_ledger()
@@ -129,6 +135,23 @@ class Server:
     async def _leave_ledger(self) -> None:
         if self._shared is not None:
             await asyncio.to_thread(self._shared.sharing.stop)
+
+    def _begin_journal(self) -> None:
+        if self._shared is not None:
+            return
+        if self._kept is None:
+            log().warning("no journal is set: what is held and remembered ends with this process")
+            return
+        if self._kept.journal.durability == "everysec":
+            self._syncing = Syncing(self._kept.journal)
+
+    def _end_journal(self) -> None:
+        """Say in the journal that nothing is lost, and let it go."""
+        if self._syncing is not None:
+            self._syncing.stop()
+        if self._kept is not None:
+            end_journal(self._kept, wall_us())
+            self._kept = None
 
     async def reload(self) -> None:
         """Reload as SIGHUP asks; how it ended is logged and in the status."""
@@ -138,16 +161,16 @@ class Server:
             return
 
     def _compose(self, stores: Stores) -> None:
-        settings, clock, around = self._settings, Clock(), None
-        if self._shared is None:
-            engine = new_engine(stores, settings, wall_us())
-        else:
-            around, clock = self._shared.sharing, self._shared.clock
-            engine = new_engine(stores, settings, clock.now_us(), self._shared.working)
+        settings, clock, around, working = self._settings, Clock(), None, None
+        if self._shared is not None:
+            around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
+        engine, self._kept = new_engine(stores, settings, self._secret, clock.now_us(), working)
+        if around is not None:
             around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.shard)
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), around=around)
+        journal = self._kept.journal if self._kept else None
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)

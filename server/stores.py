@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.base.folder import current_version
 from engine.base.keys import SubscriberKeys, read_secret
@@ -17,6 +18,7 @@ from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
 from loaders.msisdn import parse_number
 from server.compiling import compiled
+from server.journalling import Kept, open_journal
 from server.settings import Settings, SettingsError
 
 
@@ -86,18 +88,35 @@ def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snaps
     return open_snapshot(version, keys), keys
 
 
-def new_ledger(settings: Settings, now_us: int) -> MemoryLedger:
-    """Return an empty ledger. Decisions are numbered from the present microsecond on, so that no two lives of a shard share an id."""
-    return MemoryLedger(
+class Begun(NamedTuple):
+    """An engine, and the journal that it goes on from and writes, if it has one."""
+
+    engine: Engine
+    kept: Kept | None
+
+
+def new_engine(
+    stores: Stores, settings: Settings, secret: bytes, now_us: int, working: MemoryLedger | None = None
+) -> Begun:
+    """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
+
+    Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id. `working`: the ledger, when
+    it is no more than where a shared one is worked in.
+    """
+    overlay = Overlay(settings.overlay_subscribers_max)
+    if working is not None:
+        return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
+    first, start_us = (1, 0) if settings.journal else (now_us, now_us)
+    ledger = MemoryLedger(
         settings.contacts_max,
         RingAnswers(settings.answers_bytes_max),
         outcomes_max=settings.outcomes_max,
-        decision_first=now_us,
-        now_us=now_us,
+        decision_first=first,
+        now_us=start_us,
     )
-
-
-def new_engine(stores: Stores, settings: Settings, now_us: int, ledger: MemoryLedger | None = None) -> Engine:
-    """Return an engine over the ledger, or over an empty one of its own."""
-    ledger = ledger or new_ledger(settings, now_us)
-    return Engine(stores.rulebook, stores.snapshot, Overlay(settings.overlay_subscribers_max), ledger, now_us)
+    if not settings.journal:
+        return Begun(Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us), None)
+    kept = open_journal(settings, secret, ledger, overlay, now_us)
+    overlay.on_new_base(stores.snapshot)
+    engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
+    return Begun(engine, kept)

@@ -47,7 +47,7 @@ class WorkingLedger(MemoryLedger):
         """Know nothing of anybody, and have room for so many items; ledger time moves on to `now_us`."""
         self.clear_contacts()
         self.answers.clear()
-        self._reserve_table(2 * items)
+        self.reserve_subscribers(2 * items)
         self.advance(now_us)
 
     def install(

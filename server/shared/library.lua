@@ -119,12 +119,13 @@ end
 
 -- Return (epoch, grants, since, now), having raised the epoch if this is not the server, or the life of it, for which it was raised.
 -- Nothing for a server whose life is the one of its epoch, while the caller knows of a later epoch: it was a primary before, and others have gone on.
--- args: the server's run id, the largest epoch that the caller knows of.
+-- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, then what it knows of replicas, which may be lost here.
 local function epoch(keys, args)
   local held = redis.call('HMGET', keys[1], 'epoch', 'run', 'since', 'grants')
   local now = micros()
   local last = math.max(tonumber(held[1] or '0'), tonumber(args[2]))
   if held[2] == args[1] and last > tonumber(held[1]) then return {} end
+  for i = 3, #args, 2 do redis.call('HSETNX', keys[2], args[i], args[i + 1]) end
   if held[2] ~= args[1] then
     local next = number(math.max(last + 1, now))
     local grants = last == 0 and next or ''
@@ -134,7 +135,7 @@ local function epoch(keys, args)
   return { held[1], held[4], held[3], number(now) }
 end
 
--- A replica says that it is there; return (epoch, grants, now), or nothing when another one has its shard number.
+-- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its shard number.
 -- All may grant in an epoch once each replica that was there within a lease before it has asserted what it knows, or a lease after it began.
 -- keys: epoch's, replicas'. args: shard, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
 local function beat(keys, args)
@@ -158,7 +159,7 @@ local function beat(keys, args)
       held[2] = held[1]
     end
   end
-  return { held[1] or '', held[2] or '', number(now) }
+  return { held[1] or '', held[2] or '', number(now), redis.call('HGETALL', keys[2]) }
 end
 
 -- A replica goes: its number is free. args: shard, life.

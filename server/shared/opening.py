@@ -60,6 +60,8 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     """Return the ledger that the settings name, with codes for all that the catalogue names; raises SettingsError."""
     if settings.shard > SHARD_MAX:
         raise SettingsError(f"shard: expected 0 to {SHARD_MAX} with ledger_redis, was {settings.shard}")
+    if settings.journal:
+        raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
     check_shareable(catalogue)
     now_us, life = wall_us(), secrets.token_bytes(8)
     working = WorkingLedger(decision_first=first_decision(settings.shard, now_us), now_us=0)

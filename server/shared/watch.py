@@ -51,6 +51,8 @@ class Watched:
         self.calls: Calls
         self.epoch = b""
         self.asserted = b""
+        self.replicas: list[bytes] = []
+        """What all replicas said of themselves last, as it lies there: shard, then its words."""
         self.trouble = ""
 
 
@@ -180,7 +182,9 @@ class Watch:
 
     def _find_epoch(self, watched: Watched, connection: Connection, run: str) -> None:
         node, known = watched.node, watched.epoch or b"0"
-        reply = connection.command(*watched.calls.words["epoch"], "1", node.epoch_key, run, known)
+        reply = connection.command(
+            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, run, known, *watched.replicas
+        )
         if not reply:
             raise UnavailableError(
                 f"{node.address.name}: is a primary of an earlier epoch than {known.decode()}; it must become a replica of the present one"
@@ -200,7 +204,7 @@ class Watch:
         )  # fmt: skip
         if not reply:
             return None
-        epoch, grants, _ = reply
+        epoch, grants, _, watched.replicas = reply
         if epoch != watched.epoch:
             self._find_epoch(watched, connection, _checked_life(connection))
         return bytes(grants)
