@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ def test_a_frozen_server_and_its_thaw(pair: Pair) -> None:
         assert (checked.hand_off, checked.reason) == (pb.HAND_OFF_NOT_BEFORE, UNAVAILABLE)
     pair.redis.go_on()
     for replica in (pair.one, pair.other):
-        assert heals(lambda replica=replica: replica.decisions.Decide(asking(2))).offers
+        assert heals(partial(replica.decisions.Decide, asking(2))).offers
     assert record(pair.other, outcome(held.decision_id, "while-frozen"))[0].status in (
         outcomes.OUTCOME_STATUS_RECORDED,
         outcomes.OUTCOME_STATUS_DUPLICATE,
