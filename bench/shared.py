@@ -24,22 +24,23 @@ def run(sizes: Sizes) -> dict[str, Any]:
     """Measure and return the figures; raises RunError when answers are not what was asked for."""
     shape = shape_of(sizes)
     room = int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
-    with operator(shape.rows, shape.offers, shape.seed) as made, redis_server() as url:
-        with (
-            made.served(room) as plain,
-            made.served(room, SHARED, ledger_redis=url, ledger_redis_timeout_ms=1_000) as shared,
-        ):
-            driving = Driving(made, sizes, Asked(shape.offers_max))
+    with (
+        operator(shape.rows, shape.offers, shape.seed) as made,
+        redis_server() as url,
+        made.served(room) as plain,
+        made.served(room, SHARED, ledger_redis=url, ledger_redis_timeout_ms=1_000) as shared,
+    ):
+        driving = Driving(made, sizes, Asked(shape.offers_max))
 
-            def load(number: int) -> Load:
-                return Load(shape.seconds, shape.seed * 1_000 + number, shape.connections, shape.in_flight)
+        def load(number: int) -> Load:
+            return Load(shape.seconds, shape.seed * 1_000 + number, shape.connections, shape.in_flight)
 
-            runs = driving.in_turn([plain, shared], shape.repeats, load)
-            alone = driving.in_turn(
-                [plain, shared],
-                shape.repeats,
-                lambda number: load(500 + number)._replace(connections=1, in_flight=1),
-            )
+        runs = driving.in_turn([plain, shared], shape.repeats, load)
+        alone = driving.in_turn(
+            [plain, shared],
+            shape.repeats,
+            lambda number: load(500 + number)._replace(connections=1, in_flight=1),
+        )
     return _told(runs, alone) | {"shape": shape._asdict()}
 
 

@@ -10,16 +10,16 @@ from engine.ledger.names import LedgerFullError
 from engine.ledger.working import WorkingLedger
 from server.clock import BACKWARD_MAX_US, Clock, steady_us, wall_us
 from server.settings import Settings, SettingsError
-from server.shared.address import address_of
+from server.shared.address import place_of
 from server.shared.connection import UnavailableError
 from server.shared.fetching import Fetching
 from server.shared.library import ForeignError
-from server.shared.node import Node
 from server.shared.recent import Recent
 from server.shared.shareable import check_shareable
 from server.shared.shared_names import CODES_AHEAD, SharedNames
 from server.shared.sharing import Sharing
 from server.shared.states import States
+from server.shared.topology import topology_of
 from server.shared.watch import Identity, Watch
 
 SHARD_BITS_AT: Final = 48
@@ -66,12 +66,15 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     now_us, life = wall_us(), secrets.token_bytes(8)
     working = WorkingLedger(decision_first=first_decision(settings.shard, now_us), now_us=0)
     working.names.codes_ahead = CODES_AHEAD
-    node, recent = Node(address_of(settings)), Recent()
-    names = SharedNames(working.names, node)
-    fetching = Fetching(working, States([node]), names)
+    try:
+        topology, recent = topology_of(place_of(settings)), Recent()
+    except UnavailableError as error:
+        raise SettingsError(f"ledger_redis: {error}") from None
+    names = SharedNames(working.names, topology)
+    fetching = Fetching(working, States(topology), names)
     fingerprint = blake2b(b"ledger", key=secret, digest_size=8).hexdigest()
     identity = Identity(catalogue.id, fingerprint, settings.shard, life.hex())
-    watch = Watch([node], identity, settings.ledger_redis_timeout_ms / 1_000, recent, working.names)
+    watch = Watch(topology, identity, settings.ledger_redis_timeout_ms / 1_000, recent, working.names)
 
     def set_clock(skew_us: int) -> None:
         fetching.offset_us = wall_us() + skew_us - steady_us()

@@ -8,7 +8,7 @@ from engine.limits import CODES_MAX
 from server.logs import log
 from server.shared.connection import Connection, UnavailableError
 from server.shared.library import Calls, ForeignError
-from server.shared.node import Node
+from server.shared.topology import Topology
 
 CODES_AHEAD: Final = 1_024
 """How many names other replicas may add before this one must reload to know what their contacts count for."""
@@ -52,22 +52,22 @@ def _compare(connection: Connection, names: Names, kind: Kind, found: dict[int, 
 class SharedNames:
     """The working ledger's names, kept as they are everywhere; used within turns."""
 
-    def __init__(self, names: Names, node: Node) -> None:
-        """`node`: the server that has the names."""
+    def __init__(self, names: Names, topology: Topology) -> None:
         self._names = names
-        self._node = node
+        self._topology = topology
 
     def give(self, named: Sequence[tuple[Kind, str]] = ()) -> bool:
         """Have codes given to these, and learn all that there are; return whether that was done. Raises LedgerFullError."""
         wanted: dict[Kind, list[str]] = {}
         for kind, name in named:
             wanted.setdefault(kind, []).append(name)
-        if (link := self._node.link) is None:
+        node = self._topology.names_node()
+        if (link := node.link) is None:
             return False
         try:
             give_codes(link.connection, link.calls, self._names, wanted)
         except (UnavailableError, ForeignError) as error:
-            self._node.drop(link)
+            node.drop(link)
             log().error("names got no codes", why=str(error))
             return False
         return True

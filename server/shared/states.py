@@ -12,6 +12,7 @@ import hiredis
 
 from server.shared.connection import UnavailableError
 from server.shared.node import Link, Node, subscriber_key
+from server.shared.topology import Topology
 
 REMEMBERED_ANSWER: Final = b"r"
 REMEMBERED_OUTCOME: Final = b"o"
@@ -80,12 +81,8 @@ def argument(text: bytes) -> bytes:
 class States:
     """The subscribers' states, wherever they are; used within turns."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = list(nodes)
-
-    def node_of(self, _subscriber: int) -> Node:
-        """Return the server that has the subscriber."""
-        return self._nodes[0]
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
 
     def read(self, subscribers: list[int], fields: list[list[bytes]]) -> Reading:
         """Return the states of distinct subscribers, and of each the fields asked for, 17 bytes each."""
@@ -126,7 +123,7 @@ class States:
 
     def forget(self, subscriber: int, stamp: bytes) -> bool:
         """Erase a subscriber; return whether that is done for sure."""
-        node = self.node_of(subscriber)
+        node = self._topology.node_of(subscriber)
         if (link := node.link) is None:
             return False
         words = link.calls.words["forget"]
@@ -138,15 +135,13 @@ class States:
         return bool(reply == 1)
 
     def _by_node(self, subscribers: list[int]) -> list[tuple[Node, Sequence[int]]]:
-        if len(self._nodes) == 1:
-            return [(self._nodes[0], range(len(subscribers)))]
-        places: dict[int, list[int]] = {}
-        nodes: dict[int, Node] = {}
+        nodes = self._topology.nodes
+        if len(nodes) == 1:
+            return [(nodes[0], range(len(subscribers)))]
+        places: dict[Node, list[int]] = {}
         for place, subscriber in enumerate(subscribers):
-            node = self.node_of(subscriber)
-            nodes[id(node)] = node
-            places.setdefault(id(node), []).append(place)
-        return [(node, places[key]) for key, node in nodes.items()]
+            places.setdefault(self._topology.node_of(subscriber), []).append(place)
+        return list(places.items())
 
     @staticmethod
     def _exchanged(

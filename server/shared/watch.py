@@ -7,7 +7,8 @@ asserted what it wrote in the last minute, or a lease has run out.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -20,6 +21,7 @@ from server.shared.node import Link, Node, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.shared_names import give_codes, known_names
 from server.shared.states import argument
+from server.shared.topology import Topology
 
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
@@ -59,26 +61,24 @@ class Watched:
 class Watch:
     """Watches all servers of the ledger from one thread."""
 
-    def __init__(
-        self, nodes: Sequence[Node], identity: Identity, timeout_s: float, recent: Recent, names: Names
-    ) -> None:
-        self._watched = [Watched(node) for node in nodes]
+    def __init__(self, topology: Topology, identity: Identity, timeout_s: float, recent: Recent, names: Names) -> None:
+        self._topology = topology
+        self._due = threading.Event()
+        self._watched: dict[Node, Watched] = {}
+        self._meet()
         self._identity = identity
         self._timeout_s = timeout_s
         self._recent = recent
         self._names = names
-        self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
-        for node in nodes:
-            node.on_drop = self._due.set
         self.on_skew: Callable[[int], None] = lambda _: None
         """Called with how far a server's clock is from this host's, microseconds, at each connection."""
 
     def open(self, wanted: dict[Any, list[str]]) -> None:
         """Connect to all servers, and have codes given to the wanted names; raises UnavailableError, ForeignError, LedgerFullError."""
         end_s = time.monotonic() + 1.5 * SHARD_KEPT_US / 1e6
-        for watched in self._watched:
+        for watched in list(self._watched.values()):
             while not self._look(watched, wanted):
                 if time.monotonic() > end_s:
                     raise ForeignError(
@@ -88,7 +88,7 @@ class Watch:
 
     def links(self) -> int:
         """Return how many servers decisions may use."""
-        return sum(watched.node.link is not None for watched in self._watched)
+        return sum(watched.node.link is not None for watched in list(self._watched.values()))
 
     def start(self) -> None:
         """Go on from now on."""
@@ -100,7 +100,7 @@ class Watch:
         self._due.set()
         if self._thread.is_alive():
             self._thread.join()
-        for watched in self._watched:
+        for watched in list(self._watched.values()):
             if watched.connection is not None:
                 self._leave(watched, watched.connection)
             if link := watched.node.link:
@@ -111,9 +111,32 @@ class Watch:
         while not self._stopping:
             self._due.wait(wait_s)
             self._due.clear()
-            for watched in self._watched:
+            self._find_servers()
+            for watched in list(self._watched.values()):
                 self._look_again(watched)
-            wait_s = BEAT_S if all(watched.node.link for watched in self._watched) else RETRY_S
+            wait_s = BEAT_S if all(watched.node.link for watched in list(self._watched.values())) else RETRY_S
+
+    def _find_servers(self) -> None:
+        """Ask where the servers are; while nobody knows, they are looked for where they were."""
+        if self._topology.moves or not all(watched.node.link for watched in self._watched.values()):
+            with suppress(UnavailableError):
+                self._topology.refresh()
+        self._meet()
+
+    def _meet(self) -> None:
+        """Watch the servers that there are, where they are."""
+        for node in self._topology.nodes:
+            if node not in self._watched:
+                node.on_drop = self._due.set
+                self._watched[node] = Watched(node)
+        for node, watched in list(self._watched.items()):
+            gone = node not in self._topology.nodes
+            if gone or (watched.connection is not None and watched.connection.address != node.address):
+                self._lose(watched)
+                if node.link is not None:
+                    node.drop(node.link)
+            if gone:
+                del self._watched[node]
 
     def _look_again(self, watched: Watched) -> None:
         trouble = ""
@@ -163,7 +186,7 @@ class Watch:
         return connection
 
     def _give_codes(self, watched: Watched, connection: Connection, wanted: dict[Any, list[str]]) -> None:
-        if watched is self._watched[0]:
+        if watched.node is self._topology.names_node():
             known = known_names(self._names)
             named = {kind: [*known[kind], *wanted.get(kind, ())] for kind in known}
             give_codes(connection, watched.calls, self._names, named, learn=not self._thread.is_alive())
@@ -211,7 +234,7 @@ class Watch:
 
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""
-        changes = self._recent.all()
+        changes = [kept for kept in self._recent.all() if self._topology.node_of(kept.subscriber) is watched.node]
         for start in range(0, len(changes), ASSERTED_AT_ONCE):
             part = changes[start : start + ASSERTED_AT_ONCE]
             replies = connection.exchange(b"".join(_asserting(watched, kept) for kept in part), len(part))

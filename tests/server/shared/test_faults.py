@@ -1,10 +1,7 @@
 """A ledger that stops, freezes, forgets, answers late or closes in the middle: no decision fails, none passes a cap, and all goes on once it is healed."""
 
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +15,7 @@ from touchpoint.v1 import subscriber_service_pb2 as subscribers
 
 from tests.server.operator_fixture import Operator, msisdn
 from tests.server.running import Running, asking, running, settings_for, timeless
+from tests.server.shared.between import Between
 from tests.server.shared.conftest import CAP, Pair
 from tests.server.shared.redis_servers import RedisServer, free_port, redis_server
 from tests.server.test_rpcs import outcome, record
@@ -102,60 +100,6 @@ def test_a_server_that_lost_everything_is_told_by_each_replica(pair: Pair) -> No
     again = heals(lambda: pair.other.decisions.Decide(asking(4)))
     assert first.offers[0].offer not in [offer.offer for offer in again.offers]
     assert record(pair.one, outcome(first.decision_id, "refused-4"))[0].status == outcomes.OUTCOME_STATUS_DUPLICATE
-
-
-class Between:
-    """A proxy before a server: holds back what goes in, or cuts the connection once a command has gone in."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self.late_s = 0.0
-        self.cut_after = b""
-        """Cut the connection when this has gone in, and the server had the time to do it."""
-        self.cuts = 0
-        self._sockets = [self._listener]
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self.late_s = 0.0
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in list(self._threads):
-            thread.join()
-        for each in self._sockets:
-            each.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                inside, _ = self._listener.accept()
-                outside = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [inside, outside]
-                cut = threading.Event()
-                for way in ((inside, outside, cut, True), (outside, inside, cut, False)):
-                    self._threads.append(threading.Thread(target=self._carry, args=way, daemon=True))
-                    self._threads[-1].start()
-
-    def _carry(self, source: socket.socket, target: socket.socket, cut: threading.Event, inward: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                if inward and self.late_s:
-                    time.sleep(self.late_s)
-                if inward and self.cut_after and self.cut_after in data:
-                    self.cut_after = b""
-                    self.cuts += 1
-                    cut.set()
-                if inward or not cut.is_set():
-                    target.sendall(data)
-                if not inward and cut.is_set():
-                    break
-        for each in (source, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
