@@ -1,10 +1,11 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
@@ -12,10 +13,14 @@ from engine.bound import Bound
 from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
+from engine.handing_off import HandOff
 from engine.journal.journal import Journal
+from engine.ledger.names import Kind
+from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
 from server.answers import Answers
+from server.around import Around
 from server.clock import Clock
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items, items_of
@@ -75,8 +80,10 @@ class DecisionFront:
         figures: Figures,
         *,
         journal: Journal | None = None,
+        around: Around | None = None,
     ) -> None:
         self.engine = engine
+        self.around = around
         self.clock = clock
         self.figures = figures
         self.hashes = hashes
@@ -108,7 +115,8 @@ class DecisionFront:
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
         reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
         breathe()
-        answers = Answers(bound, content, generation, self.ids, self.figures.reasons)
+        reasons = self.figures.reasons if self.around is None else None  # a batch may be decided several times
+        answers = Answers(bound, content, generation, self.ids, reasons)
         breathe()
         return Speaking(reader, content, answers, Explanations(bound))
 
@@ -188,6 +196,17 @@ class DecisionFront:
     def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
         """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
         answers = self._speaking.answers
+        if self.around is None:
+            decisions = self._decide_here(batch, asked, message_of)
+            if answers.counted:
+                self.figures.offers += answers.offers
+                return decisions, 0
+        else:
+            decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
+        return decisions, self.figures.decided(batch, decisions)
+
+    def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
+        answers = self._speaking.answers
         answers.prepare(asked, message_of)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
@@ -197,10 +216,38 @@ class DecisionFront:
         decisions = self.engine.decide(batch, answers.render, at_once)
         if self._noting is not None:
             self._noting.decided(batch, answers.asked_reference, decisions)
-        if answers.counted:
-            self.figures.offers += answers.offers
-            return decisions, 0
-        return decisions, self.figures.decided(batch, decisions)
+        return decisions
+
+    def record(self, outcomes: Recorded, now_us: int) -> npt.NDArray[np.uint8]:
+        """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError with nothing recorded, RefusedError when that is not sure."""
+        if self.around is None:
+            return self.engine.record(outcomes, now_us)
+        results: npt.NDArray[np.uint8] = self.around.record(outcomes, lambda some: self.engine.record(some, now_us))
+        return results
+
+    def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff | None:
+        """Return whether the hold (subscriber hash, decision, rank) may go out now; None when nothing can be known of it."""
+        if self.around is None:
+            return self.engine.check_hand_off(hold, now_us)
+        return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
+
+    def forget(self, subscriber: int) -> None:
+        """Erase a subscriber; raises OverlayFullError, RefusedError."""
+        if self.around is None:
+            self.engine.forget(subscriber)
+        else:
+            self.around.forget(subscriber, lambda: self.engine.forget(subscriber))
+
+    def statistics(self) -> dict[str, int]:
+        """Return the ledger's figures."""
+        shared = {} if self.around is None else self.around.statistics()
+        return {**self.engine.ledger.statistics(), **shared}
+
+    def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
+        """Give names their codes; raises LedgerFullError, RefusedError."""
+        if self.around is not None:
+            self.around.admit(named)
+        self.engine.admit(named)
 
 
 def let_go(left: list[Successor]) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -31,10 +31,13 @@ from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
+
+if TYPE_CHECKING:
+    from server.shared.opening import Shared
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""
@@ -70,6 +73,7 @@ class Server:
         self._kept: Kept | None = None
         self._upkeep: Upkeep | None = None
         self._composed = False
+        self._shared: Shared | None = None
 
     async def start(self) -> Serving:
         """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError, and then nothing is left open."""
@@ -82,6 +86,7 @@ class Server:
             self._end_journal()
             if self._management:
                 await self._management.stop()
+            await self._leave_ledger()
             raise
 
     async def _start(self) -> Serving:
@@ -90,6 +95,7 @@ class Server:
             self._management = Management(registry, lambda: self._unready)
             await self._management.start(self._settings.management_listen)
         stores = await open_stores(self._settings, self._secret)
+        self._shared = await shared_ledger(self._settings, self._secret, stores)
         self._compose(stores)
         registry.register(
             FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load, self.choice._asdict())
@@ -124,8 +130,15 @@ class Server:
         self._end_journal()
         if self._management:
             await self._management.stop()
+        await self._leave_ledger()
+
+    async def _leave_ledger(self) -> None:
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.sharing.stop)
 
     def _begin_journal(self) -> None:
+        if self._shared is not None:
+            return
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
@@ -147,12 +160,16 @@ class Server:
             return
 
     def _compose(self, stores: Stores) -> None:
-        settings, clock = self._settings, Clock()
-        engine, self._kept = new_engine(stores, settings, self._secret, wall_us())
+        settings, clock, around, working = self._settings, Clock(), None, None
+        if self._shared is not None:
+            around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
+        engine, self._kept = new_engine(stores, settings, self._secret, clock.now_us(), working)
+        if around is not None:
+            around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.shard)
         journal = self._kept.journal if self._kept else None
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal)
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
@@ -182,10 +199,21 @@ class Server:
             "clock_confirmed": float(self.decisions.clock.trusted),
             **{
                 f"ledger_{name}": float(value)
-                for name, value in engine.ledger.statistics().items()
+                for name, value in self.decisions.statistics().items()
                 if name != "decision_next"
             },
         }
+
+
+async def shared_ledger(settings: Settings, secret: bytes, stores: Stores) -> "Shared | None":
+    """Return the ledger that replicas share, if the settings name one; raises SettingsError."""
+    if not settings.ledger_redis:
+        return None
+    if find_spec("hiredis") is None:
+        raise SettingsError("ledger_redis: needs hiredis; pip install 'touchpoint[redis]'")
+    from server.shared.opening import open_shared
+
+    return await asyncio.to_thread(open_shared, settings, secret, stores.rulebook.catalogue)
 
 
 def settle_memory() -> None:

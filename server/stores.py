@@ -10,9 +10,11 @@ from typing import NamedTuple
 from engine.base.folder import current_version
 from engine.base.keys import SubscriberKeys, read_secret
 from engine.base.manifest import read_manifest
+from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot, open_snapshot
 from engine.engine import Engine
 from engine.journal.starting import new_state
+from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
 from loaders.msisdn import parse_number
 from server.compiling import compiled
@@ -93,11 +95,17 @@ class Begun(NamedTuple):
     kept: Kept | None
 
 
-def new_engine(stores: Stores, settings: Settings, secret: bytes, now_us: int) -> Begun:
+def new_engine(
+    stores: Stores, settings: Settings, secret: bytes, now_us: int, working: MemoryLedger | None = None
+) -> Begun:
     """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
 
-    Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id.
+    Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id. `working`: the ledger, when
+    it is no more than where a shared one is worked in.
     """
+    if working is not None:
+        overlay = Overlay(settings.overlay_subscribers_max)
+        return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
     if settings.journal:
         kept, ledger, overlay = open_journal(settings, secret, now_us)
         overlay.on_new_base(stores.snapshot)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from engine.bundles import reference
 from engine.dtypes.ledger import (
+    FOREVER_US,
     GRAIN_BYTES,
     HIT,
     MEMORY_COUNT,
@@ -142,6 +143,11 @@ class RingAnswers:
     def restore(self, entries: npt.NDArray[np.void], data: npt.NDArray[np.uint8]) -> bool:
         """Remember what `state` returned, in an empty memory; False when it does not fit."""
         return int(restore_entries(self._memory, self._arena, frozen(entries), frozen(data))) == len(entries)
+
+    def clear(self) -> None:
+        """Zero and drop every answer."""
+        _room_grains(self._reference, self._arena, FOREVER_US)
+        self._memory.state[MEMORY_HEAD] = self._memory.state[MEMORY_GRAIN_NEXT] = 0
 
     def statistics(self) -> dict[str, int]:
         """Return entries, used and reserved bytes."""

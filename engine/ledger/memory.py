@@ -230,12 +230,16 @@ class MemoryLedger:
 
     def clear(self) -> None:
         """Drop every contact, hold and total without a trace; names, policy and time stay. For scans, to whom each run of subscribers is new."""
-        store, counters = self._store, self._counters
-        store.table[:] = np.zeros((), SUBSCRIBER)
-        store.state[POOL_TOP : SWEEP_NEXT + 1] = 0
-        store.state[FREE:] = 0
-        for column in (counters.live, counters.lifetime, counters.daily):
+        self.clear_contacts()
+        for column in (self._counters.live, self._counters.lifetime, self._counters.daily):
             column[:] = 0
+
+    def clear_contacts(self) -> None:
+        """Drop every contact and hold without a trace, in the totals either, which then mean nothing."""
+        state = self._store.state
+        self._store.table[:] = np.zeros((), SUBSCRIBER)
+        state[POOL_TOP : SWEEP_NEXT + 1] = 0
+        state[FREE:] = 0
 
     def set_policy(self, retention: Retention, first_day: int, day_starts_us: npt.NDArray[np.int64]) -> None:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""

@@ -29,6 +29,8 @@ class Names:
         self._codes: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
         self._ids: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
         self._slot_of = np.full((len(TOTALLED), 64), -1, np.int32)
+        self.codes_ahead = 0
+        """How many codes beyond those here a contact may have: of names that another replica gave codes to while a rulebook is in use here."""
         self.slot_count = 0
         """How many total slots are given out: 0 to slot_count - 1."""
 
