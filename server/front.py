@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.base.snapshot import Snapshot
-from engine.batch import Batch, Decisions, new_batch
+from engine.batch import DRY_RUN, Batch, Decisions, new_batch
 from engine.bound import Bound
 from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
@@ -29,7 +29,7 @@ from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
 from server.explanations import Explanations
-from server.failure import Code, Failure, Violation
+from server.failure import UNSAFE, Code, Failure, RefusedError, Violation
 from server.figures import Figures
 from server.noting import Noting
 from server.statuses import item_error
@@ -207,6 +207,8 @@ class DecisionFront:
 
     def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
         answers = self._speaking.answers
+        if self.journal is not None and self.journal.failure is not None:
+            self._withhold(batch, self.journal)
         answers.prepare(asked, message_of)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
@@ -214,12 +216,24 @@ class DecisionFront:
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
-        if self._noting is not None:
+        if self._noting is not None and not self._noting.full:
             self._noting.decided(batch, answers.asked_reference, decisions)
         return decisions
 
+    def _withhold(self, batch: Batch, journal: Journal) -> None:
+        """Have push answer STATE_UNAVAILABLE while the journal cannot be written, and everything when no more can be kept for it."""
+        count, push = batch.count, self.engine.bound.rules.channels["push"]
+        stopped = np.ones(count, np.bool_) if journal.full else push[batch.channel[:count]] != 0
+        batch.offers_max[:count][stopped & (batch.flags[:count] & DRY_RUN == 0)] = 0
+
+    def check_kept(self) -> None:
+        """Raise RefusedError when what is about to change could not be kept."""
+        if self.journal is not None and self.journal.full:
+            raise RefusedError(UNSAFE)
+
     def record(self, outcomes: Recorded, now_us: int) -> npt.NDArray[np.uint8]:
         """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError with nothing recorded, RefusedError when that is not sure."""
+        self.check_kept()
         if self.around is None:
             return self.engine.record(outcomes, now_us)
         results: npt.NDArray[np.uint8] = self.around.record(outcomes, lambda some: self.engine.record(some, now_us))
@@ -227,12 +241,15 @@ class DecisionFront:
 
     def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff | None:
         """Return whether the hold (subscriber hash, decision, rank) may go out now; None when nothing can be known of it."""
+        if self.journal is not None and self.journal.failure is not None:
+            return None
         if self.around is None:
             return self.engine.check_hand_off(hold, now_us)
         return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
 
     def forget(self, subscriber: int) -> None:
         """Erase a subscriber; raises OverlayFullError, RefusedError."""
+        self.check_kept()
         if self.around is None:
             self.engine.forget(subscriber)
         else:

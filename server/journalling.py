@@ -83,6 +83,18 @@ def open_journal(settings: Settings, secret: bytes, now_us: int) -> tuple[Kept, 
     return Kept(journal, keeping, recovered, lock), ledger, found.overlay
 
 
+def journal_gauges(journal: Journal) -> dict[str, float]:
+    """Return how a journal is doing."""
+    return {
+        "journal_failing": float(journal.failure is not None),
+        "journal_unsafe_bytes": float(journal.unsafe_bytes),
+        "journal_written_bytes": float(journal.written_bytes),
+        "journal_syncs": float(journal.syncs),
+        "journal_failures": float(journal.failures),
+        "journal_next_record": float(journal.next),
+    }
+
+
 def end_journal(kept: Kept, now_us: int) -> None:
     """Write that the process ends in order, and let the journal go; a failure is logged."""
     kept.keeping.ended(now_us)
@@ -143,7 +155,14 @@ class Upkeep:
         self._thread.start()
 
     def _run(self) -> None:
+        failing = False
         while not self._end.wait(SYNC_S):
+            failure = self._journal.failure
+            if failure is not None and not failing:
+                log().error("the journal cannot be written: push is stopped", why=str(failure))
+            elif failing and failure is None:
+                log().info("the journal is written again")
+            failing = failure is not None
             if self._journal.durability == "everysec":
                 self._journal.sync()
             try:

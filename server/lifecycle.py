@@ -24,7 +24,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Upkeep, end_journal
+from server.journalling import Kept, Upkeep, end_journal, journal_gauges
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -197,6 +197,7 @@ class Server:
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
             "base_subscribers": engine.snapshot.manifest.rows,
             "clock_confirmed": float(self.decisions.clock.trusted),
+            **(journal_gauges(self.decisions.journal) if self.decisions.journal else {}),
             **{
                 f"ledger_{name}": float(value)
                 for name, value in self.decisions.statistics().items()

@@ -27,6 +27,11 @@ class Noting:
         self._noted: Any = None
         self._noted_of: tuple[Any, ...] = (None,) * 6
 
+    @property
+    def full(self) -> bool:
+        """Whether the journal keeps nothing more; nothing is then held either, so that there is nothing that it must know."""
+        return self._journal.full
+
     def decided(self, batch: Batch, asked: Any, decisions: Decisions) -> None:
         """Add the batch that was decided last; `asked` is what kernels take for its server.codec.dtypes.Asked."""
         journal, engine, head = self._journal, self._engine, self._head

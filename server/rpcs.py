@@ -111,6 +111,7 @@ class Rpcs:
         request = parsed(subscriber.UpdateSubscriberRequest, payload)
         name, now_us = self._front.hashes.one(request.subscriber), self._front.now_us()
         change = ChangeReader(self._front.engine.rulebook.catalogue).read(request, now_us)
+        self._front.check_kept()
         try:
             self._front.engine.update(name, change)
         except Exception as error:
