@@ -205,10 +205,20 @@ class DecisionFront:
             decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
         return decisions, self.figures.decided(batch, decisions)
 
+    def read(self, items: Items, now_us: int) -> Reading:
+        """Return what the items ask at this instant, for whoever decides again what was decided once (`decide_again`)."""
+        return self._speaking.reader.read(items, now_us)
+
+    def decide_again(self, batch: Batch, asked: Asked, withheld: bool) -> Decisions:
+        """Return the decisions of a batch as it was decided then; `withheld`: push answered STATE_UNAVAILABLE."""
+        if withheld:
+            self._withhold(batch, whole=False)
+        return self._decide_here(batch, asked, None)
+
     def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
         answers = self._speaking.answers
         if self.journal is not None and self.journal.failure is not None:
-            self._withhold(batch, self.journal)
+            self._withhold(batch, whole=self.journal.full)
         answers.prepare(asked, message_of)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
@@ -217,13 +227,13 @@ class DecisionFront:
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
         if self._noting is not None and not self._noting.full:
-            self._noting.decided(batch, answers.asked_reference, decisions)
+            self._noting.decided(batch, answers.asked_reference, decisions, message_of)
         return decisions
 
-    def _withhold(self, batch: Batch, journal: Journal) -> None:
-        """Have push answer STATE_UNAVAILABLE while the journal cannot be written, and everything when no more can be kept for it."""
+    def _withhold(self, batch: Batch, *, whole: bool) -> None:
+        """Have push answer STATE_UNAVAILABLE, while the journal cannot be written, and everything when no more can be kept for it."""
         count, push = batch.count, self.engine.bound.rules.channels["push"]
-        stopped = np.ones(count, np.bool_) if journal.full else push[batch.channel[:count]] != 0
+        stopped = np.ones(count, np.bool_) if whole else push[batch.channel[:count]] != 0
         batch.offers_max[:count][stopped & (batch.flags[:count] & DRY_RUN == 0)] = 0
 
     def check_kept(self) -> None:

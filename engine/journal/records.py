@@ -1,7 +1,7 @@
 """What records say. Each is a MessagePack array that begins with its kind; instants are microseconds since 1970.
 
     0 segment   before a segment's first record, without a number of its own: whose journal it is, and who wrote it
-    1 decided   a batch: instants, whether push was stopped, and each request with what it was answered and what was held (engine/kernels/noting.py)
+    1 decided   a batch: instants, whether push was stopped, generation; each request, its answer, what was held (server/codec/kernels/noting.py)
     2 recorded  outcomes, and what became of each
     3 changed   a live change of a subscriber
     4 forgot    an erasure
@@ -160,7 +160,8 @@ class Decided(msgspec.Struct, array_like=True, frozen=True, tag=DECIDED):
 
     raw_us: int
     now_us: int
-    push_stopped: int
+    stopped: int
+    """PUSH_STOPPED, PUSH_WITHHELD of server.noting."""
     generation: int
     rows: list[Row]
 

@@ -99,7 +99,7 @@ class Recovery:
             if record.kind == DECIDED:
                 self._take_decided(record)
             else:
-                self._take_small(decode(record.body()))
+                self.take_small(decode(record.body()))
         except (ValueError, AssertionError, LookupError) as error:
             raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
         recovered.records += 1
@@ -130,7 +130,8 @@ class Recovery:
             self._restoring = reference(Restoring(in_memory, *self._kept, answers, self._index))
         return self._restoring
 
-    def _take_small(self, record: Any) -> None:
+    def take_small(self, record: Any) -> None:
+        """Take back a record of another kind than decided."""
         recovered, ledger = self.recovered, self._ledger
         recovered.last_us = max(recovered.last_us, getattr(record, "now_us", 0))
         match record:
@@ -149,7 +150,10 @@ class Recovery:
                     ledger.names.code(kind, name)
             case Swapped():
                 recovered.serving = record
-            case Clock() | Began() | Ended():
+            case Began(now_us):
+                ledger.advance(now_us)
+                ledger.number_from(now_us)
+            case Clock() | Ended():
                 pass
             case _:
                 raise ValueError("it begins a segment, and lies within one")

@@ -31,6 +31,14 @@ def sizes_in(disk: Disk) -> dict[str, int]:
     return {name: max(sizes.get(name, 0) for sizes in said) for name in SIZES}
 
 
+def shard_in(disk: Disk) -> int:
+    """Return the number of the shard whose journal it is; raises JournalError as `sizes_in`."""
+    shards = {header.shard for header in headers(disk).values() if header is not None}
+    if len(shards) != 1:
+        raise JournalError(f"expected the journal of one shard, was of {sorted(shards) or 'none'}")
+    return int(shards.pop().partition("/")[0])
+
+
 class Restored(NamedTuple):
     """What a journal came to."""
 
