@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from engine.journal.disk import Disk, File
 from server.decision_thread import DecisionThread
 from server.settings import SettingsError
@@ -148,16 +145,9 @@ class FailingDisk:
 
     def __init__(self, disk: Disk, points: Failpoints) -> None:
         self._disk, self._points = disk, points
+        self.names, self.read = disk.names, disk.read
         self._create, self._open = points.hit("journal.create"), points.hit("journal.open")
         self._rename, self._remove = points.hit("journal.rename"), points.hit("journal.remove")
-
-    def names(self) -> list[str]:
-        """Return the files' names, sorted."""
-        return self._disk.names()
-
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
-        return self._disk.read(name)
 
     def create(self, name: str) -> File:
         """Return a new file of that name."""

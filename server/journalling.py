@@ -1,28 +1,29 @@
 """The server's journal: found, taken back, written on, synced every second, ended."""
 
 import fcntl
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
-from engine.base.overlay import Overlay
+from engine.base.overlay import Overlay, OverlayFullError
 from engine.journal.disk import Disk, FolderDisk
-from engine.journal.journal import Durability, Journal
+from engine.journal.journal import Durability, Journal, Writer
 from engine.journal.keeping import Keeping
-from engine.journal.recovery import Recovered, recover
-from engine.journal.segments import Cut, JournalError, Log, Owner, segment_names
+from engine.journal.recovery import Recovered
+from engine.journal.segments import Cut, JournalError, Owner, segment_names
+from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
+from engine.ledger.names import LedgerFullError
+from server.journal_snapshots import Snapshots
 from server.logs import log
 from server.settings import Settings
 
 SYNC_S: Final = 1.0
 LOCK: Final = "lock"
-NO_LOCK: Final = -1
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -32,8 +33,8 @@ class Kept(NamedTuple):
     journal: Journal
     keeping: Keeping
     recovered: Recovered
-    lock: int
-    """Descriptor of the locked file, or NO_LOCK."""
+    lock: BinaryIO | None
+    """The locked file, if it is one of a folder."""
 
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
@@ -49,58 +50,76 @@ def boot_id() -> str:
         return ""
 
 
-class Writer(NamedTuple):
-    """Who goes on with a journal, and how."""
+def sizes_of(settings: Settings) -> dict[str, int]:
+    """Return the settings that say how much ledger and overlay have room for."""
+    return {name: getattr(settings, name) for name in SIZES}
+
+
+class Going(NamedTuple):
+    """How somebody goes on with a journal."""
 
     owner: Owner
     durability: Durability
+    sizes: Mapping[str, int]
+    """Of the ledger and the overlay."""
     boot: str
     steady_s: Callable[[], float] = time.monotonic
 
 
 def open_journal(
-    settings: Settings,
-    secret: bytes,
-    ledger: MemoryLedger,
-    overlay: Overlay,
-    now_us: int,
-    *,
-    around: Callable[[Disk], Disk] | None = None,
-) -> Kept:
-    """Take the journal back into a new ledger and overlay, and return it to be written on; raises JournalError or OSError, with nothing changed on disk.
+    settings: Settings, secret: bytes, now_us: int, *, around: Callable[[Disk], Disk] | None = None
+) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError.
 
     `around` returns what stands in for the disk.
     """
     folder = Path(settings.journal)
     found = FolderDisk(folder)
     disk = found if around is None else around(found)
-    lock = _locked(folder)
-    writer = Writer(owner_of(settings, secret), settings.journal_durability, boot_id())
+    lock = locked(folder)
+    going = Going(owner_of(settings, secret), settings.journal_durability, sizes_of(settings), boot_id())
     try:
-        return go_on(disk, writer, ledger, overlay, now_us)._replace(lock=lock)
-    except JournalError as error:
-        os.close(lock)
+        kept, ledger, overlay = go_on(disk, going, now_us)
+    except (JournalError, LedgerFullError, OverlayFullError) as error:
+        lock.close()
         raise JournalError(f"{folder}: {error}") from None
+    return kept._replace(lock=lock), ledger, overlay
 
 
-def go_on(disk: Disk, writer: Writer, ledger: MemoryLedger, overlay: Overlay, now_us: int) -> Kept:
-    """Do what `open_journal` does on any disk, without a lock; raises JournalError or OSError, with nothing changed on it."""
-    recovered = recover(Log(disk, writer.owner), ledger, overlay)
+def go_on(disk: Disk, going: Going, now_us: int) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Do what `open_journal` does on any disk, without a lock; raises JournalError, LedgerFullError, OverlayFullError, OSError."""
+    found = restored(disk, going.owner, lambda: new_state(going.sizes))
+    recovered, ledger = found.recovered, found.ledger
+    for why in found.passed_over:
+        log().warning("a snapshot of the journal was passed over", why=why)
     if recovered.cut is not None:
         put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
     sync_last(disk)
-    lost_since_us = lost_since(recovered, writer.boot)
+    lost_since_us = lost_since(recovered, going.boot)
     if lost_since_us:
         log().warning("what was answered last may be lost", since_us=lost_since_us)
     ledger.advance(now_us)
     ledger.number_from(now_us)
-    names = {"writer": version("touchpoint"), "boot": writer.boot}
-    journal = Journal(disk, writer.owner, writer.durability, first=recovered.next, steady_s=writer.steady_s, **names)
+    writer = Writer(version("touchpoint"), going.boot, going.sizes)
+    first = recovered.next
+    journal = Journal(disk, going.owner, going.durability, first=first, writer=writer, steady_s=going.steady_s)
     keeping = Keeping(journal)
-    keeping.began(now_us, writer.boot, lost_since_us)
-    log().info("journal taken back", records=recovered.records, decisions=recovered.decisions, **recovered.by_kind)
-    return Kept(journal, keeping, recovered, NO_LOCK)
+    keeping.began(now_us, going.boot, lost_since_us)
+    log().info("journal taken back", snapshot=found.snapshot, records=recovered.records, decisions=recovered.decisions)
+    return Kept(journal, keeping, recovered, None), ledger, found.overlay
+
+
+def journal_gauges(journal: Journal) -> dict[str, float]:
+    """Return how a journal is doing."""
+    return {
+        "journal_failing": float(journal.failure is not None),
+        "journal_unsafe_bytes": float(journal.unsafe_bytes),
+        "journal_written_bytes": float(journal.written_bytes),
+        "journal_syncs": float(journal.syncs),
+        "journal_failures": float(journal.failures),
+        "journal_next_record": float(journal.next),
+    }
 
 
 def end_journal(kept: Kept, now_us: int) -> None:
@@ -108,8 +127,8 @@ def end_journal(kept: Kept, now_us: int) -> None:
     kept.keeping.ended(now_us)
     if not kept.journal.close():
         log().error("the end of the journal could not be written", why=str(kept.journal.failure))
-    if kept.lock != NO_LOCK:
-        os.close(kept.lock)
+    if kept.lock is not None:
+        kept.lock.close()
 
 
 def lost_since(recovered: Recovered, boot: str) -> int:
@@ -149,32 +168,47 @@ def put_aside(disk: Disk, cut: Cut) -> None:
     file.close()
 
 
-def _locked(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def locked(folder: Path) -> BinaryIO:
+    """Return the folder's lock, which lasts until it is closed or the process ends; raises JournalError when another process has it."""
+    file = (folder / LOCK).open("ab")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(descriptor)
+        file.close()
         raise JournalError(
             f"{folder}: another process writes this journal; end it, or give this one a folder of its own"
         ) from None
-    return descriptor
+    return file
 
 
-class Syncing:
-    """A thread that has a journal synced every second."""
+class Upkeep:
+    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot is due."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, folder: Path) -> None:
         self._journal = journal
+        self._snapshots = Snapshots(folder)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
+        failing = False
         while not self._end.wait(SYNC_S):
-            self._journal.sync()
+            failure = self._journal.failure
+            if failure is not None and not failing:
+                log().error("the journal cannot be written: push is stopped", why=str(failure))
+            elif failing and failure is None:
+                log().info("the journal is written again")
+            failing = failure is not None
+            if self._journal.durability == "everysec":
+                self._journal.sync()
+            try:
+                self._snapshots.look()
+            except (OSError, JournalError) as error:
+                log().error("the journal's folder cannot be looked at", why=str(error))
 
     def stop(self) -> None:
         """End it."""
         self._end.set()
         self._thread.join()
+        self._snapshots.stop()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -27,7 +27,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Syncing, end_journal, open_journal
+from server.journalling import Kept, Upkeep, end_journal, journal_gauges, open_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -38,6 +38,9 @@ from server.settings import Settings, SettingsError
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
+
+if TYPE_CHECKING:
+    from server.shared.opening import Shared
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""
@@ -68,16 +71,17 @@ class Server:
         self._settings = settings
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
-        self._failpoints = read_failpoints(os.environ.get(VARIABLE, ""))
-        if self._failpoints and not settings.journal:
+        self._failing = read_failpoints(os.environ.get(VARIABLE, ""))
+        if self._failing and not settings.journal:
             raise SettingsError(
                 f"{VARIABLE}: its points are the journal's, and no journal is set; set one, or unset it"
             )
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
-        self._syncing: Syncing | None = None
+        self._upkeep: Upkeep | None = None
         self._composed = False
+        self._shared: Shared | None = None
 
     async def start(self) -> Serving:
         """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError, and then nothing is left open."""
@@ -90,6 +94,7 @@ class Server:
             self._end_journal()
             if self._management:
                 await self._management.stop()
+            await self._leave_ledger()
             raise
 
     async def _start(self) -> Serving:
@@ -98,6 +103,7 @@ class Server:
             self._management = Management(registry, lambda: self._unready)
             await self._management.start(self._settings.management_listen)
         stores = await open_stores(self._settings, self._secret)
+        self._shared = await shared_ledger(self._settings, self._secret, stores)
         self._compose(stores)
         registry.register(
             FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load, self.choice._asdict())
@@ -132,18 +138,24 @@ class Server:
         self._end_journal()
         if self._management:
             await self._management.stop()
+        await self._leave_ledger()
+
+    async def _leave_ledger(self) -> None:
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.sharing.stop)
 
     def _begin_journal(self) -> None:
+        if self._shared is not None:
+            return
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        if self._kept.journal.durability == "everysec":
-            self._syncing = Syncing(self._kept.journal)
+        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal))
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
-        if self._syncing is not None:
-            self._syncing.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
         if self._kept is not None:
             end_journal(self._kept, wall_us())
             self._kept = None
@@ -156,22 +168,27 @@ class Server:
             return
 
     def _compose(self, stores: Stores) -> None:
-        settings, clock = self._settings, Clock()
-        failing = self._failpoints
+        settings, clock, around, working = self._settings, Clock(), None, None
+        if self._shared is not None:
+            around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
+        failing = self._failing
         if failing is not None:
             log().warning("FAILPOINTS ARE ARMED: THIS SERVER FAILS ON PURPOSE", points=os.environ[VARIABLE])
         opening = open_journal if failing is None else partial(open_journal, around=failing.disk)
-        engine, self._kept = new_engine(stores, settings, self._secret, wall_us(), opening)
+        now_us = clock.now_us()
+        engine, self._kept = new_engine(stores, settings, self._secret, now_us, working=working, opening=opening)
+        if around is not None:
+            around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.shard)
         journal = self._kept.journal if self._kept else None
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal)
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
         rpcs = Rpcs(self.decisions, settings.shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
-        threading = DecisionThread if failing is None else failing.thread
-        self.thread = threading(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
+        thread = DecisionThread if failing is None else failing.thread
+        self.thread = thread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
         serving = NativeFront if self.choice.front == "native" else GrpcioFront
@@ -194,12 +211,24 @@ class Server:
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
             "base_subscribers": engine.snapshot.manifest.rows,
             "clock_confirmed": float(self.decisions.clock.trusted),
+            **(journal_gauges(self.decisions.journal) if self.decisions.journal else {}),
             **{
                 f"ledger_{name}": float(value)
-                for name, value in engine.ledger.statistics().items()
+                for name, value in self.decisions.statistics().items()
                 if name != "decision_next"
             },
         }
+
+
+async def shared_ledger(settings: Settings, secret: bytes, stores: Stores) -> "Shared | None":
+    """Return the ledger that replicas share, if the settings name one; raises SettingsError."""
+    if not settings.ledger_redis:
+        return None
+    if find_spec("hiredis") is None:
+        raise SettingsError("ledger_redis: needs hiredis; pip install 'touchpoint[redis]'")
+    from server.shared.opening import open_shared
+
+    return await asyncio.to_thread(open_shared, settings, secret, stores.rulebook.catalogue)
 
 
 def settle_memory() -> None:

@@ -30,7 +30,8 @@ _MESSAGES: Final = {
 class OutcomeReader:
     """Turns RecordOutcomes requests into the ledger's arrays and its results into responses."""
 
-    def __init__(self, ids: DecisionIds, shard: int, digest: Digest) -> None:
+    def __init__(self, ids: DecisionIds, shard: int | None, digest: Digest) -> None:
+        """`shard`: whose decisions are taken; None: everybody's, since they share a ledger."""
         self._ids = ids
         self._shard = shard
         self._digest = digest
@@ -63,7 +64,7 @@ class OutcomeReader:
         except ValueError as error:
             result.status, result.message = int(OutcomeResult.UNKNOWN_DECISION), f"decision_id: {error}"
             return None
-        if name.shard != self._shard:
+        if self._shard is not None and name.shard != self._shard:
             result.status = int(OutcomeResult.UNKNOWN_DECISION)
             result.message = f"decision_id: made by shard {name.shard}, this is shard {self._shard}; send it there"
             return None

@@ -69,6 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_in_flight_max: Annotated[int, _about("unanswered requests of one stream", ge=1, le=4_096)] = 256
     contacts_max: Annotated[int, _about("contacts that the ledger has room for", ge=4, le=1_000_000_000)] = 1_000_000
     outcomes_max: Annotated[int, _about("outcome ids remembered for 24 hours", ge=1, le=100_000_000)] = 1_000_000
+    ledger_redis: Annotated[
+        str, _about("URL of the Redis or Valkey that holds the ledger of all replicas, without a password; empty: none")
+    ] = ""
+    ledger_redis_password_file: Annotated[str, _about("file with the password for ledger_redis")] = ""
+    ledger_redis_ca_file: Annotated[str, _about("PEM authorities for rediss://; empty: the system's")] = ""
+    ledger_redis_timeout_ms: Annotated[
+        int, _about("how long a decision waits for the shared ledger at each of its two steps", ge=1, le=10_000)
+    ] = 50
     overlay_subscribers_max: Annotated[
         int, _about("subscribers with live changes between two snapshots", ge=1, le=100_000_000)
     ] = 65_536

@@ -11,10 +11,10 @@ the old file is not touched again.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,17 @@ _seal_frame: Final = direct(seal_frame)
 _BUFFER_BYTES: Final = 1 << 20
 
 
+class Writer(NamedTuple):
+    """What segments say of who wrote them."""
+
+    version: str
+    boot: str
+    sizes: Mapping[str, int]
+
+
+NOBODY: Final = Writer("", "", {})
+
+
 class Journal:
     """Owned by the thread that decides; another one may call `sync`."""
 
@@ -50,13 +61,12 @@ class Journal:
         durability: Durability,
         *,
         first: int = 1,
-        writer: str = "",
-        boot: str = "",
+        writer: Writer = NOBODY,
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Go on with record `first`, in a segment that the first `commit` begins; `writer` and `boot` are for its header."""
+        """Go on with record `first`, in a segment that the first `commit` begins."""
         self._steady_s = steady_s
-        self._disk, self._owner, self._writer, self._boot = disk, owner, writer, boot
+        self._disk, self._owner, self._writer = disk, owner, writer
         self.durability: Final[Durability] = durability
         self.buffer: npt.NDArray[np.uint8] = np.zeros(_BUFFER_BYTES, np.uint8)
         """Frames that are not written yet: `used_bytes` of it."""
@@ -157,10 +167,10 @@ class Journal:
         """Go on in a new segment, with what may not be on the medium at its front; it is whole and synced before it has its name."""
         with self._syncing:
             first = self._unsafe[0][0] if self._unsafe else self.next
-            if self._file is not None:
-                if self.durability == "none":
-                    self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
-                self._file, old = None, self._file
+            if self._file is not None and self.durability == "none":
+                self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
+            old, self._file = self._file, None
+            if old is not None:
                 with suppress(OSError):
                     old.close()
             with suppress(FileNotFoundError):
@@ -181,7 +191,10 @@ class Journal:
             self._file, self.failure, self._sync_failure = file, None, None
 
     def _header(self, first: int) -> bytes:
-        segment = Segment(NAME, FORMAT, self._owner.shard, self._owner.check, self._writer, self._boot, first)
+        owner, writer = self._owner, self._writer
+        segment = Segment(
+            NAME, FORMAT, owner.shard, owner.check, writer.version, writer.boot, first, dict(writer.sizes)
+        )
         body = encode(segment)
         frame = np.zeros(HEADER_BYTES + len(body), np.uint8)
         frame[HEADER_BYTES:] = np.frombuffer(body, np.uint8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +48,19 @@ class Keeping:
 
     def recorded(self, outcomes: Outcomes, now_us: int, results: npt.NDArray[np.uint8]) -> None:
         """Outcomes were recorded."""
-        columns = (outcomes.outcome, outcomes.body, outcomes.subscriber, outcomes.decision)
-        words = [np.ascontiguousarray(column, "<u8").tobytes() for column in columns]
-        rank, kind = outcomes.rank.tobytes(), outcomes.kind.tobytes()
-        event_us = np.ascontiguousarray(outcomes.event_us, "<i8").tobytes()
-        self.journal.add(Recorded(now_us, *words, rank, kind, event_us, results.tobytes()))
+        self.journal.add(
+            Recorded(
+                now_us=now_us,
+                outcome=_little(outcomes.outcome),
+                body=_little(outcomes.body),
+                subscriber=_little(outcomes.subscriber),
+                decision=_little(outcomes.decision),
+                rank=outcomes.rank.tobytes(),
+                kind=outcomes.kind.tobytes(),
+                event_us=_little(outcomes.event_us),
+                results=results.tobytes(),
+            )
+        )
 
     def changed(self, subscriber: int, at_us: int, writes: Sequence[Write]) -> None:
         """A subscriber was changed."""
@@ -65,3 +74,7 @@ class Keeping:
     def confirmed(self, now_us: int) -> None:
         """The clock was confirmed."""
         self.journal.add(Clock(now_us))
+
+
+def _little(column: npt.NDArray[Any]) -> bytes:
+    return column.astype(column.dtype.newbyteorder("<")).tobytes()

@@ -24,4 +24,4 @@ def crc32c(data: npt.NDArray[np.uint8], start: Int, stop: Int) -> int:
         crc ^= byte_at(data, at)
         for _ in range(8):
             crc = crc >> np.uint64(1) ^ np.uint64(_POLYNOMIAL) * (crc & np.uint64(1))
-    return np.int64(crc ^ np.uint64(_ALL))
+    return int(crc ^ np.uint64(_ALL))

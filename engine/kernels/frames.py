@@ -41,4 +41,4 @@ def frame_end(data: npt.NDArray[np.uint8], start: Int, sequence: Int) -> int:
         return NOT_WHOLE
     if crc32c(data, start + 4, end) != np.int64(half_word(data, start)):
         return DAMAGED
-    return end if np.int64(whole_word(data, start + 8)) == sequence else OUT_OF_TURN
+    return int(end) if np.int64(whole_word(data, start + 8)) == sequence else OUT_OF_TURN

@@ -1,6 +1,6 @@
-"""MessagePack, the few forms of it that decided records have: written and read where they lie. Numbers have one form each, so that rows are read without looking twice.
+"""MessagePack, the few forms of it that decided records have, written and read where they lie. Each kind of number has one form: rows need no second look.
 
-u64 0xcf | i64 0xd3 | u16 0xcd | u8 0xcc   big-endian behind the byte      bin 0xc6 + length of four bytes      array 0x90 + n, or 0xdd + n of four bytes      nil 0xc0
+u64 0xcf, i64 0xd3, u16 0xcd, u8 0xcc: big-endian behind the byte | bin 0xc6 and four bytes of length | array 0x90 + n, or 0xdd and four bytes | nil 0xc0
 """
 
 import numpy as np
@@ -41,4 +41,4 @@ def big_at(data: npt.NDArray[np.uint8], at: Int, count: Int) -> np.uint64:
 @kernel(types.boolean(read_only(np.uint8), types.int64, types.int64, types.int64, types.int64), inner=True)
 def is_form(data: npt.NDArray[np.uint8], at: Int, end: Int, form: Int, count: Int) -> bool:
     """Return whether such a form, with `count` bytes behind it, lies at `at` before `end`."""
-    return at >= 0 and at + 1 + count <= end and byte_at(data, at) == np.uint64(form)
+    return bool(at >= 0 and at + 1 + count <= end and byte_at(data, at) == np.uint64(form))

@@ -44,7 +44,7 @@ class Restoring(NamedTuple):
     """Room for as many as there may be rows, without checks of totals."""
     answers: Texts
     """Of the rows, in the segment."""
-    index: npt.NDArray[np.int64]
+    chosen: npt.NDArray[np.int64]
     """(n,): scratch"""
 
 
@@ -62,13 +62,13 @@ RESTORING_TYPE: Any = bundle(
 
 
 @kernel(types.int64(RESTORING_TYPE, types.int64), inner=True)
-def _ask_again(restoring: Restoring, count: int) -> int:
-    """Fill the grants and the index from the rows that hold something; return how many do."""
+def _ask_again(restoring: Restoring, count: Int) -> int:
+    """Fill the grants from the rows that hold something, and write which those are; return how many."""
     rows, asks, held = restoring.rows, restoring.asks, 0
     for row in range(count):
         if rows.decision[row] == np.uint64(0):
             continue
-        restoring.index[held] = row
+        restoring.chosen[held] = row
         restoring.subscriber[held] = rows.subscriber[row]
         asks.count[held], asks.expires_us[held] = rows.seats[row], rows.expires_us[row]
         for seat in range(rows.seats[row]):
@@ -96,15 +96,15 @@ def restore_noted(restoring: Restoring, start: Int, end: Int, head: npt.NDArray[
     held = _ask_again(restoring, count)
     if held == 0:
         return RESTORED
-    ledger.store.state[DECISION_NEXT] = np.int64(rows.decision[restoring.index[0]])
+    ledger.store.state[DECISION_NEXT] = np.int64(rows.decision[restoring.chosen[0]])
     granted = np.int64(grant_items(ledger.store, ledger.counters, restoring.grants, held, ledger.decision))
     if granted < 0:
         return OTHERWISE
     if granted < held:
         return NO_CONTACTS
     for item in range(held):
-        if ledger.decision[item] != rows.decision[restoring.index[item]]:
+        if ledger.decision[item] != rows.decision[restoring.chosen[item]]:
             return OTHERWISE
-    index = restoring.index[:held]
+    index = restoring.chosen[:held]
     fitted = remember_texts(ledger.memory, ledger.arena, restoring.requests, index, head[1], restoring.answers)
     return RESTORED if fitted == FITTED else NO_ANSWERS

@@ -190,3 +190,26 @@ def test_one_bench_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
         name for name in NAMES if name != "batch"
     ]
     assert "batch: no answer" in done.stderr
+
+
+def test_ledger() -> None:
+    found = smallest("ledger")
+    for key in ("none_ratio", "everysec_ratio", "always_ratio"):
+        assert found[key] > 0, key
+    assert found["journal_bytes_per_decision"] > 200
+    assert found["offered_share"] >= 0.95
+
+
+def test_shared() -> None:
+    found = smallest("shared")
+    assert found["redis_ratio"] > 0
+    assert found["p50_alone_ms"]["touchpoint_redis"] > 0
+    assert found["offered_share"] >= 0.95
+
+
+def test_restart() -> None:
+    found = smallest("restart")
+    for key in ("ready_after_kill_s", "ready_from_snapshot_s", "ready_without_s"):
+        assert found[key] > 0, key
+    assert found["replay_identical"] == 1
+    assert found["replayed"] >= 2_000

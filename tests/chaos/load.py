@@ -122,7 +122,7 @@ class Caller:
             try:
                 return call(request, timeout=CALL_S)
             except grpc.RpcError as error:
-                code = error.code()  # type: ignore[attr-defined]  # errors of calls have one
+                code = error.code()
                 if code not in AGAIN | ENDED:
                     raise
                 time.sleep(AGAIN_S)

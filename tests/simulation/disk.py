@@ -55,9 +55,10 @@ class VirtualDisk:
         """Return the files' names, sorted."""
         return sorted(self.files)
 
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
-        return np.frombuffer(bytes(self._found(name).data), np.uint8).copy()
+    def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""
+        data = self._found(name).data
+        return np.frombuffer(data if bytes_max < 0 else data[:bytes_max], np.uint8).copy()
 
     def create(self, name: str) -> File:
         """Return a new file of that name, known to the medium; FileExistsError when there is one."""

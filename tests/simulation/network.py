@@ -100,4 +100,4 @@ class Network:
 
 def patience_us(attempts: int) -> int:
     """Return how long somebody waits for an answer before the next attempt."""
-    return min(2**attempts, 60) * 2 * SECOND_US
+    return min(1 << attempts, 60) * 2 * SECOND_US

@@ -11,19 +11,18 @@ from random import Random
 from typing import Any, Final
 
 from touchpoint.v1 import admin_service_pb2 as admin
-from touchpoint.v1 import decision_service_pb2 as decision
-from touchpoint.v1 import outcome_service_pb2 as outcome
 from touchpoint.v1 import subscriber_service_pb2 as subscriber
 
 from engine.journal.journal import Durability
 from engine.journal.segments import JournalError
-from server.failure import Failure
+from engine.journal.starting import snapshot_of_segments
 from tests.simulation.caps_model import Span
 from tests.simulation.clients import Ask, Attempted, Clients
 from tests.simulation.clock import HOUR_US, MINUTE_US, SECOND_US, VirtualClock
 from tests.simulation.disk import Crash, Faults, VirtualDisk
 from tests.simulation.network import Network, Schedule
 from tests.simulation.node import Node
+from tests.simulation.promises import see_promises
 from tests.simulation.receiver import Receiver, ViolationError
 from tests.simulation.world import CHANNELS, EDITIONS, FRESH, PURPOSE_OF, START_US, SUBSCRIBERS
 
@@ -50,27 +49,6 @@ def plan_of(rng: Random) -> Plan:
     durability: Durability = rng.choice(["always", "always", "everysec", "none"])
     jumps = rng.random() < 0.15
     return Plan(durability, rng.random() < 0.7, rng.random() < 0.4, jumps, not jumps and rng.random() < 0.4)
-
-
-class Waiting:
-    """Keeps the one answer that is waited for."""
-
-    at_once = False
-
-    def __init__(self) -> None:
-        self.outcomes: list[Any] = []
-
-    def given_up(self, ticket: Any) -> bool:
-        """Nobody gives up."""
-        return False
-
-    def deliver(self, done: list[tuple[Any, Any, int]]) -> None:
-        """Keep outcomes."""
-        self.outcomes += [result for _, result, _ in done]
-
-    def deliver_calls(self, tickets: list[Any], outcomes: list[Any]) -> None:
-        """Keep outcomes of calls."""
-        self.outcomes += outcomes
 
 
 class Simulation:
@@ -182,6 +160,7 @@ class Simulation:
             (self.swap, 0.4),
             (self.jump, 0.4),
             (self.fill_disk, 0.2),
+            (self.make_snapshot, 0.6),
         ]
         self.rng.choices([do for do, _ in things], [weight for _, weight in things])[0]()
 
@@ -262,6 +241,20 @@ class Simulation:
         """Make room again."""
         self.disk.faults.full = False
 
+    def make_snapshot(self) -> None:
+        """Have the other process make a snapshot of the journal; it may be killed within, alone or with the machine."""
+        try:
+            name = snapshot_of_segments(self.disk)
+        except JournalError as error:
+            raise ViolationError(f"no snapshot can be made: {error}") from error
+        except OSError:
+            return
+        except Crash:
+            if self.node.up and self.rng.random() < 0.5:
+                self.end(power=True)
+            return
+        self.note(f"snapshot {name}")
+
     def arrive_ask(self, ask: Ask) -> None:
         """Take a request that came over the network."""
         if self.node.up:
@@ -295,7 +288,7 @@ class Simulation:
             self.clean_moment = self.network.moment if self.node.clean else self.clean_moment
             self.safe_moment = self.network.moment if self.node.safe else self.safe_moment
 
-    def guarded(self, do: Callable[[], None]) -> None:
+    def guarded(self, do: Callable[[], object]) -> None:
         """Do something within which the server may end."""
         try:
             do()
@@ -383,54 +376,5 @@ class Simulation:
             self.node.kill()
             return
         self.note("started")
-        self.guarded(self.see_promises)
+        self.guarded(lambda: see_promises(self.node, self.clients, self.receiver))
         self.look_at_safety()
-
-    def see_promises(self) -> None:
-        """Raise ViolationError unless what was acknowledged is there."""
-        now_us = self.clock.wall_us()
-        recent = [ask for ask in self.clients.asks[-8:] if ask.answer is not None and ask.promised(self.network.moment)]
-        for ask in recent:
-            data = self.answer_to(lambda ticket, ask=ask: self.node.decide([ask.payload], [ticket], ticket))  # type: ignore[misc]
-            answer = decision.DecideResponse.FromString(data) if data is not None else None
-            if answer is not None:
-                answer.server_us = 0
-                if answer.SerializeToString() != ask.answer:
-                    raise ViolationError(f"{ask.id}: after a start it is answered otherwise: {answer}")
-        for key, payload, _, at_us in self.clients.outcomes[-6:]:
-            if self.receiver.standing[key].erasing or now_us > at_us + 20 * HOUR_US:
-                continue
-            data = self.answer_to(
-                lambda ticket, payload=payload: self.node.call("record_outcomes", payload, ticket, ticket)
-            )  # type: ignore[misc]
-            if data is not None:
-                status = outcome.RecordOutcomesResponse.FromString(data).results[0].status
-                if status != outcome.OUTCOME_STATUS_DUPLICATE:
-                    raise ViolationError(f"an outcome that was recorded is not known after a start: {status}")
-        self.see_refusals()
-
-    def see_refusals(self) -> None:
-        """Raise ViolationError unless refusals and erasures are there."""
-        for key in SUBSCRIBERS:
-            standing = self.receiver.standing[key]
-            payload = subscriber.GetSubscriberRequest(subscriber=key).SerializeToString()
-            data = self.answer_to(
-                lambda ticket, payload=payload: self.node.call("get_subscriber", payload, ticket, ticket)
-            )  # type: ignore[misc]
-            if data is None:
-                continue
-            found = subscriber.GetSubscriberResponse.FromString(data)
-            if standing.erased_moment is not None and not found.erased:
-                raise ViolationError(f"{key} was erased, and is not after a start")
-            states = {(consent.purpose, consent.channel): consent.state for consent in found.consents}
-            for pair in standing.refused:
-                if not standing.erasing and states.get(pair) != subscriber.CONSENT_STATE_REFUSED:
-                    raise ViolationError(f"{key} refused {pair}, and has not after a start")
-
-    def answer_to(self, submit: Callable[[Any], None]) -> bytes | None:
-        """Return the answer to what `submit` queues, None when the server may not say."""
-        waiting = Waiting()
-        submit(waiting)
-        self.node.turn()
-        result = waiting.outcomes[0]
-        return None if isinstance(result, Failure) else bytes(result)

@@ -117,7 +117,13 @@ def _words(name: str) -> Plain:
 
 
 def _campaign(name: str) -> Plain:
-    plain = {"id": name, "state": "live", "triggers": ["open"], "channels": list(CHANNELS), "purpose": PURPOSE_OF[name]}
+    plain: Plain = {
+        "id": name,
+        "state": "live",
+        "triggers": ["open"],
+        "channels": list(CHANNELS),
+        "purpose": PURPOSE_OF[name],
+    }
     plain["offers"] = list(CAMPAIGNS[name])
     if name == "second":
         plain["condition"] = '"heavy" in subscriber.labels || subscriber.tenure > 2'
