@@ -1,7 +1,8 @@
 """The journal as it is written: records gathered in a buffer, a turn's worth at a time written at once, and synced as durability asks.
 
     always     what `commit` returned True for is on the medium
-    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within
+    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within. But what is urgent,
+               pushes that are held, consent and erasures, is on the medium, so that no push is sent that nobody knows of afterwards
     none       it is with the system
 
 What may not be on the medium is kept in memory until it is. When writing or syncing fails, a new segment is begun as soon as that can be, with the first
@@ -72,6 +73,9 @@ class Journal:
         self.next = first
         """The next record's number."""
         self._unwritten = first
+        self._urgent = False
+        self.promised = False
+        """Whether what was committed last was to be on the medium before it is acknowledged."""
         self._unsafe: deque[tuple[int, bytes]] = deque()
         """(first number, frames) of each commit that may not be on the medium."""
         self._kept_bytes = self._dropped_bytes = 0
@@ -92,19 +96,20 @@ class Journal:
             grown[: self.used_bytes] = self.buffer[: self.used_bytes]
             self.buffer = grown
 
-    def added(self, end: int) -> None:
-        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`."""
+    def added(self, end: int, *, urgent: bool = False) -> None:
+        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`; `urgent` as in `add`."""
         self.used_bytes = end
         self.next += 1
+        self._urgent = self._urgent or urgent
 
-    def add(self, record: Any) -> None:
-        """Add a small record (engine.journal.records)."""
+    def add(self, record: Any, *, urgent: bool = False) -> None:
+        """Add a small record (engine.journal.records); what is `urgent` is at `everysec` synced before it is acknowledged, too."""
         body = encode(record)
         start, end = self.used_bytes, self.used_bytes + HEADER_BYTES + len(body)
         self.reserve(end - start)
         self.buffer[start + HEADER_BYTES : end] = np.frombuffer(body, np.uint8)
         _seal_frame(self.buffer, start, end, self.next)
-        self.added(end)
+        self.added(end, urgent=urgent)
 
     @property
     def unsafe_bytes(self) -> int:
@@ -118,6 +123,8 @@ class Journal:
 
     def commit(self) -> bool:
         """Write what was added; return whether all of it is as safe as durability says. Never raises."""
+        self.promised = self.durability == "always" or (self.durability == "everysec" and self._urgent)
+        self._urgent = False
         if self.used_bytes:
             frames = self.buffer[: self.used_bytes].tobytes()
             self._unsafe.append((self._unwritten, frames))
@@ -146,7 +153,7 @@ class Journal:
             self._begin_segment()
             return
         self._append(self._file, frames)
-        if self.durability == "always" or self.unsafe_bytes > UNSAFE_BYTES_MAX:
+        if self.promised or self.unsafe_bytes > UNSAFE_BYTES_MAX:
             with self._syncing:
                 self._sync(self._file, len(self._unsafe))
         elif self.durability == "none":

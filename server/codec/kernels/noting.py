@@ -152,7 +152,7 @@ def note_batch(
 ) -> Int:
     """Write the frame of the first `count` rows' record at `start`; return where it ends, `start` when no row is noted, or minus the bytes that it wants.
 
-    `head`: raw instant, ledger instant, `stopped` of engine.journal.records.Decided, generation.
+    `head`, (5,): raw instant, ledger instant, `stopped` of engine.journal.records.Decided, generation; written: how many rows hold something to be pushed.
     """
     most = _most_bytes(noted, count)
     if most == 0:
@@ -165,9 +165,12 @@ def note_batch(
     at = put_form(out, at, I64, np.uint64(head[1]), 8)
     at = put_form(out, at, U8, np.uint64(head[2]), 1)
     at = put_form(out, at, U64, np.uint64(head[3]), 8)
-    rows = 0
+    rows = head[4] = 0
     for row in range(count):
-        rows += is_noted(noted, row)
+        if is_noted(noted, row):
+            rows += 1
+            held = noted.decisions.decision[row] != np.uint64(0)
+            head[4] += held and noted.rules.channels[noted.channel[row]]["push"]
     at = put_form(out, at, ARRAY, np.uint64(rows), 4)
     for row in range(count):
         if is_noted(noted, row):
