@@ -142,7 +142,7 @@ class Server:
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal))
+        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal), self._kept.recovered.erasing)
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""

@@ -81,12 +81,14 @@ class Journal:
         self._kept_bytes = self._dropped_bytes = 0
         self._file: File | None = None
         self._file_bytes = 0
+        self.rotate = False
+        """Set by another thread: begin a new segment soon, whatever the size of this one."""
         self._syncing = Lock()
         self._sync_failure: OSError | None = None
         self.failure: OSError | None = None
         """Why what was committed last is not written; None when all is well."""
         self._retry_s = 0.0
-        self.syncs = self.failures = 0
+        self.syncs = self.failures = self.erasures = 0
         self.written_bytes = 0
 
     def reserve(self, more_bytes: int) -> None:
@@ -130,7 +132,7 @@ class Journal:
             self._unsafe.append((self._unwritten, frames))
             self._kept_bytes += len(frames)
             self.used_bytes, self._unwritten = 0, self.next
-        elif self.failure is None and self._sync_failure is None:
+        elif self.failure is None and self._sync_failure is None and not self.rotate:
             return True
         else:
             frames = b""
@@ -149,7 +151,7 @@ class Journal:
                 raise self.failure
             self._begin_segment()
             return
-        if self._file is None:
+        if self._file is None or not frames:
             self._begin_segment()
             return
         self._append(self._file, frames)
@@ -158,7 +160,7 @@ class Journal:
                 self._sync(self._file, len(self._unsafe))
         elif self.durability == "none":
             self._drop(len(self._unsafe))
-        if self._file_bytes > SEGMENT_BYTES and (
+        if (self._file_bytes > SEGMENT_BYTES or self.rotate) and (
             self.unsafe_bytes <= ROTATE_BYTES_MAX or self._file_bytes > 2 * SEGMENT_BYTES
         ):
             if self.durability == "none":
@@ -194,6 +196,7 @@ class Journal:
                 raise
             self._drop(len(self._unsafe))
             self._file, self.failure, self._sync_failure = file, None, None
+            self.rotate = False
 
     def _header(self, first: int) -> bytes:
         owner, writer = self._owner, self._writer

@@ -70,6 +70,7 @@ class Keeping:
     def forgot(self, subscriber: int, now_us: int) -> None:
         """A subscriber was erased."""
         self.journal.add(Forgot(subscriber, now_us), urgent=True)
+        self.journal.erasures += 1
 
     def confirmed(self, now_us: int) -> None:
         """The clock was confirmed."""

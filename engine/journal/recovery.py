@@ -17,6 +17,7 @@ from engine.journal.records import (
     Began,
     Changed,
     Clock,
+    Decided,
     Ended,
     Forgot,
     Named,
@@ -24,6 +25,7 @@ from engine.journal.records import (
     Recorded,
     Swapped,
     decode,
+    encode_decided,
 )
 from engine.journal.segments import Cut, JournalError, Log, Record
 from engine.kernels.grants import Asks
@@ -70,6 +72,8 @@ class Recovered:
     serving: Swapped | None = None
     """What answered last."""
     by_kind: dict[str, int] = field(default_factory=dict)
+    erasing: int = 0
+    """Erasures that had not been done on disk when their record was read."""
 
 
 class Recovery:
@@ -119,6 +123,11 @@ class Recovery:
         self.recovered.last_us = int(self._head[1])
         self.recovered.decisions += int(self._head[4])
 
+    def take_decided(self, decided: Decided) -> None:
+        """Take back what a decided record holds, without its being decided again; raises JournalError."""
+        data = np.frombuffer(bytearray(encode_decided(decided)), np.uint8)
+        self._take_decided(Record(0, DECIDED, data, 0, len(data)))
+
     def _restoring_of(self, record: Record) -> Any:
         """Return what the kernel takes, with the record's segment in it."""
         in_memory, _ = self._ledger.in_memory(BATCH_ITEMS_MAX)
@@ -138,10 +147,15 @@ class Recovery:
             case Recorded():
                 self._take_outcomes(record)
             case Changed(subscriber, at_us, writes):
-                self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
-            case Forgot(subscriber):
+                if writes:
+                    self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
+            case Forgot(subscriber, _, stand_in):
                 self._overlay.erase(subscriber)
                 ledger.forget(subscriber)
+                if stand_in:
+                    ledger.forget(stand_in)
+                else:
+                    recovered.erasing += 1
             case Policy():
                 retention = Retention(*record.retention)
                 ledger.set_policy(retention, record.first_day, np.array(record.day_starts_us, np.int64))

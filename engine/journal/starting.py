@@ -86,8 +86,8 @@ def retired(disk: Disk, keep: int = 2) -> list[str]:
     return sorted(covered) + snapshots[:-keep]
 
 
-def snapshot_of_segments(disk: Disk) -> str:
-    """Write a snapshot of what all segments but the last one come to, remove what no start needs any more, and return its name.
+def snapshot_of_segments(disk: Disk, *, retire: bool = True) -> str:
+    """Write a snapshot of what all segments but the last one come to, remove what no start needs any more if `retire`, and return its name.
 
     Empty when there is nothing new to cover. For another process than the one that writes the journal; raises what `restored` raises, and OSError.
     """
@@ -99,6 +99,6 @@ def snapshot_of_segments(disk: Disk) -> str:
     header = headers(disk)[segments[-1]]
     assert header is not None, "the last segment was whole when it was given its name"
     name = save(disk, Owner(header.shard, header.check), found.ledger, found.overlay, found.recovered)
-    for old in retired(disk):
+    for old in retired(disk) if retire else ():
         disk.remove(old)
     return name

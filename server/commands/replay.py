@@ -84,6 +84,10 @@ def _said(proof: "Proof") -> str:
             f"was:    {json.dumps(found.was)}",
             f"became: {json.dumps(found.became)}",
         ]
+    if proof.erased:
+        lines.append(
+            f"{proof.erased:,} more are of subscribers who were erased: what they held was taken over, what they asked is no more"
+        )
     if proof.cut:
         lines.append(f"the journal's last record is not whole: {proof.cut}")
     return "\n".join(lines)
