@@ -174,19 +174,23 @@ class Recovery:
 
     def _take_outcomes(self, record: Recorded) -> None:
         self._ledger.advance(record.now_us)
-        outcomes = Outcomes(
-            outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
-            body=np.frombuffer(record.body, "<u8").astype(np.uint64),
-            subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
-            decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
-            rank=np.frombuffer(record.rank, np.uint8),
-            kind=np.frombuffer(record.kind, np.uint8),
-            event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
-        )
-        if self._ledger.record(outcomes).result().tobytes() != record.results:
+        if self._ledger.record(outcomes_of(record)).result().tobytes() != record.results:
             raise ValueError(
                 "its outcomes become something else than they did; the journal was changed, or written by something else"
             )
+
+
+def outcomes_of(record: Recorded) -> Outcomes:
+    """Return the outcomes of a record."""
+    return Outcomes(
+        outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
+        body=np.frombuffer(record.body, "<u8").astype(np.uint64),
+        subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
+        decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
+        rank=np.frombuffer(record.rank, np.uint8),
+        kind=np.frombuffer(record.kind, np.uint8),
+        event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
+    )
 
 
 def _new_rows(n: int, k: int) -> NotedRows:

@@ -199,3 +199,41 @@ def test_a_changed_decision_is_shown(operator: Operator, journal: tuple[Path, Pa
     assert found["was"]["decision"] == found["became"]["decision"]
     assert found["was"]["answer"]["offers"][0]["content"] == found["became"]["answer"]["offers"][0]["content"] + "!"
     assert found["asked"]["channel"]
+
+
+def test_what_another_rulebook_would_have_done(
+    operator: Operator, journal: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, first, second = journal
+    code, same, said = replayed(operator, folder, [first, second], "--against", str(second))
+    assert code == 0, said
+    assert same["becomes"]["offers"] > 0
+    source = tmp_path / "catalogue"
+    source.mkdir()
+    lower = CATALOGUE.replace("max_offers: 6", "max_offers: 1").replace(
+        "id: data, state: live", "id: data, state: paused"
+    )
+    assert lower != CATALOGUE
+    (source / "all.yaml").write_text(lower, encoding="utf-8")
+    save_rulebook(compile_catalogue(source, now_us=1_780_000_000_000_000), tmp_path / "less")
+    code, told, said = replayed(operator, folder, [first, second], "--against", str(tmp_path / "less"))
+    assert code == 0, said
+    assert told["campaigns"]["data"]["offers"][0] > 0
+    assert told["campaigns"]["data"]["offers"][1] == 0
+    assert told["campaigns"]["data"]["subscribers"][1] == 0
+    assert told["becomes"]["offers"] < told["was"]["offers"]
+    assert told["lost"] > 0
+    assert told["same"] + told["gained"] + told["lost"] + told["other_first"] <= told["decisions"]
+
+
+def test_the_rulebook_that_decided_would_have_done_the_same(operator: Operator, tmp_path: Path) -> None:
+    rng = random.Random(3)
+    with running(settings_for(operator, journal=str(tmp_path / "journal"))) as server:
+        work(server, rng, 80)
+    code, told, said = replayed(
+        operator, tmp_path / "journal", [operator.rulebook], "--against", str(operator.rulebook)
+    )
+    assert code == 0, said
+    assert told["decisions"] == told["same"] > 100
+    assert told["was"] == told["becomes"]
+    assert all(each["offers"][0] == each["offers"][1] for each in told["campaigns"].values())
