@@ -25,7 +25,7 @@ from server.decision_id import DecisionIds
 from server.explanations import Explanations
 from server.failure import Code, Failure, Violation
 from server.figures import Figures
-from server.statuses import item_error
+from server.statuses import item_error_bytes
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo, Outcomes
 
@@ -72,7 +72,7 @@ class DecisionFront:
         self.figures = figures
         self.hashes = hashes
         self.ids = ids
-        self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
+        self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
     def successor(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Successor:
@@ -137,7 +137,7 @@ class DecisionFront:
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._speaking.reader.read(items, self.now_us())
-        if reading.odd or not reading.batch.count:
+        if reading.odd or reading.failures or not reading.batch.count:
             return self._decide_odd(reading, items, answers)
         decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
         answers.take_all(decisions)
@@ -150,7 +150,8 @@ class DecisionFront:
     ) -> dict[int, Failure]:
         """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
-        self.figures.failed += len(failures)
+        self.figures.failed += len(failures) - reading.foreign
+        self.figures.foreign += reading.foreign
         places, message_of = np.arange(len(items)), _messages(items)
         if failures:
             places = np.delete(places, list(failures))

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +31,7 @@ from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
-from server.settings import Settings
+from server.settings import Settings, shard_of
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
@@ -64,6 +65,7 @@ class Server:
         self._settings = settings
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
+        self._shard = shard_of(settings)
         self._unready = "loading"
         self._management: Management | None = None
         self._composed = False
@@ -106,7 +108,7 @@ class Server:
             catalogue=engine.rulebook.catalogue.id,
             generation=engine.generation.number,
             base_version=engine.snapshot.version,
-            subscribers=engine.snapshot.manifest.rows,
+            subscribers=len(engine.snapshot.own_rows),
             candidates=len(engine.bound.candidates),
         )
 
@@ -130,12 +132,12 @@ class Server:
         settings, clock = self._settings, Clock()
         engine = new_engine(stores, settings, wall_us())
         hashes = SubscriberHashes(stores.keys, self._secret)
-        ids = DecisionIds(self._secret, settings.shard)
+        ids = DecisionIds(self._secret, self._shard.number)
         self.decisions = DecisionFront(engine, hashes, ids, clock, Figures())
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
-        rpcs = Rpcs(self.decisions, settings.shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
+        rpcs = Rpcs(self.decisions, self._shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
         self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
@@ -157,7 +159,7 @@ class Server:
             "memory_bytes": memory_bytes(),
             "rulebook_generation": engine.generation.number,
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
-            "base_subscribers": engine.snapshot.manifest.rows,
+            "base_subscribers": len(engine.snapshot.own_rows),
             "clock_confirmed": float(self.decisions.clock.trusted),
             **{
                 f"ledger_{name}": float(value)
@@ -177,10 +179,10 @@ def warm_up(front: DecisionFront) -> None:
     """Decide a dry run for every trigger and channel, and explain one, so that nothing is compiled or loaded for the first caller."""
     catalogue = front.engine.rulebook.catalogue
     pairs = [(trigger.id, channel.id) for trigger in catalogue.triggers for channel in catalogue.channels]
-    payloads = []
+    payloads, subscriber = [], _own_subscriber(front)
     for number, (trigger, channel) in enumerate(pairs[:WARM_UP_PAIRS_MAX]):
         request = decision_service_pb2.DecideRequest(
-            request_id=f"warm-up-{number}", subscriber="1234567890", channel=channel, dry_run=True, explain=number == 0
+            request_id=f"warm-up-{number}", subscriber=subscriber, channel=channel, dry_run=True, explain=number == 0
         )
         request.trigger.type = trigger
         payloads.append(request.SerializeToString())
@@ -188,17 +190,24 @@ def warm_up(front: DecisionFront) -> None:
     failed = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
     assert not failed, failed
     if find_spec("pyarrow"):
-        _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX])
+        _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX], subscriber)
     front.figures.forget()
 
 
-def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]]) -> None:
+def _own_subscriber(front: DecisionFront) -> str:
+    """Return a key, of nobody most likely, whose hash this shard owns."""
+    shard = front.engine.snapshot.shard
+    keys = (str(1_234_567_890 + more) for more in count())
+    return next(key for key in keys if shard.owner(front.hashes.one(key)) == shard.number)
+
+
+def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]], subscriber: str) -> None:
     """Decide the same as a table: Arrow alone takes longer to import than a thousand decisions."""
     from loaders.columns.stream import written
 
     columns: dict[str, list[str] | list[bool]] = {
         "request_id": [f"warm-up-{number}" for number in range(len(pairs))],
-        "subscriber": ["1234567890"] * len(pairs),
+        "subscriber": [subscriber] * len(pairs),
         "trigger": [trigger for trigger, _ in pairs],
         "channel": [channel for _, channel in pairs],
         "dry_run": [True] * len(pairs),

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from engine.shard import Shard, parse_shard
+
 PREFIX: Final = "TOUCHPOINT_"
 
 
@@ -38,7 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("how a reload takes a new base: live, or by a restart alone; auto, live when both fit into memory"),
     ] = "auto"
     key_secret_file: Annotated[str, _about("file with the 32 hexadecimal digits of the subscriber hash's secret")] = ""
-    shard: Annotated[int, _about("number of this server among those that share the subscribers", ge=0, le=65_535)] = 0
+    shard: Annotated[
+        str, _about("k/n: this server is shard k of n, counted from 0, and owns that part of the subscribers")
+    ] = "0/1"
 
     tls_certificate_file: Annotated[str, _about("PEM certificate chain; with it, gRPC is served over TLS only")] = ""
     tls_key_file: Annotated[str, _about("PEM private key of the certificate")] = ""
@@ -107,11 +111,23 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
         try:
             values[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
             origins[name] = origin
+            if name == "shard":
+                parse_shard(value)
         except msgspec.ValidationError as error:
             problems.append(f"{origin}: {name}: {error}; was {value!r}")
+        except ValueError as error:
+            problems.append(f"{origin}: {name}: {error}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Resolved(Settings(**values), origins, tuple(_unknown_variables(environment, hints)))
+
+
+def shard_of(settings: Settings) -> Shard:
+    """Return which shard this server is; raises SettingsError."""
+    try:
+        return parse_shard(settings.shard)
+    except ValueError as error:
+        raise SettingsError(f"shard: {error}") from None
 
 
 def _given(

@@ -15,9 +15,10 @@ from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
+from engine.shard import Shard
 from loaders.msisdn import parse_number
 from server.compiling import compiled
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,13 @@ async def open_stores(
     for name in ("rulebook", "base"):
         if not getattr(settings, name):
             raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
-    path = Path(settings.rulebook)
+    path, shard = Path(settings.rulebook), shard_of(settings)
     fresh = await compiled(path) if path.is_dir() else None
 
     def opened() -> Stores:
         data = read_rulebook(path) if fresh is None else fresh
         rulebook = _rulebook(data, str(path), before)
-        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, before))
+        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, shard, before))
 
     return await asyncio.to_thread(opened if run is None else partial(run, opened))
 
@@ -77,13 +78,13 @@ def _rulebook(data: bytes, name: str, before: Stores | None) -> Rulebook:
     return rulebook
 
 
-def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:
+def _snapshot(folder: Path, secret: bytes, shard: Shard, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:
     version = folder / current_version(folder)
     if before is not None and version == before.snapshot.folder:
         return before.snapshot, before.keys
     info = read_manifest(version).key
     keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
-    return open_snapshot(version, keys), keys
+    return open_snapshot(version, keys, shard), keys
 
 
 def new_engine(stores: Stores, settings: Settings, now_us: int) -> Engine:

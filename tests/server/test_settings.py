@@ -9,10 +9,10 @@ from server.settings import PREFIX, Settings, SettingsError, resolve
 
 def test_flags_win_over_variables_win_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "touchpoint.toml"
-    file.write_text('listen = "127.0.0.1:1"\nshard = 1\nqueue_items_max = 10\n')
-    environment = {"TOUCHPOINT_SHARD": "2", "TOUCHPOINT_QUEUE_ITEMS_MAX": "20"}
+    file.write_text('listen = "127.0.0.1:1"\nshard = "1/4"\nqueue_items_max = 10\n')
+    environment = {"TOUCHPOINT_SHARD": "2/4", "TOUCHPOINT_QUEUE_ITEMS_MAX": "20"}
     found = resolve({"queue_items_max": 30, "base": None}, environment, file)
-    assert (found.settings.listen, found.settings.shard, found.settings.queue_items_max) == ("127.0.0.1:1", 2, 30)
+    assert (found.settings.listen, found.settings.shard, found.settings.queue_items_max) == ("127.0.0.1:1", "2/4", 30)
     assert found.origins["listen"] == str(file)
     assert found.origins["shard"] == "TOUCHPOINT_SHARD"
     assert found.origins["queue_items_max"] == "flag"
