@@ -187,17 +187,20 @@ def test_an_only_server_owns_everybody(server: Running) -> None:
     assert server.decisions.GetShard(pb.GetShardRequest()) == pb.GetShardResponse(number=0, of=1)
 
 
-def test_decisions_are_those_of_one_server(three: list[Running], server: Running, customers: list[list[int]]) -> None:
+def test_decisions_are_those_of_one_server(
+    operator: Operator, three: list[Running], customers: list[list[int]]
+) -> None:
     def same(answer: pb.DecideResponse) -> bytes:
         answer.ClearField("decided_at")
         answer.ClearField("rulebook_generation")
         return timeless(answer)
 
-    for shard, own in enumerate(customers):
-        for number in own:
-            request = asking(number, request_id=f"same-{number}", dry_run=True, explain=number % 5 == 0)
-            request.assumed_now.FromSeconds(1_900_000_000)
-            assert same(three[shard].decisions.Decide(request)) == same(server.decisions.Decide(request))
+    with running(settings_for(operator)) as alone:
+        for shard, own in enumerate(customers):
+            for number in own:
+                request = asking(number, request_id=f"same-{number}", dry_run=True, explain=number % 5 == 0)
+                request.assumed_now.FromSeconds(1_900_000_000)
+                assert same(three[shard].decisions.Decide(request)) == same(alone.decisions.Decide(request))
 
 
 def test_a_total_is_shared_out(folder: Any) -> None:
