@@ -51,8 +51,7 @@ class _Questions:
     def take(self, place: int, result: pb.DecideBatchResult, way: Way) -> int | None:
         self.results[place] = result
         if not result.error.HasField("other_shard"):
-            if way.guessed and way.shard is not None and result.HasField("answer"):
-                self._owners.learn(self.items[place].subscriber, way.shard)
+            _learn(self._owners, self.items[place].subscriber, way, result.answer.decision_id)
             return None
         owner = result.error.other_shard.owner
         self._owners.learn(self.items[place].subscriber, owner)
@@ -135,8 +134,7 @@ class ShardsClient:
             way = self._ways.to(owner, spread=hash(subscriber) + sent)
             try:
                 answer = call(way, way.options(subscriber, end_s))
-                if way.guessed and way.shard is not None:
-                    self._owners.learn(subscriber, way.shard)
+                _learn(self._owners, subscriber, way, getattr(answer, "decision_id", ""))
                 return answer
             except grpc.RpcError as error:
                 found = other_shard(error)
@@ -203,6 +201,12 @@ class ShardsClient:
                 yield self._ways.to(owner, spread), places
             except CallError as error:
                 batch.fail(places, error_pb2.ItemError(code=grpc.StatusCode.UNAVAILABLE.value[0], message=str(error)))
+
+
+def _learn(owners: Owners, subscriber: str, way: Way, decision_id: str) -> None:
+    """Remember who owns the subscriber of a call that was answered where a guess led, as far as that is known."""
+    if way.guessed and (owner := _shard_of(decision_id) if way.shard is None else way.shard) is not None:
+        owners.learn(subscriber, owner)
 
 
 def _shard_of(decision_id: str) -> int | None:

