@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -31,28 +32,18 @@ from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
+from server.serving import Serving
 from server.settings import Settings, shard_of
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
 
+if TYPE_CHECKING:
+    from server.workers.router import Router
+
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""
 WARM_UP_PAIRS_MAX: Final = 256
-
-
-class Serving(NamedTuple):
-    """What a started server serves, and where."""
-
-    port: int
-    """0 on a Unix socket."""
-    management_port: int
-    """0 when there is none."""
-    catalogue: str
-    generation: int
-    base_version: str
-    subscribers: int
-    candidates: int
 
 
 class Server:
@@ -218,22 +209,39 @@ def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]], subscrib
     assert framing.table_response(answers)
 
 
-def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
-    """Serve until SIGTERM or SIGINT, reloading on SIGHUP; `announce` is called once ready.
+def server_of(settings: Settings) -> "Server | Router":
+    """Return the server that the settings ask for; raises SettingsError."""
+    if settings.workers == 1:
+        return Server(settings)
+    from server.workers.router import Router
+
+    return Router(settings)
+
+
+def serve(settings: Settings, announce: Callable[[Serving], None], *, end_with_input: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, or with `end_with_input` until standard input ends, reloading on SIGHUP; `announce` is called once ready.
 
     Raises SettingsError, RulebookError, SnapshotError, OSError when it cannot start.
     """
     set_up(settings.log_style, settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, announce))
+        runner.run(_serve(settings, announce, end_with_input))
 
 
-async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+def _look_at_input(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4_096):
+        loop.remove_reader(sys.stdin.fileno())
+        stopping.set()
+
+
+async def _serve(settings: Settings, announce: Callable[[Serving], None], end_with_input: bool) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     reloads: set[asyncio.Task[Any]] = set()
-    server = Server(settings)
+    server = server_of(settings)
+    if end_with_input:
+        loop.add_reader(sys.stdin.fileno(), _look_at_input, loop, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     started = asyncio.create_task(server.start())

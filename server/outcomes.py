@@ -43,7 +43,7 @@ class OutcomeReader:
 
     def record(self, payload: bytes, now_us: int, record: Record) -> tuple[bytes, list[str]]:
         """Return the response's bytes and what became of each, in a word; raises RefusedError for the request as a whole."""
-        outcomes = _parsed(payload)
+        outcomes = parsed_outcomes(payload)
         names: list[DecisionName | None] = []
         results = [pb.OutcomeResult(outcome_id=outcome.outcome_id) for outcome in outcomes]
         for outcome, result in zip(outcomes, results, strict=True):
@@ -99,7 +99,8 @@ class OutcomeReader:
         )
 
 
-def _parsed(payload: bytes) -> list[Any]:
+def parsed_outcomes(payload: bytes) -> list[Any]:
+    """Return the outcomes of a RecordOutcomesRequest; raises RefusedError when it is none, or has none, or too many."""
     try:
         outcomes = list(pb.RecordOutcomesRequest.FromString(payload).outcomes)
     except DecodeError:

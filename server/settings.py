@@ -32,7 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[str, _about("host:port to serve gRPC on, or unix:<path>; port 0 takes a free one")] = (
         "127.0.0.1:7717"
     )
-    management_listen: Annotated[str, _about("host:port for /metrics, /livez, /readyz; empty: none")] = "127.0.0.1:7718"
+    management_listen: Annotated[
+        str, _about("host:port for /metrics, /livez, /readyz, or unix:<path>; empty: none")
+    ] = "127.0.0.1:7718"
     rulebook: Annotated[str, _about("compiled rulebook, or a catalogue folder to compile at start")] = ""
     base: Annotated[str, _about("snapshot folder of the subscribers")] = ""
     base_swap: Annotated[
@@ -43,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shard: Annotated[
         str, _about("k/n: this server is shard k of n, counted from 0, and owns that part of the subscribers")
     ] = "0/1"
+    workers: Annotated[
+        int, _about("processes that share the subscribers behind this address, each a shard on this host", ge=1, le=64)
+    ] = 1
 
     tls_certificate_file: Annotated[str, _about("PEM certificate chain; with it, gRPC is served over TLS only")] = ""
     tls_key_file: Annotated[str, _about("PEM private key of the certificate")] = ""
@@ -117,6 +122,10 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
             problems.append(f"{origin}: {name}: {error}; was {value!r}")
         except ValueError as error:
             problems.append(f"{origin}: {name}: {error}")
+    if not problems and values.get("workers", 1) > 1 and parse_shard(values.get("shard", "0/1")).of > 1:
+        problems.append(
+            f"workers: {values['workers']} with shard {values['shard']}: expected one of them, as workers are the shards"
+        )
     if problems:
         raise SettingsError("\n".join(problems))
     return Resolved(Settings(**values), origins, tuple(_unknown_variables(environment, hints)))

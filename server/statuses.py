@@ -8,7 +8,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
 from touchpoint.v1 import error_pb2
 
-from server.failure import Code, Failure, RefusedError
+from server.failure import Code, Elsewhere, Failure, RefusedError, Violation
 
 OTHER_SHARD: Final = "OTHER_SHARD"
 """The reason in google.rpc.ErrorInfo."""
@@ -66,6 +66,14 @@ def item_error(failure: Failure) -> Any:
         violations=[error_pb2.FieldViolation(field=v.field, description=v.description) for v in failure.violations],
         other_shard=error_pb2.OtherShard(**failure.elsewhere._asdict()) if failure.elsewhere else None,
     )
+
+
+def failure_of_item(error: error_pb2.ItemError) -> Failure:
+    """Return the failure that an item's error carries."""
+    violations = tuple(Violation(each.field, each.description) for each in error.violations)
+    told = error.other_shard
+    elsewhere = Elsewhere(told.owner, told.shard, told.of) if error.HasField("other_shard") else None
+    return Failure(Code(error.code), error.message, violations, elsewhere)
 
 
 @lru_cache(1_024)

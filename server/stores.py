@@ -15,7 +15,7 @@ from engine.engine import Engine
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
-from engine.shard import Shard
+from engine.shard import WHOLE, Shard
 from loaders.msisdn import parse_number
 from server.compiling import compiled
 from server.settings import Settings, SettingsError, shard_of
@@ -44,6 +44,18 @@ def secret_of(settings: Settings) -> bytes:
         raise SettingsError(f"key_secret_file: {error}") from None
 
 
+def check_named(settings: Settings) -> None:
+    """Raise SettingsError unless rulebook and base are named."""
+    for name in ("rulebook", "base"):
+        if not getattr(settings, name):
+            raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
+
+
+def keys_of(settings: Settings, secret: bytes) -> SubscriberKeys:
+    """Return how the keys of the base are hashed; raises SnapshotError, also when it was built with another secret."""
+    return _snapshot(Path(settings.base), secret, WHOLE, None)[1]
+
+
 async def open_stores(
     settings: Settings,
     secret: bytes,
@@ -55,9 +67,7 @@ async def open_stores(
     `before`: what serves; what is the same by now, rulebook or base, is taken from there. `run` runs the work.
     Raises SettingsError, RulebookError, SnapshotError.
     """
-    for name in ("rulebook", "base"):
-        if not getattr(settings, name):
-            raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
+    check_named(settings)
     path, shard = Path(settings.rulebook), shard_of(settings)
     fresh = await compiled(path) if path.is_dir() else None
 

@@ -15,7 +15,8 @@ from touchpoint.v1.decision_service_pb2_grpc import DecisionServiceStub
 from touchpoint.v1.outcome_service_pb2_grpc import OutcomeServiceStub
 from touchpoint.v1.subscriber_service_pb2_grpc import SubscriberServiceStub
 
-from server.lifecycle import Server, Serving
+from server.lifecycle import Server
+from server.serving import Serving
 from server.settings import Settings
 from tests.server.operator_fixture import Operator, msisdn
 
