@@ -20,7 +20,9 @@ from server import framing
 from server.codec.items import Items
 from server.decision_thread import DecisionThread, Front
 from server.failure import Failure
-from server.work import Call, Calls, Command, Message, Outcomes, Work, items_of, why_dropped
+from server.logs import frames, log
+from server.statuses import failure_of
+from server.work import Call, Calls, Command, Message, Outcomes, Work, why_dropped
 from server.workers.links import Link
 from server.workers.owning import Owning
 
@@ -61,8 +63,8 @@ class Gather:
 class Sender:
     """Sends one worker what it owns, on a thread of its own."""
 
-    def __init__(self, link: Link, delivered: Callable[[Callable[[], None]], None]) -> None:
-        """`delivered` runs what it is given while nobody else delivers."""
+    def __init__(self, link: Link, delivered: Callable[[int, Callable[[], None]], None]) -> None:
+        """`delivered` runs what it is given, which delivers so many items, while nobody else delivers."""
         self._link = link
         self._delivered = delivered
         self._queue: SimpleQueue[Share | None] = SimpleQueue()
@@ -86,10 +88,16 @@ class Sender:
         while (first := self._held or self._queue.get()) is not None:
             shares = self._with_more(first)
             payloads = [payload for share in shares for payload in share.payloads]
+            results = self._decided(payloads)
+            self._delivered(len(payloads), partial(_deliver, shares, results))
+
+    def _decided(self, payloads: list[bytes]) -> list[bytes]:
+        try:
             results = self._link.decide(payloads)
-            if isinstance(results, Failure):
-                results = [framing.failed_result(results)] * len(payloads)
-            self._delivered(partial(_deliver, shares, results))
+        except Exception as error:
+            log().error("a batch could not be sent", error=type(error).__name__, where=frames(error))
+            results = failure_of(error)
+        return [framing.failed_result(results)] * len(payloads) if isinstance(results, Failure) else results
 
     def _with_more(self, first: Share) -> list[Share]:
         """Return the share and those that wait behind it, as many as make one batch; the first that does not fit is held back."""
@@ -144,7 +152,6 @@ class Dispatch(DecisionThread):
             if isinstance(each, Command):
                 done[each.delivery].append((each.ticket, self._command(each), 1))
             elif not self._dropped(each, done):
-                self._count(items_of(each))
                 self._share(each, done)
         if done:
             with self._delivering:
@@ -176,8 +183,9 @@ class Dispatch(DecisionThread):
         for owner, places in places_by_owner.items():
             self._senders[owner].send(Share([payloads[place] for place in places], partial(take, places)))
 
-    def _delivered(self, deliver: Callable[[], None]) -> None:
+    def _delivered(self, items: int, deliver: Callable[[], None]) -> None:
         with self._delivering:
+            self._count(items)
             self._guarded(deliver)
         if self._work:  # the next part of a batch, which whoever delivers its last queues
             self._wake.put(True)

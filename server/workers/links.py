@@ -38,7 +38,9 @@ class Link:
     def decide(self, payloads: Sequence[bytes]) -> list[bytes] | Failure:
         """Return the DecideBatchResult of each DecideRequest as bytes, or why there is none; for a thread that may wait."""
         try:
-            return framing.batch_results(self._batch(framing.batch_request(payloads), timeout=PATIENCE_S))
+            results = framing.batch_results(self._batch(framing.batch_request(payloads), timeout=PATIENCE_S))
+            assert len(results) == len(payloads), "one for each"
+            return results
         except grpc.RpcError as error:
             return self._failure(error)
 

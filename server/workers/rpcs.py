@@ -11,7 +11,7 @@ from touchpoint.v1 import outcome_service_pb2 as outcome
 from touchpoint.v1 import subscriber_service_pb2 as subscriber
 
 from server.decision_id import DecisionIds
-from server.failure import Failure, RefusedError
+from server.failure import Code, Failure, RefusedError
 from server.figures import memory_bytes
 from server.grpcio_front import SlowRpc
 from server.load import Load
@@ -22,6 +22,9 @@ from server.workers.links import Link
 from server.workers.owning import Owning
 from server.workers.tables import decide_columns
 
+UNDER_WAY_BYTES_MAX: Final = 64 << 20
+CALL_BYTES: Final = 16_384
+"""What a call counts beside its message's bytes: so 4,096 small ones may be under way, or some 60 tables of 1 MiB."""
 _SUBSCRIBERS: Final = "touchpoint.v1.SubscriberService"
 _HAND_OFF: Final = "touchpoint.v1.DecisionService/CheckHandOff"
 _OUTCOMES: Final = "touchpoint.v1.OutcomeService/RecordOutcomes"
@@ -44,10 +47,11 @@ class RoutedRpcs:
         self._owning = owning
         self._ids = ids
         self._load = load
+        self._under_way = 0
 
     def table(self) -> dict[str, SlowRpc]:
         """Return the methods by "<service>/<method>"."""
-        about = {
+        methods: dict[str, SlowRpc] = {
             f"{_SUBSCRIBERS}/{name}": self._about(f"{_SUBSCRIBERS}/{name}", request)
             for name, request in (
                 ("GetSubscriber", subscriber.GetSubscriberRequest),
@@ -55,7 +59,7 @@ class RoutedRpcs:
                 ("ForgetSubscriber", subscriber.ForgetSubscriberRequest),
             )
         }
-        return about | {
+        methods |= {
             "touchpoint.v1.DecisionService/DecideColumns": self.decide_columns,
             _HAND_OFF: self.check_hand_off,
             "touchpoint.v1.DecisionService/GetShard": self.get_shard,
@@ -64,6 +68,23 @@ class RoutedRpcs:
             f"{_ADMIN}/ConfirmClock": self.confirm_clock,
             f"{_ADMIN}/Reload": self.reload,
         }
+        return {name: self._bounded(rpc) for name, rpc in methods.items()}
+
+    def _bounded(self, rpc: SlowRpc) -> SlowRpc:
+        """Return the method, refused while too many rare calls are under way: they queue nowhere else."""
+
+        async def call(payload: bytes, info: CallInfo) -> bytes:
+            if self._under_way + len(payload) > UNDER_WAY_BYTES_MAX and self._under_way:
+                raise RefusedError(
+                    Failure(Code.RESOURCE_EXHAUSTED, "too many rare calls are under way; send again later")
+                )
+            self._under_way += len(payload) + CALL_BYTES
+            try:
+                return await rpc(payload, info)
+            finally:
+                self._under_way -= len(payload) + CALL_BYTES
+
+        return call
 
     def _about(self, name: str, request: type[Any]) -> SlowRpc:
         async def pass_on(payload: bytes, _info: CallInfo) -> bytes:

@@ -20,6 +20,8 @@ from tests.server.running import Running, settings_for
 ROOT: Final = Path(__file__).resolve().parents[3]
 CERTIFICATES: Final = ROOT / "tests/server/certificates"
 DOORS: Final = ("grpcio", "native", "envoy-l4", "envoy-l7")
+ALL_DOORS: Final = (*DOORS, "workers")
+"""With the native front before two workers."""
 PATIENCE_S: Final = 30.0
 NO_RETRIES: Final = ("grpc.enable_retries", 0)
 
@@ -141,6 +143,8 @@ def opened(name: str, operator: Operator, folder: Path, **changes: Any) -> Itera
     """Start the server that stands behind a door; give it with the token that it wants."""
     front = "grpcio" if name == "grpcio" else "native"
     token = ""
+    if name == "workers":
+        changes["workers"] = 2
     if name == "envoy-l4":
         file, token = tokens_file(folder)
         changes["tokens_file"] = str(file)
