@@ -282,7 +282,7 @@ def test_health_and_reflection_are_served(door: Door, channel: grpc.Channel) -> 
 
 def test_what_waits_becomes_one_batch(door: Door, decisions: DecisionServiceStub) -> None:
     if door.name == "workers":
-        pytest.skip("each worker's batch gathers behind its sender: tests/server/workers/test_dispatch.py")
+        pytest.skip("each worker's batch gathers behind its sender: tests/server/workers/test_router.py")
     load = door.server.server.thread.load
     before = load.batch_items.get(32, 0)
     with door.server.busy():
