@@ -121,6 +121,24 @@ class ShardsClient:
         self._in_groups([self._owners.get(item.subscriber) for item in batch.items], batch)
         return batch.results
 
+    def decide_table(self, table: bytes, shard: int | None, *, omit_words: bool = False) -> bytes:
+        """Return the answers of a shard, None for any, to the requests of an Arrow IPC stream: clients.columns goes on from there."""
+        request = pb.DecideColumnsRequest(table=table, omit_words=omit_words)
+        way = self._ways.to(shard)
+        try:
+            options = way.options(None, time.monotonic() + self._timeout_s)
+            return way.connection.decisions.DecideColumns(request, **options).table
+        except grpc.RpcError as error:
+            raise call_error(error, way.connection.target.address) from None
+
+    def owner(self, subscriber: str) -> int | None:
+        """Return the shard that owns the subscriber, None while that is not known."""
+        return self._owners.get(subscriber)
+
+    def learn(self, subscriber: str, owner: int) -> None:
+        """Remember an owner that a refusal named."""
+        self._owners.learn(subscriber, owner)
+
     def record(self, outcomes: Sequence[outcome_service_pb2.Outcome]) -> list[outcome_service_pb2.OutcomeResult]:
         """Return what was done with each outcome, in order. Raises CallError when a shard did not answer: send all again, each counts once."""
         batch = _Outcomes(outcomes)

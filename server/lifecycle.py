@@ -223,7 +223,8 @@ def serve(settings: Settings, announce: Callable[[Serving], None], *, end_with_i
 
     Raises SettingsError, RulebookError, SnapshotError, OSError when it cannot start.
     """
-    set_up(settings.log_style, settings.log_level)
+    shard = shard_of(settings)
+    set_up(settings.log_style, settings.log_level, str(shard) if shard.of > 1 else "")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, announce, end_with_input))

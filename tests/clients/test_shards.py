@@ -6,6 +6,7 @@ import grpc
 import pytest
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 
+from clients.columns import decide_columns
 from clients.decisions import Question
 from clients.outcomes import outcome
 from clients.owners import Owners
@@ -151,3 +152,21 @@ def test_owners_are_remembered_in_bounded_room() -> None:
         owners.learn(str(number), number % 7)
     assert owners.get("999") == 999 % 7
     assert len(owners._owners) == 8
+
+
+def test_a_table_is_split_and_comes_back_in_order(operator: Operator, client: ShardsClient) -> None:
+    owner = {number: shard for shard, own in enumerate(customers_by_owner(operator, OF)) for number in own}
+    numbers = [*range(CUSTOMERS), *reversed(range(20))]
+    asked = {
+        "request_id": [f"table-{place}" for place in range(len(numbers))],
+        "subscriber": [msisdn(number) for number in numbers],
+        "placement": ["desk_open"] * len(numbers),
+        "channel": ["desk"] * len(numbers),
+    }
+    for _ in range(2):
+        answers = decide_columns(client, asked)
+        assert answers.column("request_id").to_pylist() == asked["request_id"]
+        assert answers.column("error_code").null_count == len(numbers)
+        ids = answers.column("decision_id").to_pylist()
+        assert sum(held is not None for held in ids) > len(numbers) // 2
+        assert all(held is None or held.startswith(f"s{owner[n]}-") for n, held in zip(numbers, ids, strict=True))
