@@ -16,6 +16,7 @@ NAMES: Final = {
     "batch": "bench.batch",
     "columns": "bench.columns",
     "load": "bench.load",
+    "ledger": "bench.ledger",
     "reload": "bench.reload",
     "scale": "bench.scale",
     "memory": "bench.memory",
@@ -79,7 +80,7 @@ NAMES: Final = {
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.
 
-    BENCH is match, engine, rpc, batch, columns, load, reload, scale, memory, start, steady or all.
+    BENCH is match, engine, rpc, batch, columns, load, ledger, reload, scale, memory, start, steady or all.
 
     The server has one core, the load the others. A run whose answers are not what was asked for fails; of all, the others go on.
     """

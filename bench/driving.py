@@ -25,18 +25,18 @@ class Driving:
         self._processes = sizes.processes
         self._asked = asked
         self._salts = Salts(sizes.seed)
-        self._decisions = Decisions()
+        self._decisions: dict[str, Decisions] = {}
 
     def once(self, subject: Subject, load: Load) -> Measured:
         """Drive one load; raises RunError when the answers are not what was asked for."""
         ours = (Answer.TABLE if self._asked.tables else Answer.BATCH) if self._asked.items else Answer.DECISION
-        kind = ours if subject.name == OURS else Answer.ANY
+        kind = ours if subject.name.startswith(OURS) else Answer.ANY
         target = self._made.target(subject.address, kind, self._asked)
         driven, one = subject.drive(target, load, self._salts, self._processes)
         if kind is Answer.ANY:
             check_empty(driven)
         else:
-            self._decisions.check(driven)
+            self._decisions.setdefault(subject.name, Decisions()).check(driven)
         return one
 
     def in_turn(

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,11 +43,11 @@ class Operator(NamedTuple):
         return Target(address, path, question(asked.offers_max), self.keys, kind, asked.items, room)
 
     @contextmanager
-    def served(self, decisions_max: int) -> Iterator[Subject]:
-        """Run our server over it, with room for so many decisions."""
-        with touchpoint(
-            self.folder, self.rulebook, self.world.base, self.world.key_secret_file, decisions_max
-        ) as subject:
+    def served(self, decisions_max: int, name: str = "touchpoint", **more: Any) -> Iterator[Subject]:
+        """Run our server over it, with room for so many decisions and more settings, under a name that begins with ours."""
+        world = self.world
+        parts = {"rulebook": self.rulebook, "base": world.base, "key_secret_file": world.key_secret_file}
+        with touchpoint(self.folder, parts, decisions_max, name, **more) as subject:
             yield subject
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -89,26 +89,25 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 @contextlib.contextmanager
 def touchpoint(
-    folder: Path, rulebook: Path, base: Path, key_secret_file: Path, decisions_max: int
+    folder: Path, parts: Mapping[str, Path], decisions_max: int, name: str = "touchpoint", **more: Any
 ) -> Iterator[Subject]:
-    """Run our server with room for so many decisions."""
-    announced = folder / "address"
+    """Run our server over a rulebook, a base and its secret, with room for so many decisions and more settings, under a name that begins with ours."""
+    announced = folder / f"{name}.address"
     announced.unlink(missing_ok=True)
     flags = {
         "listen": "127.0.0.1:0",
         "management_listen": "",
-        "rulebook": rulebook,
-        "base": base,
-        "key_secret_file": key_secret_file,
+        **parts,
         "contacts_max": max(100_000, 8 * decisions_max),
         "outcomes_max": 1_000,
         "answers_bytes_max": max(1 << 26, 1_024 * decisions_max),
         "drain_notice_ms": 0,
         "log_level": "warning",
         "announce": announced,
+        **more,
     }
     words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
-    with started("touchpoint", [sys.executable, "-m", "server", "serve", *words], announced) as subject:
+    with started(name, [sys.executable, "-m", "server", "serve", *words], announced) as subject:
         _settle(subject.pid)
         yield subject
 

@@ -26,7 +26,7 @@ from engine.dtypes.rules import Rules, WallClock, Work
 from engine.dtypes.view import View, new_view
 from engine.jit import frozen
 from engine.ledger.names import Names
-from engine.ledger.port import Ledger, Retention
+from engine.ledger.port import Ledger, LedgerPolicy, Retention
 from engine.limits import BATCH_ITEMS_MAX, CONTACTS_PER_SUBSCRIBER_MAX, MICROSECONDS_PER_DAY, OFFERS_PER_ANSWER_MAX
 from engine.matching import lay_out
 from engine.policy.clock_tables import build_clock, home_days, horizon_around, total_since_day
@@ -132,10 +132,12 @@ class Bound:
             self._since = (today, np.array([LIFETIME if day is None else day for day in days], np.int64))
         return self._since[1]
 
-    def set_policy(self, ledger: Ledger, now_us: int) -> None:
-        """Tell the ledger how long events matter, and the home zone's days."""
+    def set_policy(self, ledger: Ledger, now_us: int) -> LedgerPolicy:
+        """Tell the ledger how long events matter, and the home zone's days; return what it was told."""
         clock = self.clock_at(now_us)
-        ledger.set_policy(retention_of(self.rulebook.catalogue), clock.first_day, clock.day_starts_us)
+        policy = LedgerPolicy(retention_of(self.rulebook.catalogue), clock.first_day, clock.day_starts_us)
+        ledger.set_policy(*policy)
+        return policy
 
 
 def new_work(rules: Rules, layout: PairLayout, matching: Matching) -> Work:

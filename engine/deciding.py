@@ -91,6 +91,11 @@ class Decider:
         self._answer_cost_bytes = ledger.answers.cost_bytes(ANSWER_BYTES_MAX)
         self._answer_grains = self._answer_cost_bytes // GRAIN_BYTES
 
+    @property
+    def decision_columns(self) -> Any:
+        """What kernels take for the rows of the batch that was decided last."""
+        return self._rows.reference
+
     def deciding(
         self, batch: Batch, render: Render | None, push_stopped: bool, at_once: AtOnce | None = None
     ) -> Steps[Decisions]:

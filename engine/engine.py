@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from engine.breathing import breathe
 from engine.deciding import AtOnce, Decider, Render, Steps, drive, settle_at_once, waited
 from engine.explaining import Explanation, explaining
 from engine.handing_off import HandOff, checking
+from engine.journal.keeping import Keeping
 from engine.ledger.names import Kind
 from engine.ledger.port import Ledger, Outcomes
 from engine.limits import BATCH_ITEMS_MAX
@@ -46,10 +48,23 @@ class Engine:
     The `...ing` methods are the same work in steps: a generator that yields whenever a ledger must be waited for.
     """
 
-    def __init__(self, rulebook: Rulebook, snapshot: Snapshot, overlay: Overlay, ledger: Ledger, now_us: int) -> None:
-        """Bind; raises SnapshotError when the base does not fit the rulebook, LedgerFullError when the ledger has no codes left."""
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        snapshot: Snapshot,
+        overlay: Overlay,
+        ledger: Ledger,
+        now_us: int,
+        *,
+        keeping: Keeping | None = None,
+    ) -> None:
+        """Bind; raises SnapshotError when the base does not fit the rulebook, LedgerFullError when the ledger has no codes left.
+
+        `keeping`: what is told of every input that changes state but for decisions, whose front tells it.
+        """
         self.overlay = overlay
         self.ledger = ledger
+        self.keeping = keeping
         self.push_stopped = False
         """True while the clock is not trusted: push answers CLOCK_UNCONFIRMED."""
         self.snapshot = snapshot
@@ -74,6 +89,10 @@ class Engine:
         """Decide in steps."""
         return self._decider.deciding(batch, render, self.push_stopped, at_once)
 
+    def columns_of(self, batch: Batch) -> tuple[Any, Any]:
+        """Return what kernels take for who asks what in a batch (engine.dtypes.ledger.Requests), and for what was decided last (DecisionColumns)."""
+        return self._decider.runs.requests_of(batch), self._decider.decision_columns
+
     def explain(self, batch: Batch) -> Explanation:
         """Explain the batch's only item; nothing is held."""
         return drive(explaining(self._decider, self.bound, batch, self.push_stopped))
@@ -81,7 +100,10 @@ class Engine:
     def record(self, outcomes: Outcomes, now_us: int) -> npt.NDArray[np.uint8]:
         """Record outcomes at this instant; return an (n,) OutcomeResult. Raises LedgerFullError, with nothing recorded."""
         self.ledger.advance(now_us)
-        return drive(waited(self.ledger.record(outcomes)))
+        results = drive(waited(self.ledger.record(outcomes)))
+        if self.keeping is not None:
+            self.keeping.recorded(outcomes, now_us, results)
+        return results
 
     def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff:
         """Return whether the hold (subscriber hash, decision, rank) may go out now."""
@@ -89,12 +111,16 @@ class Engine:
 
     def update(self, subscriber: int, change: Change) -> None:
         """Apply a live change; the very next decision sees it. Raises what engine.base.changes.apply_change raises."""
-        apply_change(self.bound.binding, subscriber, change)
+        writes = apply_change(self.bound.binding, subscriber, change)
+        if self.keeping is not None:
+            self.keeping.changed(subscriber, change.at_us, writes)
 
     def forget(self, subscriber: int) -> None:
         """Erase: every answer is SUBSCRIBER_ERASED from now on; contacts, holds and remembered answers are dropped. Raises OverlayFullError."""
         self.overlay.erase(subscriber)
         self.ledger.forget(subscriber)
+        if self.keeping is not None:
+            self.keeping.forgot(subscriber, self.ledger.now_us)
 
     def describe(self, subscriber: int, now_us: int) -> Description:
         """Return what is known of the subscriber at this instant."""
@@ -102,7 +128,7 @@ class Engine:
 
     def tick(self, now_us: int) -> None:
         """Do what time alone brings: expire holds, and tell the ledger the days ahead."""
-        self.bound.set_policy(self.ledger, self.ledger.advance(now_us))
+        self._set_policy(self.bound, self.ledger.advance(now_us))
 
     def swap(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> None:
         """Answer by another rulebook, another snapshot or both from the next call on; raises what __init__ raises, and then the old ones stay.
@@ -118,8 +144,14 @@ class Engine:
 
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """Give these their codes in the ledger; raises LedgerFullError."""
-        for kind, name in named:
-            self.ledger.names.code(kind, name)
+        given: list[tuple[Kind, str]] = []
+        try:
+            for kind, name in named:
+                self.ledger.names.code(kind, name)
+                given.append((kind, name))
+        finally:
+            if self.keeping is not None:
+                self.keeping.named(given)
 
     def replacement(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Replacement:
         """Return an admitted rulebook bound to a snapshot; raises SnapshotError when they do not fit.
@@ -138,10 +170,17 @@ class Engine:
 
     def _answer_by(self, replacement: Replacement, now_us: int) -> None:
         bound = replacement.bound
-        bound.set_policy(self.ledger, now_us)
+        self._set_policy(bound, now_us)
         new_base = bound.binding.snapshot is not self.snapshot
         self.bound, self._decider = bound, replacement.decider
         self.rulebook, self.snapshot = bound.rulebook, bound.binding.snapshot
         self.generation = Generation(self.generation.number + 1, replacement.digest)
         if new_base:
             self.overlay.on_new_base(self.snapshot)
+        if self.keeping is not None:
+            self.keeping.swapped(now_us, self.generation.number, self.generation.digest, self.snapshot.version)
+
+    def _set_policy(self, bound: Bound, now_us: int) -> None:
+        policy = bound.set_policy(self.ledger, now_us)
+        if self.keeping is not None:
+            self.keeping.policy(now_us, policy)

@@ -1,5 +1,5 @@
 """Instructions that Python has no word for, for kernels: the bits of a word counted and found, and a cache line asked for before it is read;
-64 numbers compared at once, and bits of 64 bytes taken at once.
+64 numbers compared at once, bits of 64 bytes taken at once, and CRC32C over eight bytes.
 
 With the JIT off the same names are plain Python.
 """
@@ -7,12 +7,12 @@ With the JIT off the same names are plain Python.
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-from engine.jit import COMPILED
+from engine.jit import COMPILED, kernel
 
 _READ, _ALL_LEVELS, _DATA = 0, 3, 1
 """Arguments of llvm.prefetch."""
@@ -122,6 +122,26 @@ def _turn_bytes(_typing: Any, square: Any, turned: Any) -> Any:
     return types.void(square, turned), code
 
 
+def _crc32c_word(_typing: Any, _crc: Any, _word: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(64)])
+        name = "llvm.x86.sse42.crc32.64.64"
+        return builder.call(get_or_insert_function(builder.module, kind, name), arguments)  # type: ignore[no-untyped-call]
+
+    return types.uint64(types.uint64, types.uint64), code
+
+
+def _crc32c_in_bits(crc: np.uint64, word: np.uint64) -> np.uint64:
+    """Return the CRC32C register after eight bytes more, a little-endian word: RFC 3720, appendix B.4, bit by bit."""
+    crc ^= word
+    for _ in range(64):
+        crc = crc >> np.uint64(1) ^ np.uint64(0x82F63B78) * (crc & np.uint64(1))
+    return crc
+
+
+crc32c_word: Any = kernel(types.uint64(types.uint64, types.uint64), inner=True)(_crc32c_in_bits)
+if COMPILED and binding.get_host_cpu_features().get("sse4.2"):
+    crc32c_word = intrinsic(_crc32c_word)
 if COMPILED:
     popcount: Any = intrinsic(_popcount)
     lowest_bit: Any = intrinsic(_lowest_bit)

@@ -87,7 +87,8 @@ class Answers:
         """By number of rows: where batches of so many were read from and written to."""
         self._reasons = np.zeros(256, np.int64) if reasons is None else reasons
         self._asked: Asked | None = None
-        self._asked_reference: Any = None
+        self.asked_reference: Any = None
+        """What kernels take for the prepared questions."""
         self.counted = False
         """Whether the prepared batch was decided by `at_once`, and so is counted; new decisions all, with this many offers:"""
         self.offers = 0
@@ -98,17 +99,17 @@ class Answers:
         """Take the questions of the batch that is to be decided; `message_of` gives the DecideRequest of a row of a table."""
         before, self._asked, self.counted = self._asked, asked, False
         if before is not None and before.flags is asked.flags:  # the reader's own columns, again
-            self._asked_reference = replaced(self._asked_reference, text=asked.text)
+            self.asked_reference = replaced(self.asked_reference, text=asked.text)
         else:
-            self._asked_reference = reference(asked)
-        self._speech.prepare(asked, self._asked_reference, message_of)
+            self.asked_reference = reference(asked)
+        self._speech.prepare(asked, self.asked_reference, message_of)
         self.explained = []
 
     def at_once(self, step: Any, batch: Batch, decisions: Decisions) -> int:
         """Decide, render and remember a usual batch in one call: engine.deciding.AtOnce."""
         places, arena, state = self._places_of(batch, decisions), decisions.texts, self._state
         varies, fields, speaker = self._speech.begin(batch)
-        written, kept = places.written_to(arena.data), (self._asked_reference, fields, speaker)
+        written, kept = places.written_to(arena.data), (self.asked_reference, fields, speaker)
         if any(map(is_not, kept, places.told_of)):
             places.told_of = kept
             places.telling = reference(
@@ -129,9 +130,7 @@ class Answers:
         while True:
             written = places.written_to(arena.data)
             done = int(
-                _write_answers(
-                    self._pieces, self._stamp, places.rows, self._asked_reference, said, index, done, written
-                )
+                _write_answers(self._pieces, self._stamp, places.rows, self.asked_reference, said, index, done, written)
             )
             arena.used_bytes = int(state[WRITTEN_USED])
             if done == len(index):

@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
@@ -49,6 +49,9 @@ CALL_ITEMS_MAX: Final = 256
 CALL_ROWS_MAX: Final = 1_024
 """The same for a table, whose rows cost less apiece the more of them are decided together."""
 
+UNSAFE: Final = Failure(
+    Code.UNAVAILABLE, "the journal cannot be written, so nothing may be promised; send the same request again, later"
+)
 STOPPED: Final = Failure(Code.UNAVAILABLE, "the server is stopping; send the same request again, elsewhere or later")
 
 
@@ -64,11 +67,27 @@ class Front(Protocol):
     def decide_rows(self, rows: "Rows", call: CallInfo, answers: "AnswerSheet") -> None:
         """Decide rows of a table, and tell `answers`, which expects them next."""
 
+    @property
+    def changes(self) -> int:
+        """A number that grows with everything that is to be on disk before its callers may know."""
+
+    def settle(self) -> bool:
+        """Return whether all of that is where it is to be; called once a turn."""
+
     def tick(self) -> None:
         """Do what time alone brings."""
 
 
-_Done = defaultdict[Delivery, list[tuple[Any, Any, int]]]
+class Done(NamedTuple):
+    """Work that is done, and what it came to."""
+
+    work: Work
+    outcome: Any
+    changed: bool
+    """Whether something is to be on disk before its callers may know."""
+
+
+_ByDelivery = defaultdict[Delivery, list[tuple[Any, Any, int]]]
 
 
 class _LoopDelivery:
@@ -232,6 +251,7 @@ class DecisionThread:
             except Empty:
                 with self._turn:
                     self._guarded(self._front.tick)
+                    self._guarded(self._front.settle)
                 continue
             with self._turn:
                 self._perform(self._taken())
@@ -251,7 +271,7 @@ class DecisionThread:
         return work
 
     def _perform(self, work: list[Work]) -> None:
-        done: _Done = defaultdict(list)
+        done: list[Done] = []
         calls: list[Call | Calls] = []
         for each in work:
             if isinstance(each, Call | Calls):
@@ -259,10 +279,24 @@ class DecisionThread:
                 continue
             self._decide(calls, done)
             calls = []
+            before = self._front.changes
             outcome = self._message(each) if isinstance(each, Message) else self._command(each)
-            done[each.delivery].append((each.ticket, outcome, items_of(each)))
+            done.append(Done(each, outcome, self._front.changes != before))
         self._decide(calls, done)
-        for delivery, its_done in done.items():
+        if not self._guarded(self._front.settle):
+            done = [each._replace(outcome=UNSAFE) if each.changed else each for each in done]
+        self._deliver(done)
+
+    def _deliver(self, done: list[Done]) -> None:
+        """Hand over the outcomes of a turn, those of a loop all at once."""
+        by_delivery: _ByDelivery = defaultdict(list)
+        for work, outcome, _ in done:
+            if isinstance(work, Calls):
+                each = [outcome] * len(work.tickets) if isinstance(outcome, Failure) else outcome
+                self._guarded(partial(work.delivery.deliver_calls, work.tickets, each))
+            else:
+                by_delivery[work.delivery].append((work.ticket, outcome, items_of(work)))
+        for delivery, its_done in by_delivery.items():
             self._guarded(partial(delivery.deliver, its_done))
 
     def _command(self, command: Command) -> Any:
@@ -285,7 +319,7 @@ class DecisionThread:
         self._front.decide_rows(message.items, message.info, message.answers)
         return b""
 
-    def _decide(self, calls: list[Call | Calls], done: _Done) -> None:
+    def _decide(self, calls: list[Call | Calls], done: list[Done]) -> None:
         payloads: list[bytes] = []
         infos: list[CallInfo] = []
         now_s = time.monotonic()
@@ -299,28 +333,25 @@ class DecisionThread:
         if not live:
             return
         self._count(len(payloads))
+        before = self._front.changes
         outcomes = self._guarded(lambda: self._front.decide_batch(payloads, infos))
-        start = 0
+        changed, start = self._front.changes != before, 0
         for call in live:
             end = start + len(call.payloads)
-            if isinstance(call, Calls):
-                each: Outcomes = [outcomes] * (end - start) if isinstance(outcomes, Failure) else outcomes[start:end]
-                self._guarded(partial(call.delivery.deliver_calls, call.tickets, each))
-            else:
-                its = outcomes if isinstance(outcomes, Failure) else outcomes[start:end]
-                done[call.delivery].append((call.ticket, its, end - start))
+            done.append(Done(call, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], changed))
             start = end
 
-    def _drop(self, call: Call | Calls, now_s: float, done: _Done) -> bool:
+    def _drop(self, call: Call | Calls, now_s: float, done: list[Done]) -> bool:
         """Answer what is dropped of a call; return whether nothing of it is left."""
         if isinstance(call, Calls):
             dropped = call.drop(now_s)
             self.load.dropped_items += len(dropped)
-            done[call.delivery] += [(ticket, failure, 1) for ticket, failure in dropped]
+            if dropped:
+                call.delivery.deliver([(ticket, failure, 1) for ticket, failure in dropped])
             return not call.payloads
         if failure := why_dropped(call, now_s):
             self.load.dropped_items += len(call.payloads)
-            done[call.delivery].append((call.ticket, failure, len(call.payloads)))
+            done.append(Done(call, failure, False))
             return True
         return False
 

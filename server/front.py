@@ -12,6 +12,7 @@ from engine.bound import Bound
 from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
+from engine.journal.journal import Journal
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
 from server.answers import Answers
@@ -25,6 +26,7 @@ from server.decision_id import DecisionIds
 from server.explanations import Explanations
 from server.failure import Code, Failure, Violation
 from server.figures import Figures
+from server.noting import Noting
 from server.statuses import item_error_bytes
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo, Outcomes
@@ -65,13 +67,21 @@ class DecisionFront:
     """Decides for whichever front brings the bytes; owned by the decision thread."""
 
     def __init__(
-        self, engine: Engine, hashes: SubscriberHashes, ids: DecisionIds, clock: Clock, figures: Figures
+        self,
+        engine: Engine,
+        hashes: SubscriberHashes,
+        ids: DecisionIds,
+        clock: Clock,
+        figures: Figures,
+        journal: Journal | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
         self.figures = figures
         self.hashes = hashes
         self.ids = ids
+        self.journal = journal
+        self._noting = Noting(journal, engine) if journal is not None else None
         self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
@@ -104,6 +114,15 @@ class DecisionFront:
     def tick(self) -> None:
         """Do what time alone brings."""
         self.engine.tick(self.now_us())
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with everything that is to be on disk before its callers may know."""
+        return 0 if self.journal is None else self.journal.next
+
+    def settle(self) -> bool:
+        """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
+        return self.journal is None or self.journal.commit() or self.journal.durability != "always"
 
     def now_us(self) -> int:
         """Return the wall clock, having stopped push when it cannot be trusted."""
@@ -176,6 +195,8 @@ class DecisionFront:
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
+        if self._noting is not None:
+            self._noting.decided(batch, answers.asked_reference, decisions)
         if answers.counted:
             self.figures.offers += answers.offers
             return decisions, 0

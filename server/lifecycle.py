@@ -26,6 +26,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
+from server.journalling import Kept, Syncing, end_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -59,6 +60,8 @@ class Server:
         self._shard = shard_of(settings)
         self._unready = "loading"
         self._management: Management | None = None
+        self._kept: Kept | None = None
+        self._syncing: Syncing | None = None
         self._composed = False
 
     async def start(self) -> Serving:
@@ -69,6 +72,7 @@ class Server:
             if self._composed:
                 await self.grpc.abandon()
                 await self.thread.stop()
+            self._end_journal()
             if self._management:
                 await self._management.stop()
             raise
@@ -85,6 +89,7 @@ class Server:
         )
         self.thread.start()
         self._composed = True
+        self._begin_journal()
         log().info("front chosen", front=self.choice.front, reason=self.choice.reason)
         await self.grpc.start()
         await self.grpc.ready()
@@ -109,8 +114,24 @@ class Server:
         self._preload.stop()
         await self.grpc.drain()
         await self.thread.stop()
+        self._end_journal()
         if self._management:
             await self._management.stop()
+
+    def _begin_journal(self) -> None:
+        if self._kept is None:
+            log().warning("no journal is set: what is held and remembered ends with this process")
+            return
+        if self._kept.journal.durability == "everysec":
+            self._syncing = Syncing(self._kept.journal)
+
+    def _end_journal(self) -> None:
+        """Say in the journal that nothing is lost, and let it go."""
+        if self._syncing is not None:
+            self._syncing.stop()
+        if self._kept is not None:
+            end_journal(self._kept, wall_us())
+            self._kept = None
 
     async def reload(self) -> None:
         """Reload as SIGHUP asks; how it ended is logged and in the status."""
@@ -121,10 +142,11 @@ class Server:
 
     def _compose(self, stores: Stores) -> None:
         settings, clock = self._settings, Clock()
-        engine = new_engine(stores, settings, wall_us())
+        engine, self._kept = new_engine(stores, settings, self._secret, wall_us())
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, self._shard.number)
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures())
+        journal = self._kept.journal if self._kept else None
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal)
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)

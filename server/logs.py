@@ -10,7 +10,7 @@ import structlog
 
 
 def set_up(style: str, level: str, shard: str = "") -> None:
-    """Log in `style` (json or console) from `level` (debug, info, warning, error) up, the standard library's records too; every line says the shard, if given."""
+    """Log in `style` (json or console) from `level` (debug, info, warning, error) up; the standard library's records too, and of `shard`, if given."""
     steps: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

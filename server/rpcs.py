@@ -141,6 +141,8 @@ class Rpcs:
         now_us = self._front.now_us()
         was_unconfirmed = self._front.clock.confirm()
         self._front.engine.push_stopped = False
+        if was_unconfirmed and self._front.engine.keeping is not None:
+            self._front.engine.keeping.confirmed(now_us)
         return _bytes(admin.ConfirmClockResponse(now=timestamp(now_us), was_unconfirmed=was_unconfirmed))
 
     def get_status(self, payload: bytes, _info: CallInfo) -> bytes:

@@ -85,6 +85,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         268_435_456
     )
 
+    journal: Annotated[
+        str, _about("folder of the journal, which a restart goes on from; empty: what is held ends with the process")
+    ] = ""
+    journal_durability: Annotated[
+        Literal["always", "everysec", "none"],
+        _about("what was answered is on disk: always; within a second; whenever the system writes it"),
+    ] = "everysec"
+
     drain_notice_ms: Annotated[
         int, _about("on SIGTERM: time between NOT_SERVING and refusing calls", ge=0, le=60_000)
     ] = 500

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.base.folder import current_version
 from engine.base.keys import SubscriberKeys, read_secret
@@ -18,6 +19,7 @@ from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebo
 from engine.shard import WHOLE, Shard
 from loaders.msisdn import parse_number
 from server.compiling import compiled
+from server.journalling import Kept, open_journal
 from server.settings import Settings, SettingsError, shard_of
 
 
@@ -97,13 +99,30 @@ def _snapshot(folder: Path, secret: bytes, shard: Shard, before: Stores | None) 
     return open_snapshot(version, keys, shard), keys
 
 
-def new_engine(stores: Stores, settings: Settings, now_us: int) -> Engine:
-    """Return an engine with an empty ledger. Decisions are numbered from the present microsecond on, so that no two lives of a shard share an id."""
+class Begun(NamedTuple):
+    """An engine, and the journal that it goes on from and writes, if it has one."""
+
+    engine: Engine
+    kept: Kept | None
+
+
+def new_engine(stores: Stores, settings: Settings, secret: bytes, now_us: int) -> Begun:
+    """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
+
+    Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id.
+    """
+    first, start_us = (1, 0) if settings.journal else (now_us, now_us)
     ledger = MemoryLedger(
         settings.contacts_max,
         RingAnswers(settings.answers_bytes_max),
         outcomes_max=settings.outcomes_max,
-        decision_first=now_us,
-        now_us=now_us,
+        decision_first=first,
+        now_us=start_us,
     )
-    return Engine(stores.rulebook, stores.snapshot, Overlay(settings.overlay_subscribers_max), ledger, now_us)
+    overlay = Overlay(settings.overlay_subscribers_max)
+    if not settings.journal:
+        return Begun(Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us), None)
+    kept = open_journal(settings, secret, ledger, overlay, now_us)
+    overlay.on_new_base(stores.snapshot)
+    engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
+    return Begun(engine, kept)

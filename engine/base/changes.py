@@ -58,8 +58,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     zone: str | None = None
 
 
-def apply_change(binding: Binding, subscriber: int, change: Change) -> None:
-    """Apply it, so that the next gather sees it.
+def apply_change(binding: Binding, subscriber: int, change: Change) -> list[Write]:
+    """Apply it, so that the next gather sees it; return what was written to the overlay.
 
     Raises UnknownSubscriberError, ErasedSubscriberError, ChangeError or OverlayFullError, and has then changed nothing.
     """
@@ -78,6 +78,7 @@ def apply_change(binding: Binding, subscriber: int, change: Change) -> None:
     if problems:
         raise ChangeError(problems)
     binding.overlay.write(subscriber, writes, change.at_us)
+    return writes
 
 
 def _labels(binding: Binding, change: Change, problems: list[str]) -> list[Write]:

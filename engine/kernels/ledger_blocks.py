@@ -271,13 +271,14 @@ def drop_block(store: Store, slot: Integer) -> None:
 
 @kernel(types.void(STORE_TYPE, types.int64), inner=True)
 def sweep_blocks(store: Store, slots: Integer) -> None:
-    """Prune the subscribers in the next `slots` slots of the table, and free the blocks that this empties."""
+    """Prune the next `slots` subscribers or empty slots of the table, and free the blocks that this empties; a slot so emptied may hold the next one."""
     mask = len(store.table) - 1
     for _ in range(slots):
         slot = store.state[SWEEP_NEXT] & mask
-        store.state[SWEEP_NEXT] = (slot + 1) & mask
         if store.table[slot]["size"] > 0 and prune_block(store, slot) == 0:
             drop_block(store, slot)
+        else:
+            store.state[SWEEP_NEXT] = (slot + 1) & mask
 
 
 @kernel(types.void(STORE_TYPE))

@@ -37,7 +37,7 @@ from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
 SUBSCRIBERS_AHEAD = 16
 """How far ahead of the look-up a subscriber's slot of the table is asked for: far enough to be there, near enough to be there still."""
 SWEEP_WHEN_SCARCE = 8
-"""Slots swept for each item granted once half of the pool has been used. The table has at most 8 slots for every 3 blocks of the pool, so that what
+"""Slots swept for each item once half of the pool has been used. The table has at most 8 slots for every 3 blocks of the pool, so that what
 matters no more and is not yet swept takes a third of the pool at most; below that one slot for each item does."""
 
 
@@ -138,13 +138,15 @@ def grant_items(
 ) -> Integer:
     """Hold the first `items` in order until one does not fit; return how many were granted, and write (items,) decisions, 0 where nothing is held.
 
-    An item without offers passes. Returns -1, with nothing held, when a hold would be over at once. For each item granted some slots of the table are
-    swept, so that what matters no more goes as fast as contacts come, however large the batches.
+    An item without offers passes. Returns -1, with nothing held, when a hold would be over at once. For each item some slots of the table are swept
+    first, so that what matters no more goes as fast as contacts come, however large the batches.
     """
     for item in range(items):
         decision[item] = 0
         if grants.expires_us[item] <= store.state[NOW]:
             return np.int64(-1)
+    scarce = 2 * store.state[POOL_TOP] > len(store.pool)
+    sweep_blocks(store, items * (SWEEP_WHEN_SCARCE if scarce else 1))
     granted = np.int64(0)
     while granted < items:
         if grants.seats[granted] > 0:
@@ -153,6 +155,4 @@ def grant_items(
                 break
             decision[granted] = np.uint64(number)
         granted += 1
-    scarce = 2 * store.state[POOL_TOP] > len(store.pool)
-    sweep_blocks(store, granted * (SWEEP_WHEN_SCARCE if scarce else 1))
     return granted

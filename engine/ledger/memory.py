@@ -10,7 +10,7 @@ about 360 bytes. The most is one block of 256: 20,480 + 43 + 256 * 24 bytes, 26.
 table; pool and heap are reserved at once and take memory only as they are touched, so nothing is ever copied to grow them.
 
 Contacts that matter no more (Retention) are dropped when their block is full, and by a sweep that looks at a few table slots at each advance of the clock
-and at one to eight more for each item that is granted.
+and at one to eight more for each item before it is granted.
 Nobody can tell whether that has happened yet: find, record and room answer as if it had. When the pool has no block, a grant is refused; nothing is forgotten.
 Freed blocks go to the list of their size, and are split, not merged; so a pool that once was full of small blocks may refuse a large one.
 Rejected: counters by cap (an edited cap could not see history); a Python object a contact (400 bytes, and the GIL); a linked list (a cache miss a contact).
@@ -177,7 +177,7 @@ class MemoryLedger:
         """Hold as many of the items, from the first on, as fit; an item is held whole or not at all."""
         n = len(grants.subscriber) if grants.items is None else grants.items
         self._match_names()
-        self._reserve_table(n)
+        self.reserve_subscribers(n)
         if n > len(self._decision):
             self._keep_decisions(n)
         if self._columns is None or self._columns[0] is not grants:
@@ -209,6 +209,11 @@ class MemoryLedger:
         )
         record_outcomes(self._store_reference, self._counters_reference, memory, columns, results)
         return Done(results)
+
+    def number_from(self, decision: int) -> None:
+        """Give the next decision this number, or the one after the last if that is larger."""
+        state = self._store.state
+        state[DECISION_NEXT] = max(int(state[DECISION_NEXT]), decision)
 
     def find(self, subscriber: int, decision: int, rank: int) -> Any | None:
         """Return a copy of one CONTACT record, or None when it is unknown or matters no more."""
@@ -309,7 +314,7 @@ class MemoryLedger:
         elif names.slot_of.shape != counters.slot_of.shape:
             self._keep_counters(counters._replace(slot_of=frozen(names.slot_of)))
 
-    def _reserve_table(self, subscribers: int) -> None:
+    def reserve_subscribers(self, subscribers: int) -> None:
         """Double the table until it can take so many more subscribers, or as many as the pool can have blocks."""
         table = self._store.table
         most = min(int(self._store.state[SUBSCRIBERS]) + subscribers, len(self._store.pool) // BLOCK_SIZES[0])

@@ -6,7 +6,7 @@ the first item that was not granted. Everything in a `Reading` is a view that th
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ __all__ = [
     "Grants",
     "Ledger",
     "LedgerFullError",
+    "LedgerPolicy",
     "Names",
     "OutcomeKind",
     "OutcomeResult",
@@ -188,6 +189,14 @@ class Retention:
     """Until an acceptance no longer stops a re-offer; FOREVER_US."""
     late_us: int
     """After the hold's expiry: outcomes are still taken; later ones get UNKNOWN_DECISION."""
+
+
+class LedgerPolicy(NamedTuple):
+    """What Ledger.set_policy is told."""
+
+    retention: Retention
+    first_day: int
+    day_starts_us: npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, frozen=True)

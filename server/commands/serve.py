@@ -94,13 +94,14 @@ def _demo_flags(flags: dict[str, Any]) -> dict[str, str]:
 def readable(error: Exception) -> Exception:
     """Return an operating error as one message; anything else as it is, since it is a mistake in the program."""
     from engine.base.manifest import SnapshotError
+    from engine.journal.segments import JournalError
     from engine.rulebook import RulebookError
 
     if isinstance(error, MemoryError):
         return click.ClickException(
             f"there is not enough memory for what is set: {error}; lower contacts_max, answers_bytes_max, outcomes_max or overlay_subscribers_max"
         )
-    if isinstance(error, SnapshotError | RulebookError | OSError):
+    if isinstance(error, SnapshotError | RulebookError | JournalError | OSError):
         return click.ClickException(str(error))
     return error
 

@@ -13,22 +13,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from engine.limits import BATCH_ITEMS_MAX
 from server import framing
 from server.codec.items import Items
-from server.decision_thread import DecisionThread, Front
+from server.decision_thread import DecisionThread, Done, Front
 from server.failure import Failure
 from server.logs import frames, log
 from server.statuses import failure_of
-from server.work import Call, Calls, Command, Message, Outcomes, Work, why_dropped
+from server.work import Call, Calls, Command, Message, Outcomes, Work, items_of, why_dropped
 from server.workers.links import Link
 from server.workers.owning import Owning
 
 SEND_BYTES_MAX: Final = 8 << 20
 """Of several pieces of work together; one alone may be larger."""
-_Done = defaultdict[Any, list[tuple[Any, Any, int]]]
 
 
 @dataclass(slots=True)
@@ -147,34 +146,36 @@ class Dispatch(DecisionThread):
             await asyncio.to_thread(sender.stop)
 
     def _perform(self, work: list[Work]) -> None:
-        done: _Done = defaultdict(list)
+        done: list[Done] = []
         for each in work:
             if isinstance(each, Command):
-                done[each.delivery].append((each.ticket, self._command(each), 1))
+                done.append(Done(each, self._command(each), False))
             elif not self._dropped(each, done):
                 self._share(each, done)
         if done:
             with self._delivering:
-                for delivery, its_done in done.items():
-                    self._guarded(partial(delivery.deliver, its_done))
+                self._deliver(done)
 
-    def _dropped(self, work: Call | Calls | Message, done: _Done) -> bool:
+    def _dropped(self, work: Call | Calls | Message, done: list[Done]) -> bool:
         """Answer what is dropped of the work; return whether nothing of it is left."""
         now_s = time.monotonic()
-        if not isinstance(work, Message):
-            return self._drop(work, now_s, done)
-        if failure := why_dropped(work, now_s):
-            self.load.dropped_items += len(work.items)
-            done[work.delivery].append((work.ticket, failure, len(work.items)))
-        return failure is not None
+        if not isinstance(work, Calls):
+            if failure := why_dropped(work, now_s):
+                self.load.dropped_items += items_of(work)
+                done.append(Done(work, failure, False))
+            return failure is not None
+        if dropped := work.drop(now_s):
+            self.load.dropped_items += len(dropped)
+            with self._delivering:
+                work.delivery.deliver([(ticket, failure, 1) for ticket, failure in dropped])
+        return not work.payloads
 
-    def _share(self, work: Call | Calls | Message, done: _Done) -> None:
+    def _share(self, work: Call | Calls | Message, done: list[Done]) -> None:
         """Hand the items to the senders of those who own them."""
         payloads = _payloads_of(work)
         owners = self._guarded(lambda: self._owning.each(payloads))
         if isinstance(owners, Failure):
-            tickets = work.tickets if isinstance(work, Calls) else [work.ticket]
-            done[work.delivery] += [(ticket, owners, len(payloads) // len(tickets)) for ticket in tickets]
+            done.append(Done(work, owners, False))
             return
         places_by_owner: dict[int, list[int]] = defaultdict(list)
         for place, owner in enumerate(owners):
@@ -222,3 +223,7 @@ class _Nobody:
 
     def tick(self) -> None:
         """Time alone brings nothing."""
+
+    def settle(self) -> bool:
+        """Nothing is kept here."""
+        return True

@@ -162,6 +162,7 @@ def settings_of(settings: Settings, worker: Worker) -> Settings:
         receive_bytes_max=MESSAGE_BYTES_MAX,
         queue_items_max=QUEUE_ITEMS_MAX,
         drain_notice_ms=0,
+        journal=str(Path(settings.journal) / f"shard-{worker.shard.number}") if settings.journal else "",
         **parts,
     )
 

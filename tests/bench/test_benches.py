@@ -190,3 +190,11 @@ def test_one_bench_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
         name for name in NAMES if name != "batch"
     ]
     assert "batch: no answer" in done.stderr
+
+
+def test_ledger() -> None:
+    found = smallest("ledger")
+    for key in ("none_ratio", "everysec_ratio", "always_ratio"):
+        assert found[key] > 0, key
+    assert found["journal_bytes_per_decision"] > 200
+    assert found["offered_share"] >= 0.95

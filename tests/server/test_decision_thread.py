@@ -31,6 +31,11 @@ class Echo:
     def decide_message(self, items: Items, call: CallInfo) -> bytes:
         raise AssertionError((items, call))
 
+    changes = 0
+
+    def settle(self) -> bool:
+        return True
+
     def tick(self) -> None:
         raise AssertionError
 

@@ -46,6 +46,11 @@ class FailingFront:
     def decide_rows(self, rows: Any, call: CallInfo, answers: Any) -> None:
         failing()
 
+    changes = 0
+
+    def settle(self) -> bool:
+        return True
+
     def tick(self) -> None:
         failing()
 

@@ -1,6 +1,7 @@
 """A shard answers for its own subscribers and nobody else's, by every door alike, and says who owns the others."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -13,6 +14,7 @@ from touchpoint.v1 import reason_pb2
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
 from touchpoint.v1.error_pb2 import OtherShard
 
+from engine.journal.segments import JournalError
 from engine.rulebook import compile_rulebook, save_rulebook
 from loaders.catalogue.load import load_catalogue
 from tests.server.operator_fixture import CATALOGUE, CUSTOMERS, NOW, Operator, msisdn, write_operator
@@ -228,3 +230,20 @@ def test_a_reload_keeps_to_the_shard(folder: Any) -> None:
         assert server.admin.Reload(admin.ReloadRequest()).changed
         assert server.decisions.Decide(asking(own[0])).decision_id.startswith("s1-")
         assert other_shard(server.decisions.Decide, asking(customers_by_owner(operator, 2)[0][0])).owner == 0
+
+
+def test_a_journal_keeps_what_is_the_shards_own(operator: Operator, tmp_path: Path) -> None:
+    items = [asking(number) for number in range(CUSTOMERS)]
+    settings = settings_for(operator, shard="1/2", journal=str(tmp_path / "journal"))
+    found = []
+    for _ in range(2):
+        with running(settings) as server:
+            results = server.decisions.DecideBatch(pb.DecideBatchRequest(items=items)).results
+            found.append([timeless(result.answer) for result in results if result.answer.decision_id])
+    assert len(found[0]) > 10
+    assert found[0] == found[1]
+    with (
+        pytest.raises(JournalError, match="1/2"),
+        running(settings_for(operator, shard="0/2", journal=settings.journal)),
+    ):
+        pass

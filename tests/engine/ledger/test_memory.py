@@ -255,6 +255,18 @@ def test_a_full_pool_refuses_and_changes_nothing() -> None:
     pair.check([1, 2, 3])
 
 
+def test_what_matters_no_more_makes_room_for_the_batch_that_comes() -> None:
+    pair = CheckedLedger(16)
+    hold(pair, subscriber=1)
+    pair.reserve([Item(65, [PULL] * 7, 1, [])])
+    pair.advance(pair.ledger.now_us + 2 * DAY_US)
+    nothing = [Item(subscriber, [], 1, []) for subscriber in range(2, 10)]
+    assert len(pair.reserve([*nothing, Item(129, [PULL] * 8, HOUR_US, [])])) == 9, (
+        "nine items sweep the whole table, and 65 in the place of 1"
+    )
+    pair.check([1, 65, 129])
+
+
 def test_the_sweep_frees_what_matters_no_more() -> None:
     pair = CheckedLedger(2000)
     subscribers = list(range(1, 401))

@@ -322,3 +322,16 @@ def test_the_workers_sockets_are_the_users_alone(routed: Running) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     with socket.socket(socket.AF_UNIX) as asked:
         asked.connect(str(workers(routed)[0].socket))
+
+
+def test_a_worker_with_a_journal_goes_on_where_it_was(operator: Operator, tmp_path: Path) -> None:
+    with running(settings_for(operator, workers=2, journal=str(tmp_path / "journal"))) as routed:
+        asked = [asking(number) for number in range(20)]
+        before = [timeless(routed.decisions.Decide(request)) for request in asked]
+        os.kill(pid(routed, 1), signal.SIGKILL)
+        until(lambda: not workers(routed)[1].ready)
+        after = [timeless(retried(lambda request=request: routed.decisions.Decide(request))) for request in asked]
+        held = [number for number, answer in enumerate(before) if pb.DecideResponse.FromString(answer).decision_id]
+        assert len(held) > 10
+        assert [after[number] for number in held] == [before[number] for number in held]
+        assert sorted(entry.name for entry in (tmp_path / "journal").iterdir()) == ["shard-0", "shard-1"]

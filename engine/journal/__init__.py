@@ -1,0 +1,1 @@
+"""The journal: every input that changes state, in order, on disk."""

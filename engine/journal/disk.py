@@ -1,0 +1,114 @@
+"""What the journal asks of a file system, so small that a simulator can stand in for it; and a folder of the real one."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class File(Protocol):
+    """A file that is only ever appended to."""
+
+    def append(self, data: memoryview) -> None:
+        """Write all of it behind what is there; raises OSError, and then a part of it may be there."""
+
+    def sync(self) -> None:
+        """Return once what was appended is on the medium; raises OSError."""
+
+    def truncate(self, size: int) -> None:
+        """Keep the first `size` bytes; raises OSError."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Disk(Protocol):
+    """A folder of such files. Every method raises OSError."""
+
+    def names(self) -> list[str]:
+        """Return the files' names, sorted."""
+
+    def read(self, name: str) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, an array that is the caller's."""
+
+    def create(self, name: str) -> File:
+        """Return a new file of that name, known to the medium; FileExistsError when there is one."""
+
+    def open(self, name: str) -> File:
+        """Return a file that is there."""
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name, at once, in place of what had it, known to the medium."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+
+class FolderFile:
+    """A file of the system, by its descriptor."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+
+    def append(self, data: memoryview) -> None:
+        """Write all of it behind what is there; raises OSError, and then a part of it may be there."""
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def sync(self) -> None:
+        """Return once what was appended is on the medium; raises OSError."""
+        os.fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        """Keep the first `size` bytes; raises OSError."""
+        os.ftruncate(self._descriptor, size)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+class FolderDisk:
+    """A folder of the system, private to the user; one process at a time holds it."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder if it is not there."""
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+
+    def names(self) -> list[str]:
+        """Return the files' names, sorted."""
+        return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+
+    def read(self, name: str) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, an array that is the caller's."""
+        return np.fromfile(self.path / name, np.uint8)
+
+    def create(self, name: str) -> File:
+        """Return a new file of that name, known to the medium; FileExistsError when there is one."""
+        file = FolderFile(self.path / name, os.O_CREAT | os.O_EXCL)
+        self._sync_names()
+        return file
+
+    def open(self, name: str) -> File:
+        """Return a file that is there."""
+        return FolderFile(self.path / name, 0)
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name, at once, in place of what had it, known to the medium."""
+        (self.path / name).rename(self.path / to)
+        self._sync_names()
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        (self.path / name).unlink()
+        self._sync_names()
+
+    def _sync_names(self) -> None:
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,163 @@
+"""What records say. Each is a MessagePack array that begins with its kind; instants are microseconds since 1970.
+
+    0 segment   before a segment's first record, without a number of its own: whose journal it is, and who wrote it
+    1 decided   a batch: instants, whether push was stopped, and each request with what it was answered and what was held (engine/kernels/noting.py)
+    2 recorded  outcomes, and what became of each
+    3 changed   a live change of a subscriber
+    4 forgot    an erasure
+    5 swapped   what answers from here on: generation, rulebook, base
+    6 policy    how long events matter, and the days ahead
+    7 named     codes that were given to offers, campaigns, categories and channels
+    8 clock     the operator confirmed the clock
+    9 began     a process began to write, after what it knows to be lost
+    10 ended    a process ended in order: nothing after it is lost
+
+A decision's record holds its request as it came, but for the subscriber's key, whose bytes are zeros ('0'): the keyed hash stands for it.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.ledger.names import Kind
+
+SEGMENT, DECIDED, RECORDED, CHANGED, FORGOT, SWAPPED, POLICY, NAMED, CLOCK, BEGAN, ENDED = range(11)
+KINDS: Final = (
+    "segment",
+    "decided",
+    "recorded",
+    "changed",
+    "forgot",
+    "swapped",
+    "policy",
+    "named",
+    "clock",
+    "began",
+    "ended",
+)
+_FIXED_ARRAY: Final = 0x90
+_FIXED_MAX: Final = 15
+
+
+class Segment(msgspec.Struct, array_like=True, frozen=True, tag=SEGMENT):
+    """What a segment begins with."""
+
+    name: str
+    format: int
+    shard: str
+    check: str
+    writer: str
+    """The version of Touchpoint."""
+    boot: str
+    """Of the machine: pages of files outlive a process, not this."""
+    first: int
+    """The number of its first record; the segment itself has none."""
+
+
+class Recorded(msgspec.Struct, array_like=True, frozen=True, tag=RECORDED):
+    """Outcomes, the columns of engine.ledger.port.Outcomes, and an (n,) OutcomeResult."""
+
+    now_us: int
+    outcome: bytes
+    body: bytes
+    subscriber: bytes
+    decision: bytes
+    rank: bytes
+    kind: bytes
+    event_us: bytes
+    results: bytes
+
+
+class Changed(msgspec.Struct, array_like=True, frozen=True, tag=CHANGED):
+    """A live change, as what it writes to the overlay: (kind, family, name, value, value_family, value_name) each."""
+
+    subscriber: int
+    at_us: int
+    writes: list[tuple[int, str, str, int, str, str]]
+
+
+class Forgot(msgspec.Struct, array_like=True, frozen=True, tag=FORGOT):
+    """An erasure."""
+
+    subscriber: int
+    now_us: int
+
+
+class Swapped(msgspec.Struct, array_like=True, frozen=True, tag=SWAPPED):
+    """What answers from here on."""
+
+    now_us: int
+    generation: int
+    rulebook: str
+    """Its digest."""
+    base: str
+    """Its version."""
+
+
+class Policy(msgspec.Struct, array_like=True, frozen=True, tag=POLICY):
+    """The arguments of engine.ledger.port.Ledger.set_policy."""
+
+    now_us: int
+    retention: list[int]
+    first_day: int
+    day_starts_us: list[int]
+
+
+class Named(msgspec.Struct, array_like=True, frozen=True, tag=NAMED):
+    """Codes given, in order: (kind, name)."""
+
+    names: list[tuple[Kind, str]]
+
+
+class Clock(msgspec.Struct, array_like=True, frozen=True, tag=CLOCK):
+    """The clock was confirmed."""
+
+    now_us: int
+
+
+class Began(msgspec.Struct, array_like=True, frozen=True, tag=BEGAN):
+    """A process began to write."""
+
+    now_us: int
+    boot: str
+    lost_since_us: int
+    """What was answered from here to now_us may be lost; 0: nothing is."""
+
+
+class Ended(msgspec.Struct, array_like=True, frozen=True, tag=ENDED):
+    """A process ended in order."""
+
+    now_us: int
+
+
+Small = Segment | Recorded | Changed | Forgot | Swapped | Policy | Named | Clock | Began | Ended
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decoder: Final = msgspec.msgpack.Decoder(Small)
+
+
+def encode(record: Any) -> bytes:
+    """Return the record's MessagePack."""
+    return _encode(record)
+
+
+def decode(body: memoryview | bytes) -> Any:
+    """Return any record but a decided one; raises msgspec.DecodeError or msgspec.ValidationError."""
+    return _decoder.decode(body)
+
+
+def read_segment(body: memoryview) -> Segment | None:
+    """Return what a segment says of itself; None when it says it in no way that is known."""
+    try:
+        found = decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return found if isinstance(found, Segment) else None
+
+
+def kind_of(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """Return the kind of the record, -1 for what is none."""
+    if end - start < 2 or int(data[start]) & 0xF0 != _FIXED_ARRAY or int(data[start]) & _FIXED_MAX == 0:
+        return -1
+    return int(data[start + 1])

@@ -1,0 +1,211 @@
+"""A journal taken back into a ledger and an overlay: what they held when its last record was written, whatever answers from then on."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from engine.base.overlay import Overlay, Write
+from engine.bundles import reference
+from engine.dtypes.ledger import Requests
+from engine.dtypes.texts import Texts
+from engine.jit import direct
+from engine.journal.records import (
+    DECIDED,
+    ENDED,
+    KINDS,
+    Began,
+    Changed,
+    Clock,
+    Ended,
+    Forgot,
+    Named,
+    Policy,
+    Recorded,
+    Swapped,
+    decode,
+)
+from engine.journal.segments import Cut, JournalError, Log, Record
+from engine.kernels.grants import Asks
+from engine.kernels.noted_rows import NotedRows
+from engine.kernels.restoring import (
+    MALFORMED,
+    NO_ANSWERS,
+    NO_CONTACTS,
+    NO_TABLE,
+    OTHERWISE,
+    RESTORED,
+    Restoring,
+    restore_noted,
+)
+from engine.ledger.memory import MemoryLedger
+from engine.ledger.port import Grants, Outcomes, Retention, columns_of
+from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+
+_restore_noted: Final = direct(restore_noted)
+_WHY: Final = {
+    NO_CONTACTS: "the ledger has no room for its contacts; raise contacts_max to what it was, or more",
+    NO_ANSWERS: "the memory of answers has no room for its answers; raise answers_bytes_max to what it was, or more",
+    OTHERWISE: "what it holds does not follow from what comes before it; the journal was written by something else, or changed",
+    MALFORMED: "it is no record of decisions; the journal was written by something else, or changed",
+}
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a journal said."""
+
+    next: int = 1
+    """The number of the next record."""
+    records: int = 0
+    decisions: int = 0
+    """Rows of decided records."""
+    last_us: int = 0
+    """The instant of its last record; 0 without any."""
+    ended: bool = True
+    """Whether the process that wrote it last ended in order."""
+    boot: str = ""
+    """Of the machine's life in which the last segment was begun."""
+    cut: Cut | None = None
+    serving: Swapped | None = None
+    """What answered last."""
+    by_kind: dict[str, int] = field(default_factory=dict)
+
+
+class Recovery:
+    """Takes records back, one after the other."""
+
+    def __init__(self, ledger: MemoryLedger, overlay: Overlay) -> None:
+        """`ledger` and `overlay` are new, and ledger time lies before the first record."""
+        n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
+        self.recovered = Recovered()
+        self._ledger, self._overlay = ledger, overlay
+        self._head = np.zeros(5, np.int64)
+        self._rows = _new_rows(n, k)
+        asks = _new_asks(n, k)
+        subscriber = np.zeros(n, np.uint64)
+        grants = columns_of(Grants(subscriber=subscriber, **asks._asdict()))
+        requests = reference(Requests(self._rows.request, self._rows.body, self._rows.subscriber))
+        self._kept = (reference(self._rows), requests, subscriber, reference(asks), grants)
+        self._index = np.zeros(n, np.int64)
+        self._restoring: Any = None
+        self._in_memory: Any = None
+        self._data: Any = None
+
+    def take(self, record: Record) -> None:
+        """Take back the next record; raises JournalError naming it, and then ledger and overlay are of no use."""
+        recovered = self.recovered
+        try:
+            if record.kind == DECIDED:
+                self._take_decided(record)
+            else:
+                self._take_small(decode(record.body()))
+        except (ValueError, AssertionError, LookupError) as error:
+            raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
+        recovered.records += 1
+        recovered.ended = record.kind == ENDED
+        name = KINDS[record.kind]
+        recovered.by_kind[name] = recovered.by_kind.get(name, 0) + 1
+
+    def _take_decided(self, record: Record) -> None:
+        ledger = self._ledger
+        while True:
+            status = int(_restore_noted(self._restoring_of(record), record.start, record.end, self._head))
+            if status != NO_TABLE:
+                break
+            ledger.reserve_subscribers(BATCH_ITEMS_MAX)
+        if status != RESTORED:
+            raise JournalError(f"record {record.sequence:,}: {_WHY[status]}")
+        self.recovered.last_us = int(self._head[1])
+        self.recovered.decisions += int(self._head[4])
+
+    def _restoring_of(self, record: Record) -> Any:
+        """Return what the kernel takes, with the record's segment in it."""
+        in_memory, _ = self._ledger.in_memory(BATCH_ITEMS_MAX)
+        if in_memory is not self._in_memory:
+            self._in_memory, self._data = in_memory, None
+        if record.data is not self._data:
+            self._data = record.data
+            answers = Texts(record.data, self._rows.answer_at, self._rows.answer_bytes)
+            self._restoring = reference(Restoring(in_memory, *self._kept, answers, self._index))
+        return self._restoring
+
+    def _take_small(self, record: Any) -> None:
+        recovered, ledger = self.recovered, self._ledger
+        recovered.last_us = max(recovered.last_us, getattr(record, "now_us", 0))
+        match record:
+            case Recorded():
+                self._take_outcomes(record)
+            case Changed(subscriber, at_us, writes):
+                self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
+            case Forgot(subscriber):
+                self._overlay.erase(subscriber)
+                ledger.forget(subscriber)
+            case Policy():
+                retention = Retention(*record.retention)
+                ledger.set_policy(retention, record.first_day, np.array(record.day_starts_us, np.int64))
+            case Named(names):
+                for kind, name in names:
+                    ledger.names.code(kind, name)
+            case Swapped():
+                recovered.serving = record
+            case Clock() | Began() | Ended():
+                pass
+            case _:
+                raise ValueError("it begins a segment, and lies within one")
+
+    def _take_outcomes(self, record: Recorded) -> None:
+        self._ledger.advance(record.now_us)
+        outcomes = Outcomes(
+            outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
+            body=np.frombuffer(record.body, "<u8").astype(np.uint64),
+            subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
+            decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
+            rank=np.frombuffer(record.rank, np.uint8),
+            kind=np.frombuffer(record.kind, np.uint8),
+            event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
+        )
+        if self._ledger.record(outcomes).result().tobytes() != record.results:
+            raise ValueError(
+                "its outcomes become something else than they did; the journal was changed, or written by something else"
+            )
+
+
+def _new_rows(n: int, k: int) -> NotedRows:
+    words: dict[str, Any] = {name: np.zeros(n, np.uint64) for name in ("body", "subscriber", "digest", "decision")}
+    spans: dict[str, Any] = {
+        f"{text}_{what}": np.zeros(n, np.int64) for text in ("message", "answer") for what in ("at", "bytes")
+    }
+    return NotedRows(
+        request=np.zeros((n, 2), np.uint64),
+        expires_us=np.zeros(n, np.int64),
+        seats=np.zeros(n, np.int32),
+        codes=np.zeros((n, k, 4), np.uint16),
+        flags=np.zeros((n, k), np.uint8),
+        **words,
+        **spans,
+    )
+
+
+def _new_asks(n: int, k: int) -> Asks:
+    seats: dict[str, Any] = {name: np.zeros((n, k), np.uint16) for name in ("offer", "campaign", "category", "channel")}
+    totals: dict[str, Any] = {name: np.zeros(0, np.int64) for name in Asks._fields[8:]}
+    return Asks(
+        count=np.zeros(n, np.int32),
+        expires_us=np.zeros(n, np.int64),
+        flags=np.zeros((n, k), np.uint8),
+        total_start=np.zeros(n + 1, np.int64),
+        **seats,
+        **totals,
+    )
+
+
+def recover(log: Log, ledger: MemoryLedger, overlay: Overlay) -> Recovered:
+    """Take back all records of a log; raises JournalError, and then ledger and overlay are of no use."""
+    recovery = Recovery(ledger, overlay)
+    for record in log:
+        recovery.take(record)
+    recovered = recovery.recovered
+    recovered.next, recovered.cut = log.end, log.cut
+    recovered.boot = log.segments[-1].boot if log.segments else ""
+    return recovered
