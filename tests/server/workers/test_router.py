@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -330,7 +331,7 @@ def test_a_worker_with_a_journal_goes_on_where_it_was(operator: Operator, tmp_pa
         before = [timeless(routed.decisions.Decide(request)) for request in asked]
         os.kill(pid(routed, 1), signal.SIGKILL)
         until(lambda: not workers(routed)[1].ready)
-        after = [timeless(retried(lambda request=request: routed.decisions.Decide(request))) for request in asked]
+        after = [timeless(retried(partial(routed.decisions.Decide, request))) for request in asked]
         held = [number for number, answer in enumerate(before) if pb.DecideResponse.FromString(answer).decision_id]
         assert len(held) > 10
         assert [after[number] for number in held] == [before[number] for number in held]
