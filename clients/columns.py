@@ -2,6 +2,7 @@
 
 Tables go out as they are, in calls that a server takes, and come back row for row; the columns are described at touchpoint.v1.DecideColumnsRequest
 and DecideColumnsResponse. Rows that fail have `error_code`, `error_message` and `error_field`, and no other row minds.
+With a ShardsClient each row goes to the shard that owns its subscriber.
 """
 
 import uuid

@@ -211,12 +211,15 @@ def test_a_total_is_shared_out(folder: Any) -> None:
     )
     catalogue = CATALOGUE.replace("  caps:\n", f"  caps:\n    {total}\n")
     operator = write_operator(folder, catalogue)
-    made = []
+    made, details = [], []
     for number, own in enumerate(customers_by_owner(operator, 2)):
         with running(settings_for(operator, shard=f"{number}/2")) as server:
             answers = [server.decisions.Decide(asking(customer)) for customer in own]
+            explained = server.decisions.Explain(pb.ExplainRequest(request=asking(own[-1]))).decision
         made.append(sum(offer.offer == "film_month" for answer in answers for offer in answer.offers))
+        details.append([each.detail for each in explained.candidates if each.offer == "film_month"])
     assert made == [3, 4]
+    assert "in total, 3 of them by shard 0 of 2" in details[0][0]
 
 
 def test_a_reload_keeps_to_the_shard(folder: Any) -> None:
