@@ -112,7 +112,14 @@ def test_outcomes_are_split_and_come_back_in_order(routed: Running) -> None:
     assert violations(caught.value) == ["decision_id"]
 
 
-def test_a_table_is_split_and_put_together(routed: Running, server: Running) -> None:
+@pytest.fixture(scope="module")
+def unasked(operator: Operator) -> Iterator[Running]:
+    """One server whom no other test changes."""
+    with running(settings_for(operator)) as started:
+        yield started
+
+
+def test_a_table_is_split_and_put_together(routed: Running, unasked: Running) -> None:
     def fixed(number: int) -> pb.DecideRequest:
         request = asking(number, request_id=f"table-{number}", dry_run=True, language=("", "es")[number % 2])
         request.assumed_now.FromSeconds(1_900_000_000)
@@ -124,9 +131,8 @@ def test_a_table_is_split_and_put_together(routed: Running, server: Running) -> 
     table = stream(table_of(requests))
     for omitted in (False, True):
         request = pb.DecideColumnsRequest(table=table, omit_words=omitted)
-        ours, alone = (rows(read(each.decisions.DecideColumns(request))) for each in (routed, server))
+        ours, alone = (rows(read(each.decisions.DecideColumns(request))) for each in (routed, unasked))
         for one, other in zip(ours, alone, strict=True):
-            # What the other was asked before by other tests is not the same.
             same = {
                 "reason",
                 "error_code",
