@@ -28,6 +28,7 @@ REASONS: Final = {
     "ALREADY_ACCEPTED": "the customer has it already",
     "CAP_REACHED": "a contact cap is reached",
     "LEDGER_FULL": "the ledger has no room for one more contact of this customer",
+    "STATE_UNAVAILABLE": "what the customer was offered before cannot be looked up at the moment",
     "EXCLUSIVE_GROUP": "a better offer of the same kind is in the answer",
     "RANKED_OUT": "better offers took every place",
     "OFFERED": "offered",

@@ -40,7 +40,7 @@ class Batch:
     trigger: npt.NDArray[np.int32]
     channel: npt.NDArray[np.int32]
     offers_max: npt.NDArray[np.int32]
-    """(capacity,): 1 to OFFERS_PER_ANSWER_MAX."""
+    """(capacity,): 1 to OFFERS_PER_ANSWER_MAX; 0 when the ledger could not be asked about the subscriber: STATE_UNAVAILABLE."""
     flags: npt.NDArray[np.uint8]
     now_us: npt.NDArray[np.int64]
     """(capacity,): the raw wall clock, or a dry run's assumed instant."""

@@ -233,7 +233,7 @@ class _Caps:
 
     def instance_of(self) -> npt.NDArray[np.int32]:
         """Return (definitions, codes) int32: the instance for which a contact with that code counts, or -1."""
-        width = 1 + max((self.names.count(kind) for kind in _KINDS.values()), default=0)
+        width = 1 + self.names.codes_ahead + max((self.names.count(kind) for kind in _KINDS.values()), default=0)
         table = np.full((len(self.caps), width), -1, np.int32)
         for (cap, target), number in self.numbers.items():
             table[cap, self.codes[cap, target]] = number

@@ -51,6 +51,7 @@ class Reason(IntEnum):
 
     CAP_REACHED = 70
     LEDGER_FULL = 71
+    STATE_UNAVAILABLE = 72
 
     EXCLUSIVE_GROUP = 80
 

@@ -27,6 +27,8 @@ ORDER: Final = (
     "status",
     "reload",
     "config",
+    "journal",
+    "replay",
     "bench",
 )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
-from server.failure import Code, Failure
+from server.failure import UNSAFE, Code, Failure
 from server.load import Load, Source
 from server.logs import frames, log
 from server.statuses import failure_of
@@ -49,9 +49,6 @@ CALL_ITEMS_MAX: Final = 256
 CALL_ROWS_MAX: Final = 1_024
 """The same for a table, whose rows cost less apiece the more of them are decided together."""
 
-UNSAFE: Final = Failure(
-    Code.UNAVAILABLE, "the journal cannot be written, so nothing may be promised; send the same request again, later"
-)
 STOPPED: Final = Failure(Code.UNAVAILABLE, "the server is stopping; send the same request again, elsewhere or later")
 
 

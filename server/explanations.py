@@ -116,6 +116,8 @@ class Explanations:
                 return f"{_covered(reoffer.scope, case.candidate)} was accepted, which holds {_lasting(reoffer.after_acceptance_us)}"
             case Reason.LEDGER_FULL:
                 return "the ledger has no room for one more contact"
+            case Reason.STATE_UNAVAILABLE:
+                return "the ledger that replicas share does not answer"
             case Reason.RANKED_OUT:
                 return "better ranked offers have every seat"
         return ""
@@ -135,6 +137,7 @@ class Explanations:
             Reason.CONDITION_ERROR: f"mend the condition: {explained.term}",
             Reason.CAP_REACHED: f"{wait}, or raise cap {explained.cap}" if wait else f"raise cap {explained.cap}",
             Reason.LEDGER_FULL: wait or "wait until older contacts no longer matter",
+            Reason.STATE_UNAVAILABLE: "ask again when the shared ledger answers",
             Reason.EXCLUSIVE_GROUP: f"rank above {case.winner}",
             Reason.RANKED_OUT: "a higher score or priority, or more seats (max_offers)",
         }

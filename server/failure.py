@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Code(IntEnum):
@@ -62,3 +62,8 @@ def invalid(path: str, description: str) -> RefusedError:
     if not path:
         return RefusedError(Failure(Code.INVALID_ARGUMENT, description))
     return RefusedError(Failure(Code.INVALID_ARGUMENT, f"{path}: {description}", (Violation(path, description),)))
+
+
+UNSAFE: Final = Failure(
+    Code.UNAVAILABLE, "the journal cannot be written, so nothing may be promised; send the same request again, later"
+)

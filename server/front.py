@@ -1,21 +1,26 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.base.snapshot import Snapshot
-from engine.batch import Batch, Decisions, new_batch
+from engine.batch import DRY_RUN, Batch, Decisions, new_batch
 from engine.bound import Bound
 from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
 from engine.engine import Engine, Replacement
+from engine.handing_off import HandOff
 from engine.journal.journal import Journal
+from engine.ledger.names import Kind
+from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
 from server.answers import Answers
+from server.around import Around
 from server.clock import Clock
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items, items_of
@@ -24,7 +29,7 @@ from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
 from server.explanations import Explanations
-from server.failure import Code, Failure, Violation
+from server.failure import UNSAFE, Code, Failure, RefusedError, Violation
 from server.figures import Figures
 from server.noting import Noting
 from server.statuses import item_error_bytes
@@ -73,9 +78,12 @@ class DecisionFront:
         ids: DecisionIds,
         clock: Clock,
         figures: Figures,
+        *,
         journal: Journal | None = None,
+        around: Around | None = None,
     ) -> None:
         self.engine = engine
+        self.around = around
         self.clock = clock
         self.figures = figures
         self.hashes = hashes
@@ -107,7 +115,8 @@ class DecisionFront:
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
         reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
         breathe()
-        answers = Answers(bound, content, generation, self.ids, self.figures.reasons)
+        reasons = self.figures.reasons if self.around is None else None  # a batch may be decided several times
+        answers = Answers(bound, content, generation, self.ids, reasons)
         breathe()
         return Speaking(reader, content, answers, Explanations(bound))
 
@@ -188,6 +197,29 @@ class DecisionFront:
     def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
         """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
         answers = self._speaking.answers
+        if self.around is None:
+            decisions = self._decide_here(batch, asked, message_of)
+            if answers.counted:
+                self.figures.offers += answers.offers
+                return decisions, 0
+        else:
+            decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
+        return decisions, self.figures.decided(batch, decisions)
+
+    def read(self, items: Items, now_us: int) -> Reading:
+        """Return what the items ask at this instant, for whoever decides again what was decided once (`decide_again`)."""
+        return self._speaking.reader.read(items, now_us)
+
+    def decide_again(self, batch: Batch, asked: Asked, withheld: bool) -> Decisions:
+        """Return the decisions of a batch as it was decided then; `withheld`: push answered STATE_UNAVAILABLE."""
+        if withheld:
+            self._withhold(batch, whole=False)
+        return self._decide_here(batch, asked, None)
+
+    def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
+        answers = self._speaking.answers
+        if self.journal is not None and self.journal.failure is not None:
+            self._withhold(batch, whole=self.journal.full)
         answers.prepare(asked, message_of)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
@@ -195,12 +227,55 @@ class DecisionFront:
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
-        if self._noting is not None:
-            self._noting.decided(batch, answers.asked_reference, decisions)
-        if answers.counted:
-            self.figures.offers += answers.offers
-            return decisions, 0
-        return decisions, self.figures.decided(batch, decisions)
+        if self._noting is not None and not self._noting.full:
+            self._noting.decided(batch, answers.asked_reference, decisions, message_of)
+        return decisions
+
+    def _withhold(self, batch: Batch, *, whole: bool) -> None:
+        """Have push answer STATE_UNAVAILABLE, while the journal cannot be written, and everything when no more can be kept for it."""
+        count, push = batch.count, self.engine.bound.rules.channels["push"]
+        stopped = np.ones(count, np.bool_) if whole else push[batch.channel[:count]] != 0
+        batch.offers_max[:count][stopped & (batch.flags[:count] & DRY_RUN == 0)] = 0
+
+    def check_kept(self) -> None:
+        """Raise RefusedError when what is about to change could not be kept."""
+        if self.journal is not None and self.journal.full:
+            raise RefusedError(UNSAFE)
+
+    def record(self, outcomes: Recorded, now_us: int) -> npt.NDArray[np.uint8]:
+        """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError with nothing recorded, RefusedError when that is not sure."""
+        self.check_kept()
+        if self.around is None:
+            return self.engine.record(outcomes, now_us)
+        results: npt.NDArray[np.uint8] = self.around.record(outcomes, lambda some: self.engine.record(some, now_us))
+        return results
+
+    def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff | None:
+        """Return whether the hold (subscriber hash, decision, rank) may go out now; None when nothing can be known of it."""
+        if self.journal is not None and self.journal.failure is not None:
+            return None
+        if self.around is None:
+            return self.engine.check_hand_off(hold, now_us)
+        return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
+
+    def forget(self, subscriber: int) -> None:
+        """Erase a subscriber; raises OverlayFullError, RefusedError."""
+        self.check_kept()
+        if self.around is None:
+            self.engine.forget(subscriber)
+        else:
+            self.around.forget(subscriber, lambda: self.engine.forget(subscriber))
+
+    def statistics(self) -> dict[str, int]:
+        """Return the ledger's figures."""
+        shared = {} if self.around is None else self.around.statistics()
+        return {**self.engine.ledger.statistics(), **shared}
+
+    def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
+        """Give names their codes; raises LedgerFullError, RefusedError."""
+        if self.around is not None:
+            self.around.admit(named)
+        self.engine.admit(named)
 
 
 def let_go(left: list[Successor]) -> None:

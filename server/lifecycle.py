@@ -26,7 +26,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Syncing, end_journal
+from server.journalling import Kept, Upkeep, end_journal, journal_gauges
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -34,12 +34,13 @@ from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
 from server.serving import Serving
-from server.settings import Settings, shard_of
+from server.settings import Settings, SettingsError, shard_of
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
 
 if TYPE_CHECKING:
+    from server.shared.opening import Shared
     from server.workers.router import Router
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -61,8 +62,9 @@ class Server:
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
-        self._syncing: Syncing | None = None
+        self._upkeep: Upkeep | None = None
         self._composed = False
+        self._shared: Shared | None = None
 
     async def start(self) -> Serving:
         """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError, and then nothing is left open."""
@@ -75,6 +77,7 @@ class Server:
             self._end_journal()
             if self._management:
                 await self._management.stop()
+            await self._leave_ledger()
             raise
 
     async def _start(self) -> Serving:
@@ -83,6 +86,7 @@ class Server:
             self._management = Management(registry, lambda: self._unready)
             await self._management.start(self._settings.management_listen)
         stores = await open_stores(self._settings, self._secret)
+        self._shared = await shared_ledger(self._settings, self._secret, stores)
         self._compose(stores)
         registry.register(
             FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load, self.choice._asdict())
@@ -117,18 +121,24 @@ class Server:
         self._end_journal()
         if self._management:
             await self._management.stop()
+        await self._leave_ledger()
+
+    async def _leave_ledger(self) -> None:
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.sharing.stop)
 
     def _begin_journal(self) -> None:
+        if self._shared is not None:
+            return
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        if self._kept.journal.durability == "everysec":
-            self._syncing = Syncing(self._kept.journal)
+        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal))
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
-        if self._syncing is not None:
-            self._syncing.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
         if self._kept is not None:
             end_journal(self._kept, wall_us())
             self._kept = None
@@ -141,12 +151,16 @@ class Server:
             return
 
     def _compose(self, stores: Stores) -> None:
-        settings, clock = self._settings, Clock()
-        engine, self._kept = new_engine(stores, settings, self._secret, wall_us())
+        settings, clock, around, working = self._settings, Clock(), None, None
+        if self._shared is not None:
+            around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
+        engine, self._kept = new_engine(stores, settings, self._secret, clock.now_us(), working)
+        if around is not None:
+            around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
-        ids = DecisionIds(self._secret, self._shard.number)
+        ids = DecisionIds(self._secret, settings.replica if settings.ledger_redis else self._shard.number)
         journal = self._kept.journal if self._kept else None
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal)
+        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
@@ -174,12 +188,24 @@ class Server:
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
             "base_subscribers": len(engine.snapshot.own_rows),
             "clock_confirmed": float(self.decisions.clock.trusted),
+            **(journal_gauges(self.decisions.journal) if self.decisions.journal else {}),
             **{
                 f"ledger_{name}": float(value)
-                for name, value in engine.ledger.statistics().items()
+                for name, value in self.decisions.statistics().items()
                 if name != "decision_next"
             },
         }
+
+
+async def shared_ledger(settings: Settings, secret: bytes, stores: Stores) -> "Shared | None":
+    """Return the ledger that replicas share, if the settings name one; raises SettingsError."""
+    if not settings.ledger_redis:
+        return None
+    if find_spec("hiredis") is None:
+        raise SettingsError("ledger_redis: needs hiredis; pip install 'touchpoint[redis]'")
+    from server.shared.opening import open_shared
+
+    return await asyncio.to_thread(open_shared, settings, secret, stores.rulebook.catalogue)
 
 
 def settle_memory() -> None:

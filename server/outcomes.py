@@ -36,9 +36,11 @@ _MESSAGES: Final = {
 class OutcomeReader:
     """Turns RecordOutcomes requests into the ledger's arrays and its results into responses."""
 
-    def __init__(self, ids: DecisionIds, shard: Shard, digest: Digest) -> None:
+    def __init__(self, ids: DecisionIds, shard: Shard, digest: Digest, *, shared: bool = False) -> None:
+        """`shared`: decisions of everybody are taken, since replicas share a ledger."""
         self._ids = ids
         self._shard = shard
+        self._shared = shared
         self._digest = digest
 
     def record(self, payload: bytes, now_us: int, record: Record) -> tuple[bytes, list[str]]:
@@ -69,6 +71,8 @@ class OutcomeReader:
         except ValueError as error:
             result.status, result.message = int(OutcomeResult.UNKNOWN_DECISION), f"decision_id: {error}"
             return None
+        if self._shared:
+            return name
         if (owner := self._shard.owner(name.subscriber)) != self._shard.number:
             refused = item_error(elsewhere(self._shard, owner))
             result.status, result.message = pb.OUTCOME_STATUS_OTHER_SHARD, f"decision_id: {refused.message}"

@@ -22,6 +22,7 @@ from server.front import DecisionFront, Successor, let_go
 from server.logs import log
 from server.pacing import Pace
 from server.settings import Settings, SettingsError
+from server.shared.shareable import check_shareable
 from server.stores import Stores, open_stores
 from server.subscribers import parsed
 
@@ -88,6 +89,8 @@ class Reloading:
         """Return what the settings name by now; raises one of REASONS."""
         before = self._stores
         stores = await open_stores(self._settings, self._secret, before, pace.run)
+        if self._settings.ledger_redis:
+            check_shareable(stores.rulebook.catalogue)
         if stores.keys.kind != before.keys.kind or stores.keys.region != before.keys.region:
             raise SnapshotError(f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart")
         if stores.snapshot.version == before.snapshot.version:
@@ -106,7 +109,7 @@ async def _take_over(front: DecisionFront, thread: DecisionThread, stores: Store
     """Bind beside what decides, have it take over between two turns, and return what decided before; raises as `_reload` does."""
     unadmitted = await asyncio.to_thread(pace.run, lambda: front.engine.unadmitted(stores.rulebook))
     for start in range(0, len(unadmitted), ADMITTED_AT_ONCE):
-        admit = partial(front.engine.admit, unadmitted[start : start + ADMITTED_AT_ONCE])
+        admit = partial(front.admit, unadmitted[start : start + ADMITTED_AT_ONCE])
         _succeeded(await thread.run(partial(_caught, admit)))
     now_us = _succeeded(await thread.run(front.now_us))
     bind = partial(front.successor, stores.rulebook, stores.snapshot, now_us)

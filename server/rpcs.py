@@ -9,7 +9,13 @@ from google.protobuf.message import Message
 from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import decision_service_pb2 as decision
 from touchpoint.v1 import subscriber_service_pb2 as subscriber
-from touchpoint.v1.reason_pb2 import REASON_CLOCK_UNCONFIRMED, REASON_HOLD_ENDED, REASON_OFFERED, Reason
+from touchpoint.v1.reason_pb2 import (
+    REASON_CLOCK_UNCONFIRMED,
+    REASON_HOLD_ENDED,
+    REASON_OFFERED,
+    REASON_STATE_UNAVAILABLE,
+    Reason,
+)
 
 from engine.base.overlay import OverlayFullError
 from engine.handing_off import HandOff, Verdict
@@ -29,6 +35,8 @@ from server.work import CallInfo
 Rpc = Callable[[bytes, CallInfo], bytes]
 CLOCK_RETRY_US: Final = 60_000_000
 """When to ask again while the clock is not trusted."""
+STATE_RETRY_US: Final = 1_000_000
+"""When to ask again while the ledger that replicas share does not answer."""
 
 
 class Rpcs:
@@ -41,7 +49,7 @@ class Rpcs:
         self._shard = shard
         self._reload_error = reload_error
         self._reloaded_us = reloaded_us
-        self._outcomes = OutcomeReader(front.ids, shard, front.hashes.digest)
+        self._outcomes = OutcomeReader(front.ids, shard, front.hashes.digest, shared=front.around is not None)
         self._started_us = front.clock.now_us()
         self._started_ns = time.monotonic_ns()
         self.load = Load()
@@ -68,14 +76,18 @@ class Rpcs:
             name = self._front.ids.read(request.decision_id)
         except ValueError as error:
             raise invalid("decision_id", str(error)) from None
-        check_owned(self._shard, name.subscriber)
-        if name.shard != self._shard.number:
-            raise invalid("decision_id", made_elsewhere(name.shard, self._shard))
+        if self._front.around is None:
+            check_owned(self._shard, name.subscriber)
+            if name.shard != self._shard.number:
+                raise invalid("decision_id", made_elsewhere(name.shard, self._shard))
         now_us = self._front.now_us()
         if self._front.engine.push_stopped:
             found = HandOff(Verdict.NOT_BEFORE, None, now_us + CLOCK_RETRY_US)
             return _hand_off(found, REASON_CLOCK_UNCONFIRMED)
-        found = self._front.engine.check_hand_off((name.subscriber, name.sequence, request.rank), now_us)
+        checked = self._front.check_hand_off((name.subscriber, name.sequence, request.rank), now_us)
+        if checked is None:
+            return _hand_off(HandOff(Verdict.NOT_BEFORE, None, now_us + STATE_RETRY_US), REASON_STATE_UNAVAILABLE)
+        found = checked
         ended = REASON_OFFERED if found.verdict == Verdict.YES else REASON_HOLD_ENDED
         return _hand_off(found, ended if found.reason is None else int(found.reason))  # type: ignore[arg-type]
 
@@ -92,9 +104,9 @@ class Rpcs:
 
     def record_outcomes(self, payload: bytes, _info: CallInfo) -> bytes:
         """RecordOutcomes."""
-        now_us, engine = self._front.now_us(), self._front.engine
+        now_us, front = self._front.now_us(), self._front
         try:
-            response, results = self._outcomes.record(payload, now_us, lambda outcomes: engine.record(outcomes, now_us))
+            response, results = self._outcomes.record(payload, now_us, lambda outcomes: front.record(outcomes, now_us))
         except LedgerFullError:
             message = "the memory of outcome ids is full, nothing was recorded; send again later"
             raise RefusedError(Failure(Code.RESOURCE_EXHAUSTED, message)) from None
@@ -115,6 +127,7 @@ class Rpcs:
         request = parsed(subscriber.UpdateSubscriberRequest, payload)
         name, now_us = self._owned(request.subscriber), self._front.now_us()
         change = ChangeReader(self._front.engine.rulebook.catalogue).read(request, now_us)
+        self._front.check_kept()
         try:
             self._front.engine.update(name, change)
         except Exception as error:
@@ -128,7 +141,7 @@ class Rpcs:
         name = self._owned(parsed(subscriber.ForgetSubscriberRequest, payload).subscriber)
         now_us = self._front.now_us()
         try:
-            self._front.engine.forget(name)
+            self._front.forget(name)
         except OverlayFullError as error:
             failure = change_failure(error)
             assert failure
@@ -169,7 +182,7 @@ class Rpcs:
             clock_confirmed=front.clock.trusted,
             clock_jump_ms=front.clock.jump_us // 1_000,
             last_reload_error=self._reload_error(),
-            ledger=engine.ledger.statistics(),
+            ledger=front.statistics(),
             # This call itself waits no more.
             queue_depth=max(self.load.waiting_items - 1, 0),
             shard=self._shard.number,

@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shard: Annotated[
         str, _about("k/n: this server is shard k of n, counted from 0, and owns that part of the subscribers")
     ] = "0/1"
+    replica: Annotated[
+        int, _about("number of this server among the replicas that share ledger_redis", ge=0, le=65_535)
+    ] = 0
     workers: Annotated[
         int, _about("processes that share the subscribers behind this address, each a shard on this host", ge=1, le=64)
     ] = 1
@@ -78,6 +81,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_in_flight_max: Annotated[int, _about("unanswered requests of one stream", ge=1, le=4_096)] = 256
     contacts_max: Annotated[int, _about("contacts that the ledger has room for", ge=4, le=1_000_000_000)] = 1_000_000
     outcomes_max: Annotated[int, _about("outcome ids remembered for 24 hours", ge=1, le=100_000_000)] = 1_000_000
+    ledger_redis: Annotated[
+        str, _about("URL of the Redis or Valkey that holds the ledger of all replicas, without a password; empty: none")
+    ] = ""
+    ledger_redis_password_file: Annotated[str, _about("file with the password for ledger_redis")] = ""
+    ledger_redis_ca_file: Annotated[str, _about("PEM authorities for rediss://; empty: the system's")] = ""
+    ledger_redis_timeout_ms: Annotated[
+        int, _about("how long a decision waits for the shared ledger at each of its two steps", ge=1, le=10_000)
+    ] = 50
     overlay_subscribers_max: Annotated[
         int, _about("subscribers with live changes between two snapshots", ge=1, le=100_000_000)
     ] = 65_536
@@ -130,13 +141,11 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
             problems.append(f"{origin}: {name}: {error}; was {value!r}")
         except ValueError as error:
             problems.append(f"{origin}: {name}: {error}")
-    if not problems and values.get("workers", 1) > 1 and parse_shard(values.get("shard", "0/1")).of > 1:
-        problems.append(
-            f"workers: {values['workers']} with shard {values['shard']}: expected one of them, as workers are the shards"
-        )
+    settings = Settings() if problems else Settings(**values)
+    problems += _at_odds(settings)
     if problems:
         raise SettingsError("\n".join(problems))
-    return Resolved(Settings(**values), origins, tuple(_unknown_variables(environment, hints)))
+    return Resolved(settings, origins, tuple(_unknown_variables(environment, hints)))
 
 
 def shard_of(settings: Settings) -> Shard:
@@ -145,6 +154,15 @@ def shard_of(settings: Settings) -> Shard:
         return parse_shard(settings.shard)
     except ValueError as error:
         raise SettingsError(f"shard: {error}") from None
+
+
+def _at_odds(settings: Settings) -> Iterator[str]:
+    """Yield which settings do not go together."""
+    sharded = parse_shard(settings.shard).of > 1
+    if settings.workers > 1 and sharded:
+        yield f"workers: {settings.workers} with shard {settings.shard}: expected one of them, as workers are the shards"
+    if settings.ledger_redis and (sharded or settings.workers > 1):
+        yield "ledger_redis: expected neither shard nor workers with it: replicas that share a ledger own everybody; number them with replica"
 
 
 def _given(

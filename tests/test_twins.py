@@ -29,6 +29,7 @@ TWINS: Final = {
     "read_contacts": "tests/engine/ledger/model.py",
     "grant_items": "tests/engine/ledger/model.py",
     "prune_blocks": "tests/oracle/ledger.py",
+    "install_contacts": "tests/engine/ledger/test_working.py",
     "advance_time": "tests/engine/ledger/model.py",
     "find_contact": "tests/engine/ledger/model.py",
     "record_outcomes": "tests/engine/ledger/model.py",

@@ -75,10 +75,10 @@ class Recovered:
 class Recovery:
     """Takes records back, one after the other."""
 
-    def __init__(self, ledger: MemoryLedger, overlay: Overlay) -> None:
-        """`ledger` and `overlay` are new, and ledger time lies before the first record."""
+    def __init__(self, ledger: MemoryLedger, overlay: Overlay, before: Recovered | None = None) -> None:
+        """`ledger` and `overlay` are as a snapshot left them that said `before`; else new, and ledger time lies before the first record."""
         n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
-        self.recovered = Recovered()
+        self.recovered = before or Recovered()
         self._ledger, self._overlay = ledger, overlay
         self._head = np.zeros(5, np.int64)
         self._rows = _new_rows(n, k)
@@ -99,7 +99,7 @@ class Recovery:
             if record.kind == DECIDED:
                 self._take_decided(record)
             else:
-                self._take_small(decode(record.body()))
+                self.take_small(decode(record.body()))
         except (ValueError, AssertionError, LookupError) as error:
             raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
         recovered.records += 1
@@ -130,7 +130,8 @@ class Recovery:
             self._restoring = reference(Restoring(in_memory, *self._kept, answers, self._index))
         return self._restoring
 
-    def _take_small(self, record: Any) -> None:
+    def take_small(self, record: Any) -> None:
+        """Take back a record of another kind than decided."""
         recovered, ledger = self.recovered, self._ledger
         recovered.last_us = max(recovered.last_us, getattr(record, "now_us", 0))
         match record:
@@ -149,7 +150,10 @@ class Recovery:
                     ledger.names.code(kind, name)
             case Swapped():
                 recovered.serving = record
-            case Clock() | Began() | Ended():
+            case Began(now_us):
+                ledger.advance(now_us)
+                ledger.number_from(now_us)
+            case Clock() | Ended():
                 pass
             case _:
                 raise ValueError("it begins a segment, and lies within one")
@@ -200,12 +204,12 @@ def _new_asks(n: int, k: int) -> Asks:
     )
 
 
-def recover(log: Log, ledger: MemoryLedger, overlay: Overlay) -> Recovered:
-    """Take back all records of a log; raises JournalError, and then ledger and overlay are of no use."""
-    recovery = Recovery(ledger, overlay)
+def recover(log: Log, ledger: MemoryLedger, overlay: Overlay, before: Recovered | None = None) -> Recovered:
+    """Take back all records of a log, after what a snapshot said; raises JournalError, and then ledger and overlay are of no use."""
+    recovery = Recovery(ledger, overlay, before)
     for record in log:
         recovery.take(record)
     recovered = recovery.recovered
     recovered.next, recovered.cut = log.end, log.cut
-    recovered.boot = log.segments[-1].boot if log.segments else ""
+    recovered.boot = log.segments[-1].boot if log.segments else recovered.boot
     return recovered

@@ -16,6 +16,7 @@ from engine.reasons import Reason, Stage
 
 CAP_REACHED = int(Reason.CAP_REACHED)
 LEDGER_FULL = int(Reason.LEDGER_FULL)
+STATE_UNAVAILABLE = int(Reason.STATE_UNAVAILABLE)
 EXCLUSIVE_GROUP = int(Reason.EXCLUSIVE_GROUP)
 RANKED_OUT = int(Reason.RANKED_OUT)
 OFFERED = int(Reason.OFFERED)
@@ -151,6 +152,8 @@ def weigh(run: Run, item: int, pair: int) -> None:
 @kernel(_i8(RUN_TYPE, _i8, _i8, _i8, _i8), inner=True)
 def seat(run: Run, item: int, position: int, candidate: int, picked: int) -> int:
     """Return why the candidate gets no seat beside the `picked` ones, or OFFERED and take the next seat."""
+    if run.items.offers_max[item] < 1:
+        return STATE_UNAVAILABLE
     for other in range(picked):
         if run.rules.candidates[run.work.seats[other]]["group"] == run.rules.candidates[candidate]["group"]:
             run.work.detail[position] = run.work.seats[other]
@@ -242,10 +245,11 @@ def pop_equal(run: Run, count: int) -> int:
 def choose(run: Run, item: int, pair: int) -> int:
     """Fill work.seats from the free positions and return how many; what it looked at has a reason afterwards. The item's contacts must be counted.
 
-    Positions stand by falling rank, so when the seats are taken nothing after can win: none of it is looked at.
+    Positions stand by falling rank, so when the seats are taken nothing after can win: none of it is looked at. An item without seats, of whose
+    subscriber the ledger could not be asked, offers nothing, and all of it is looked at.
     """
     work, record = run.work, run.pairs.pairs[pair]
-    most = min(run.items.offers_max[item], run.rules.channels[run.items.channel[item]]["max_offers"])
+    most = min(max(run.items.offers_max[item], 1), run.rules.channels[run.items.channel[item]]["max_offers"])
     for w in range(record["words"]):
         work.looked_at[w] = np.uint64(0)
     picked, equals = 0, 0

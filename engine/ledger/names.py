@@ -29,6 +29,8 @@ class Names:
         self._codes: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
         self._ids: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
         self._slot_of = np.full((len(TOTALLED), 64), -1, np.int32)
+        self.codes_ahead = 0
+        """How many codes beyond those here a contact may have: of names that another replica gave codes to while a rulebook is in use here."""
         self.slot_count = 0
         """How many total slots are given out: 0 to slot_count - 1."""
 
@@ -64,6 +66,18 @@ class Names:
         if code < 1:
             raise IndexError(f"{kind} code: expected 1 to {len(self._ids[kind])}, was {code}")
         return self._ids[kind][code - 1]
+
+    def given(self) -> list[tuple[Kind, str]]:
+        """Return all (kind, id) in an order that gives new Names the same codes and slots."""
+        slots = {
+            self.total_slot(kind, code): (kind, name)
+            for kind in TOTALLED
+            for code, name in enumerate(self._ids[kind], 1)
+        }
+        others: list[tuple[Kind, str]] = [
+            (kind, name) for kind in KINDS if kind not in TOTALLED for name in self._ids[kind]
+        ]
+        return [slots[slot] for slot in range(self.slot_count)] + others
 
     def count(self, kind: Kind) -> int:
         """Return how many codes of this kind are given out."""

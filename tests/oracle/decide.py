@@ -26,6 +26,7 @@ class Request:
     channel: str
     now_us: int
     offers_max: int = 1
+    """0: what the ledger holds of the subscriber is not known."""
     trigger_us: int | None = None
     fields: tuple[tuple[str, Any], ...] = ()
     dry_run: bool = False
@@ -254,6 +255,8 @@ def stop_at_caps(case: Case, verdict: Verdict) -> None:
         ends = list(reached.values())
         until_us = None if None in ends else max(end for end in ends if end is not None)
         stop(verdict, "CAP_REACHED", until_us, min(reached))
+    elif case.request.offers_max < 1:
+        stop(verdict, "STATE_UNAVAILABLE")
     elif case.ledger.room(case.subscriber.hash) <= 0:
         stop(verdict, "LEDGER_FULL")
 

@@ -110,8 +110,8 @@ def msisdn(number: int) -> str:
     return f"+1312555{number:04d}"
 
 
-def write_operator(folder: Path, catalogue: str = CATALOGUE) -> Operator:
-    """Build the operator's rulebook and base under `folder`."""
+def write_operator(folder: Path, catalogue: str = CATALOGUE, customers: int = CUSTOMERS) -> Operator:
+    """Build the operator's rulebook and base of so many customers under `folder`."""
     made = Operator(folder, folder / "rulebook", folder / "base", folder / "key-secret")
     source = folder / "catalogue"
     source.mkdir()
@@ -121,11 +121,11 @@ def write_operator(folder: Path, catalogue: str = CATALOGUE) -> Operator:
     (folder / "mapping.yaml").write_text(MAPPING)
     table = folder / "customers.csv"
     rows = ["msisdn,name,heavy,vip,tenure,balance,score,zone,language,sms"]
-    for n in range(CUSTOMERS):
+    for n in range(customers):
         language = "es" if n % len(NAMES) == SPANISH else "en"
         consent = "no" if n % 10 == 9 else "yes"
         rows.append(
-            f"{msisdn(n)},{NAMES[n % len(NAMES)]},{n % 2},{n % 3 // 2},{n},{n}.{n:02d},{n / 7},America/Chicago,{language},{consent}"
+            f"{msisdn(n)},{NAMES[n % len(NAMES)]},{n % 2},{n % 3 // 2},{n},{n}.{n % 100:02d},{n / 7},America/Chicago,{language},{consent}"
         )
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
     schema = base_schema_of(loaded)
@@ -134,5 +134,5 @@ def write_operator(folder: Path, catalogue: str = CATALOGUE) -> Operator:
     report = build_base(
         table, read_mapping(folder / "mapping.yaml", schema), schema, secret, made.base, as_of_us=as_of_us
     )
-    assert report.rows_kept == CUSTOMERS, report
+    assert report.rows_kept == customers, report
     return made

@@ -40,9 +40,13 @@ class Running:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="server loop")
         self._thread.start()
-        # Before workers it is a Router, which tests of those know.
-        self.server: Server = self.on_loop(_made(settings))
-        self.serving: Serving = self.on_loop(self.server.start())
+        try:
+            # Before workers it is a Router, which tests of those know.
+            self.server: Server = self.on_loop(_made(settings))
+            self.serving: Serving = self.on_loop(self.server.start())
+        except BaseException:
+            self.close_loop()
+            raise
         self.address = settings.listen if settings.listen.startswith("unix:") else f"127.0.0.1:{self.serving.port}"
         self.channel = grpc.insecure_channel(self.address)
         self.decisions = DecisionServiceStub(self.channel)

@@ -126,6 +126,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A frequency cap is reached."""
     REASON_LEDGER_FULL: _Reason.ValueType  # 71
     """The ledger has no room for one more contact of this subscriber."""
+    REASON_STATE_UNAVAILABLE: _Reason.ValueType  # 72
+    """The ledger that replicas share does not answer, so that nobody knows what was offered before; nothing is offered. Ask again."""
     REASON_EXCLUSIVE_GROUP: _Reason.ValueType  # 80
     """A better ranked offer of the same exclusive group is in the answer."""
     REASON_RANKED_OUT: _Reason.ValueType  # 90
@@ -186,6 +188,8 @@ REASON_CAP_REACHED: Reason.ValueType  # 70
 """A frequency cap is reached."""
 REASON_LEDGER_FULL: Reason.ValueType  # 71
 """The ledger has no room for one more contact of this subscriber."""
+REASON_STATE_UNAVAILABLE: Reason.ValueType  # 72
+"""The ledger that replicas share does not answer, so that nobody knows what was offered before; nothing is offered. Ask again."""
 REASON_EXCLUSIVE_GROUP: Reason.ValueType  # 80
 """A better ranked offer of the same exclusive group is in the answer."""
 REASON_RANKED_OUT: Reason.ValueType  # 90

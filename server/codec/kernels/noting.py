@@ -1,6 +1,6 @@
 """A decided batch as a record of the journal, MessagePack: what was asked, what was answered, what was held.
 
-    record   [1, raw_us i64, now_us i64, push_stopped u8, generation u64, [row, ...]]
+    record   [1, raw_us i64, now_us i64, stopped u8, generation u64, [row, ...]]
     row      [request bin, body u64, subscriber u64, message bin, answer, hold]
     answer   bin: the remembered bytes, of a row that holds something; u64: their digest, of one that does not
     hold     nil | [decision u64, expires_us i64, [[offer u16, campaign u16, category u16, channel u16, flags u8], ...]]
@@ -152,7 +152,7 @@ def note_batch(
 ) -> Int:
     """Write the frame of the first `count` rows' record at `start`; return where it ends, `start` when no row is noted, or minus the bytes that it wants.
 
-    `head`: raw instant, ledger instant, whether push was stopped, generation.
+    `head`: raw instant, ledger instant, `stopped` of engine.journal.records.Decided, generation.
     """
     most = _most_bytes(noted, count)
     if most == 0:

@@ -1,0 +1,96 @@
+"""A ledger in memory that holds no more than one piece of work: what is known elsewhere of the subscribers at hand is put in, decided by, and read out.
+
+    begin -> install (contacts, answers, outcome ids) -> decide, record or check, as over any ledger in memory -> contacts_of -> begin ...
+
+It has room for whatever a batch can bring, reserved and not taken. Totals mean nothing in it: they are of all subscribers.
+Rejected: a ledger of its own behind the port, which would do in Python, call by call, what one kernel does for a batch.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.dtypes.contact import CONTACT
+from engine.dtypes.ledger import FOREVER_US, MEMORY_HEAD, Requests
+from engine.dtypes.texts import Texts
+from engine.jit import direct, frozen
+from engine.kernels.ledger_digests import append_entry, reclaim_entries
+from engine.kernels.ledger_installing import NOT_CONTACTS, install_contacts
+from engine.ledger.answers import RingAnswers
+from engine.ledger.memory import MemoryLedger
+from engine.ledger.names import KINDS
+from engine.limits import BATCH_ITEMS_MAX, CONTACTS_PER_SUBSCRIBER_MAX
+
+__all__ = ["NOT_CONTACTS", "WorkingLedger"]
+
+CONTACTS_MAX: Final = 2 * BATCH_ITEMS_MAX * CONTACTS_PER_SUBSCRIBER_MAX
+"""Twice, since a block that is outgrown is left behind."""
+ANSWERS_BYTES: Final = BATCH_ITEMS_MAX * 64 * 1024
+_install_contacts: Final = direct(install_contacts)
+
+
+class WorkingLedger(MemoryLedger):
+    """What is known of the subscribers at hand; one thread owns it."""
+
+    def __init__(self, *, decision_first: int, now_us: int) -> None:
+        """Reserve room for the largest batch."""
+        super().__init__(
+            CONTACTS_MAX,
+            RingAnswers(ANSWERS_BYTES),
+            outcomes_max=2 * BATCH_ITEMS_MAX,
+            decision_first=decision_first,
+            now_us=now_us,
+        )
+
+    def begin(self, items: int, now_us: int) -> None:
+        """Know nothing of anybody, and have room for so many items; ledger time moves on to `now_us`."""
+        self.clear_contacts()
+        self.answers.clear()
+        self.reserve_subscribers(2 * items)
+        self.advance(now_us)
+
+    def install(
+        self, subscribers: npt.NDArray[np.uint64], count: npt.NDArray[np.int64], records: bytearray, codes_max: int
+    ) -> npt.NDArray[np.int64]:
+        """Enter the contacts of (n,) distinct subscribers, count[i] CONTACT records each, behind one another in `records`; codes up to `codes_max`.
+
+        Return (n,): until when they matter, as engine.kernels.ledger_installing has it; NOT_CONTACTS where they were no contacts, and were left.
+        """
+        end_us = np.zeros(len(subscribers), np.int64)
+        codes = np.array([min(self.names.count(kind), codes_max) for kind in KINDS], np.int64)
+        self._match_names()
+        contacts = np.frombuffer(records, CONTACT)
+        assert int(count.sum()) == len(contacts)
+        _install_contacts(self._store_reference, frozen(subscribers), frozen(count), contacts, frozen(codes), end_us)
+        return end_us
+
+    def install_answers(self, requests: Requests, rows: npt.NDArray[np.int64], texts: Texts) -> None:
+        """Remember the answers that were given to the requests of `rows`, by the bodies that `requests` says they had."""
+        assert self.answers.remember(requests, rows, self.now_us, texts).result()
+
+    def install_outcome(self, digest: tuple[int, int], body: int, subscriber: int) -> None:
+        """Remember an outcome that was recorded."""
+        halves = np.uint64(digest[0]), np.uint64(digest[1])
+        append_entry(self._outcome_ids, *halves, np.uint64(body), np.uint64(subscriber), self.now_us, 0)
+
+    def clear_outcomes(self) -> None:
+        """Remember no outcome."""
+        reclaim_entries(self._outcome_ids, FOREVER_US)
+        self._outcome_ids.state[MEMORY_HEAD] = 0
+
+    def contacts_of(self, subscribers: npt.NDArray[np.uint64]) -> list[bytes]:
+        """Return the CONTACT records of each of these distinct subscribers."""
+        contacts = self.read(subscribers).result().contacts
+        pool, n = self._store.pool, len(subscribers)
+        starts, counts = contacts.start[:n].tolist(), contacts.count[:n].tolist()
+        return [pool[start : start + count].tobytes() for start, count in zip(starts, counts, strict=True)]
+
+    def reserved(self) -> list[npt.NDArray[Any]]:
+        """Return nothing: what is reserved is hardly ever taken."""
+        return []
+
+    @property
+    def retention(self) -> npt.NDArray[np.int64]:
+        """For how long after its instant each event matters: the words of engine.dtypes.ledger."""
+        return self._store.retention

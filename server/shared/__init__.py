@@ -1,0 +1,1 @@
+"""The ledger that replicas share in Redis or Valkey."""

@@ -1,0 +1,103 @@
+"""What is fetched of the subscribers at hand, put into the working ledger."""
+
+from typing import Final
+
+import numpy as np
+
+from engine.base.overlay import OverlayFullError
+from engine.dtypes.contact import CONTACT
+from engine.engine import Engine
+from engine.ledger.working import NOT_CONTACTS, WorkingLedger
+from server.clock import steady_us
+from server.logs import log
+from server.shared.shared_names import SharedNames
+from server.shared.states import Reading, State, States
+
+RECORD_BYTES: Final = CONTACT.itemsize
+
+
+class Fetching:
+    """Knows the subscribers of one piece of work after the other; used within turns."""
+
+    def __init__(self, working: WorkingLedger, states: States, names: SharedNames) -> None:
+        self.working = working
+        self.states = states
+        self._names = names
+        self.offset_us = 0
+        """How far the servers' clock is ahead of the steady one."""
+        self.engine: Engine
+        """Set once there is one."""
+        self.known: dict[int, State] = {}
+        """What was fetched of each, and until when its contacts matter:"""
+        self.until_us: dict[int, int] = {}
+
+    def fetch(self, items: int, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
+        """Know these distinct subscribers and nobody else, for so many items; return those of whom nothing could be known.
+
+        Ledger time moves on to the servers' clock, read after the states.
+        """
+        reading = self.states.read(subscribers, fields)
+        self.known.clear()
+        self.until_us.clear()
+        self.working.begin(items, self._time_of(reading))
+        return self._install(subscribers, reading)
+
+    def fetch_anew(self, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
+        """Know these as they are by now, in place of what was known; return as `fetch`."""
+        for subscriber in subscribers:
+            self.drop(subscriber)
+        reading = self.states.read(subscribers, fields)
+        self.working.advance(self._time_of(reading))
+        return self._install(subscribers, reading)
+
+    def drop(self, subscriber: int) -> None:
+        """Know nothing of the subscriber."""
+        self.working.forget(subscriber)
+        self.known.pop(subscriber, None)
+        self.until_us.pop(subscriber, None)
+
+    def _time_of(self, reading: Reading) -> int:
+        if reading.now_us:
+            self.offset_us = reading.now_us - steady_us()
+        return reading.now_us
+
+    def _install(self, subscribers: list[int], reading: Reading) -> list[int]:
+        missing, contacted = [], []
+        for subscriber, state in zip(subscribers, reading.states, strict=True):
+            if state is None:
+                missing.append(subscriber)
+                continue
+            self.known[subscriber] = state
+            if state.contacts:
+                contacted.append(subscriber)
+            if state.erased:
+                self._erase(subscriber)
+        wrong = self._enter(contacted) if contacted else []
+        if wrong and self._names.give():
+            wrong = self._enter(wrong)
+        if wrong:
+            log().error(
+                "what the shared ledger holds of some subscribers is not known here; if it goes on, reload this server's rulebook",
+                subscribers=len(wrong),
+            )
+        return missing + wrong
+
+    def _enter(self, subscribers: list[int]) -> list[int]:
+        """Enter their contacts; return those for whom there was something else."""
+        contacts = [self.known[subscriber].contacts for subscriber in subscribers]
+        count = np.array([len(each) // RECORD_BYTES for each in contacts], np.int64)
+        whole = [each if not len(each) % RECORD_BYTES else each[: -(len(each) % RECORD_BYTES)] for each in contacts]
+        codes_max = self.engine.bound.rules.instance_of.shape[1] - 1
+        names = np.array(subscribers, np.uint64)
+        until_us = self.working.install(names, count, bytearray(b"".join(whole)), codes_max).tolist()
+        self.until_us.update(zip(subscribers, until_us, strict=True))
+        return [subscriber for subscriber, until in zip(subscribers, until_us, strict=True) if until == NOT_CONTACTS]
+
+    def _erase(self, subscriber: int) -> None:
+        """Somebody was erased by way of another replica."""
+        overlay = self.engine.overlay
+        if not overlay.is_erased(subscriber):
+            try:
+                overlay.erase(subscriber)
+            except OverlayFullError as error:
+                log().error("an erased subscriber cannot be noted", why=str(error))

@@ -1,0 +1,183 @@
+-- What the ledger does within Redis: each function is one step that nobody sees half done. server/README.md says what lies under which key.
+--
+-- subscriber's hash   v stamp of the last change | c contacts, 80 bytes each | e "1" once erased | x index of what is remembered
+--                     r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
+-- index x             25 bytes an entry: 8 of its end in microseconds, big-endian; 17 of the field's name; oldest first
+-- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | grants: the epoch once all may grant in it, else empty
+
+local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
+local EVENTS = { 25, 33, 41, 49, 57 }
+local RANK, FLAGS = 73, 74
+
+local function micros()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function number(text)
+  return string.format('%.0f', text)
+end
+
+-- Drop from a subscriber's hash what is remembered no longer; return the index of what is left.
+local function pruned(key, index, now)
+  local at = 1
+  while at < #index do
+    local ends = struct.unpack('>I8', index, at)
+    if ends > now then break end
+    redis.call('HDEL', key, string.sub(index, at + 8, at + ENTRY - 1))
+    at = at + ENTRY
+  end
+  return string.sub(index, at)
+end
+
+-- Remember (field, end, value) triples, those that are new, and return the index with them.
+local function remember(key, index, args, first)
+  for i = first, #args, 3 do
+    if redis.call('HSETNX', key, args[i], args[i + 2]) == 1 then index = index .. args[i + 1] .. args[i] end
+  end
+  return index
+end
+
+-- Have the key end at `ends`, milliseconds, or never; a later end that it has stays.
+local function lives_until(key, ends, was)
+  if ends == '' then
+    redis.call('PERSIST', key)
+  elseif was ~= -1 then
+    local left = tonumber(ends) - math.floor(micros() / 1000)
+    if left > was then redis.call('PEXPIREAT', key, ends) end
+  end
+end
+
+-- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch.
+-- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), contacts, then (field, end, value) to remember.
+local function commit(keys, args)
+  local key = keys[1]
+  if redis.call('HGET', args[1], 'grants') ~= args[2] then return -1 end
+  local held = redis.call('HMGET', key, 'v', 'x')
+  local stamp = held[1] or ''
+  if stamp == args[4] then return 1 end
+  if stamp ~= args[3] then return 0 end
+  local was = stamp == '' and -2 or redis.call('PTTL', key)
+  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 8)
+  redis.call('HSET', key, 'v', args[4], 'c', args[7], 'x', index)
+  lives_until(key, args[6], was)
+  return 1
+end
+
+-- Erase a subscriber for good: what is left says that it was erased. args: epoch's key, epoch, stamp to be.
+local function forget(keys, args)
+  if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  redis.call('DEL', keys[1])
+  redis.call('HSET', keys[1], 'v', args[3], 'e', '1')
+  return 1
+end
+
+-- Return a stored record with what happened to `mine`, the same contact, besides.
+local function joined(stored, mine)
+  for _, at in ipairs(EVENTS) do
+    if string.sub(stored, at, at + 7) == NEVER then
+      stored = string.sub(stored, 1, at - 1) .. string.sub(mine, at, at + 7) .. string.sub(stored, at + 8)
+    end
+  end
+  if string.byte(mine, FLAGS) % 2 == 0 and string.byte(stored, FLAGS) % 2 == 1 then
+    stored = string.sub(stored, 1, FLAGS - 1) .. string.sub(mine, FLAGS, FLAGS) .. string.sub(stored, FLAGS + 1)
+  end
+  return stored
+end
+
+-- Return where in `contacts` the record of the same decision and rank as `mine` starts, or nil.
+local function place(contacts, mine)
+  for at = 1, #contacts, RECORD do
+    if string.sub(contacts, at, at + 7) == string.sub(mine, 1, 8)
+      and string.byte(contacts, at + RANK - 1) == string.byte(mine, RANK) then return at end
+  end
+end
+
+-- Add to a subscriber's state what a replica committed and a failover may have lost. args as of commit, without the stamp read.
+local function assert_contacts(keys, args)
+  local key = keys[1]
+  if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e')
+  if held[4] then return 1 end
+  local was = held[1] and redis.call('PTTL', key) or -2
+  local contacts = held[3] or ''
+  for from = 1, #args[6], RECORD do
+    local mine = string.sub(args[6], from, from + RECORD - 1)
+    local at = place(contacts, mine)
+    if at then
+      local stored = string.sub(contacts, at, at + RECORD - 1)
+      contacts = string.sub(contacts, 1, at - 1) .. joined(stored, mine) .. string.sub(contacts, at + RECORD)
+    else
+      contacts = contacts .. mine
+    end
+  end
+  local index = remember(key, held[2] or '', args, 7)
+  redis.call('HSET', key, 'v', args[3], 'c', contacts, 'x', index)
+  lives_until(key, args[5], was)
+  return 1
+end
+
+-- Return (epoch, grants, since, now), having raised the epoch if this is not the server, or the life of it, for which it was raised.
+-- Nothing for a server whose life is the one of its epoch, while the caller knows of a later epoch: it was a primary before, and others have gone on.
+-- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, then what it knows of replicas, which may be lost here.
+local function epoch(keys, args)
+  local held = redis.call('HMGET', keys[1], 'epoch', 'run', 'since', 'grants')
+  local now = micros()
+  local last = math.max(tonumber(held[1] or '0'), tonumber(args[2]))
+  if held[2] == args[1] and last > tonumber(held[1]) then return {} end
+  for i = 3, #args, 2 do redis.call('HSETNX', keys[2], args[i], args[i + 1]) end
+  if held[2] ~= args[1] then
+    local next = number(math.max(last + 1, now))
+    local grants = last == 0 and next or ''
+    redis.call('HSET', keys[1], 'epoch', next, 'run', args[1], 'since', number(now), 'grants', grants)
+    held = { next, args[1], number(now), grants }
+  end
+  return { held[1], held[4], held[3], number(now) }
+end
+
+-- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its shard number.
+-- All may grant in an epoch once each replica that was there within a lease before it has asserted what it knows, or a lease after it began.
+-- keys: epoch's, replicas'. args: shard, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
+local function beat(keys, args)
+  local now = micros()
+  local mine = redis.call('HGET', keys[2], args[1])
+  if mine then
+    local life, at = string.match(mine, '^(%S+) (%S+)')
+    if life ~= args[2] and now - tonumber(at) < tonumber(args[3]) then return {} end
+  end
+  redis.call('HSET', keys[2], args[1], args[2] .. ' ' .. number(now) .. ' ' .. args[5])
+  local held = redis.call('HMGET', keys[1], 'epoch', 'grants', 'since')
+  if held[1] and held[1] ~= held[2] then
+    local since, lease, missing = tonumber(held[3]), tonumber(args[4]), 0
+    local replicas = redis.call('HVALS', keys[2])
+    for _, replica in ipairs(replicas) do
+      local at, asserted = string.match(replica, '^%S+ (%S+) (%S+)')
+      if tonumber(at) > since - lease and asserted ~= held[1] then missing = missing + 1 end
+    end
+    if missing == 0 or now - since > lease then
+      redis.call('HSET', keys[1], 'grants', held[1])
+      held[2] = held[1]
+    end
+  end
+  return { held[1] or '', held[2] or '', number(now), redis.call('HGETALL', keys[2]) }
+end
+
+-- A replica goes: its number is free. args: shard, life.
+local function leave(keys, args)
+  local mine = redis.call('HGET', keys[1], args[1])
+  if mine and string.match(mine, '^(%S+)') == args[2] then redis.call('HDEL', keys[1], args[1]) end
+  return 1
+end
+
+-- Give codes 1, 2, ... to the names of a kind that have none; return all names and codes, or nothing, with nothing given, when there would be too many.
+-- args: how many codes there are, then names.
+local function names(keys, args)
+  local fresh = {}
+  for i = 2, #args do
+    if redis.call('HEXISTS', keys[1], args[i]) == 0 then fresh[#fresh + 1] = args[i] end
+  end
+  local last = redis.call('HLEN', keys[1])
+  if last + #fresh > tonumber(args[1]) then return {} end
+  for i, name in ipairs(fresh) do redis.call('HSET', keys[1], name, last + i) end
+  return redis.call('HGETALL', keys[1])
+end

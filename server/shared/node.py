@@ -1,0 +1,42 @@
+"""One server that holds some of the ledger's subscribers: the link that decisions go by, when there is one."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from server.shared.address import Address
+from server.shared.connection import Connection
+from server.shared.library import Calls
+
+
+class Link(NamedTuple):
+    """A connection that decisions may use, and the epoch that they grant in."""
+
+    connection: Connection
+    calls: Calls
+    epoch: bytes
+
+
+class Node:
+    """Where a server is, and its keys. `link` is set by the watch, and taken back by whoever finds that it no longer serves."""
+
+    def __init__(self, address: Address, tag: str = "0") -> None:
+        """`tag`: a hash tag whose slot the server has."""
+        self.address = address
+        self.link: Link | None = None
+        self.on_drop: Callable[[], None] = lambda: None
+        """Called when there is no link any more."""
+        self.epoch_key = f"tp:{{{tag}}}:epoch"
+        self.replicas_key = f"tp:{{{tag}}}:replicas"
+        self.about_key = f"tp:{{{tag}}}:about"
+
+    def drop(self, link: Link) -> None:
+        """Close a link that failed; what was sent by it may yet be done."""
+        link.connection.close()
+        if self.link is link:
+            self.link = None
+            self.on_drop()
+
+
+def subscriber_key(subscriber: int) -> bytes:
+    """Return the key of a subscriber's hash; its hash tag is the subscriber's keyed hash."""
+    return b"tp:{%016x}" % subscriber

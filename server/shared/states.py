@@ -1,0 +1,188 @@
+"""Subscribers' states in Redis, read and written many at a time: one pipeline to each server, one round trip.
+
+A state is opaque there: contacts as they lie in memory, what is remembered of requests and outcomes by digest, and a stamp that every change replaces.
+A change names the stamp that it was based on, and is not done when that is no longer there.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from server.shared.connection import UnavailableError
+from server.shared.node import Link, Node, subscriber_key
+from server.shared.topology import Topology
+
+REMEMBERED_ANSWER: Final = b"r"
+REMEMBERED_OUTCOME: Final = b"o"
+_TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
+_READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n%b"
+
+
+class State(NamedTuple):
+    """What was read of one subscriber."""
+
+    stamp: bytes
+    """Empty when nothing is known."""
+    contacts: bytes
+    erased: bool
+    remembered: list[bytes | None]
+    """The values of the fields that were asked for."""
+
+
+class Change(NamedTuple):
+    """A subscriber's state to be."""
+
+    subscriber: int
+    read: bytes
+    """The stamp that it was based on."""
+    stamp: bytes
+    words: int
+    """How many arguments `tail` is."""
+    tail: bytes
+    """What is to be written, as arguments of the protocol, the stamp first."""
+
+
+class Contents(NamedTuple):
+    """What is to be written of a subscriber."""
+
+    ends_ms: bytes
+    """When nothing of it matters any more; empty: never."""
+    contacts: bytes
+    remembered: list[bytes]
+    """Field, end (8 bytes), value; and so on."""
+
+
+class Written(Enum):
+    """What became of a change."""
+
+    DONE = 1
+    CHANGED = 0
+    """Somebody else changed the state since it was read; nothing was done."""
+    REFUSED = -1
+    """The server is in another epoch, or nobody may grant yet, or it gave an error; nothing was done."""
+    UNKNOWN = 2
+    """No answer: it may have been done, or may yet be."""
+
+
+class Reading(NamedTuple):
+    """What was read, None where a server did not answer, and the latest of the servers' clocks; 0 when none answered."""
+
+    states: list[State | None]
+    now_us: int
+
+
+def argument(text: bytes) -> bytes:
+    """Return one argument of a command as the protocol has it."""
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+class States:
+    """The subscribers' states, wherever they are; used within turns."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+
+    def read(self, subscribers: list[int], fields: list[list[bytes]]) -> Reading:
+        """Return the states of distinct subscribers, and of each the fields asked for, 17 bytes each."""
+        states: list[State | None] = [None] * len(subscribers)
+        asked = []
+        for node, places in self._by_node(subscribers):
+            if (link := node.link) is not None:
+                commands = [_read(subscribers[place], fields[place]) for place in places]
+                asked.append((node, link, places, b"".join(commands) + _TIME))
+        now_us = 0
+        for node, link, places, replies in self._exchanged(asked, 1):
+            if replies is None or any(isinstance(reply, hiredis.ReplyError) for reply in replies):
+                node.drop(link)
+                continue
+            seconds, micros = replies[-1]
+            now_us = max(now_us, int(seconds) * 1_000_000 + int(micros))
+            for place, (stamp, contacts, erased, *remembered) in zip(places, replies, strict=False):
+                states[place] = State(stamp or b"", contacts or b"", erased is not None, remembered)
+        return Reading(states, now_us)
+
+    def write(self, changes: list[Change]) -> list[Written]:
+        """Write the changes, each or not, and return what became of each."""
+        results = [Written.REFUSED] * len(changes)
+        asked = []
+        for node, places in self._by_node([change.subscriber for change in changes]):
+            if (link := node.link) is not None:
+                epoch = argument(node.epoch_key.encode()) + argument(link.epoch)
+                commands = [_write(changes[place], link, epoch) for place in places]
+                asked.append((node, link, places, b"".join(commands)))
+        for node, link, places, replies in self._exchanged(asked, 0):
+            if replies is None:
+                node.drop(link)
+            for number, place in enumerate(places):
+                results[place] = Written.UNKNOWN if replies is None else _result(replies[number])
+            if replies is not None and any(results[place] is Written.REFUSED for place in places):
+                node.drop(link)
+        return results
+
+    def forget(self, subscriber: int, stamp: bytes) -> bool:
+        """Erase a subscriber; return whether that is done for sure."""
+        node = self._topology.node_of(subscriber)
+        if (link := node.link) is None:
+            return False
+        words = link.calls.words["forget"]
+        try:
+            reply = link.connection.command(*words, "1", subscriber_key(subscriber), node.epoch_key, link.epoch, stamp)
+        except UnavailableError:
+            node.drop(link)
+            return False
+        return bool(reply == 1)
+
+    def _by_node(self, subscribers: list[int]) -> list[tuple[Node, Sequence[int]]]:
+        nodes = self._topology.nodes
+        if len(nodes) == 1:
+            return [(nodes[0], range(len(subscribers)))]
+        places: dict[Node, list[int]] = {}
+        for place, subscriber in enumerate(subscribers):
+            places.setdefault(self._topology.node_of(subscriber), []).append(place)
+        return list(places.items())
+
+    @staticmethod
+    def _exchanged(
+        asked: list[tuple[Node, Link, Sequence[int], bytes]], more: int
+    ) -> list[tuple[Node, Link, Sequence[int], list[Any] | None]]:
+        """Send every pipeline, then receive each one's replies, `more` than it has places; None where that failed."""
+        sent = []
+        for node, link, places, pipeline in asked:
+            try:
+                link.connection.send(pipeline)
+                sent.append((node, link, places, True))
+            except UnavailableError:
+                sent.append((node, link, places, False))
+        found: list[tuple[Node, Link, Sequence[int], list[Any] | None]] = []
+        for node, link, places, went in sent:
+            replies = None
+            if went:
+                try:
+                    replies = link.connection.receive(len(places) + more)
+                except UnavailableError:
+                    replies = None
+            found.append((node, link, places, replies))
+        return found
+
+
+def _read(subscriber: int, fields: list[bytes]) -> bytes:
+    return _READ % (5 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
+
+
+def change_of(subscriber: int, read: bytes, stamp: bytes, now_us: int, contents: Contents) -> Change:
+    """Return the change of a subscriber, read under one stamp, to contents under another."""
+    words = [stamp, b"%d" % now_us, contents.ends_ms, contents.contacts, *contents.remembered]
+    return Change(subscriber, read, stamp, len(words), b"".join(map(argument, words)))
+
+
+def _write(change: Change, link: Link, epoch: bytes) -> bytes:
+    key, read = argument(subscriber_key(change.subscriber)), argument(change.read)
+    return b"*%d\r\n%b$1\r\n1\r\n%b%b%b%b" % (
+        7 + change.words, link.calls.prefix["commit"], key, epoch, read, change.tail,
+    )  # fmt: skip
+
+
+def _result(reply: Any) -> Written:
+    return Written(reply) if isinstance(reply, int) else Written.REFUSED

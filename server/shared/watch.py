@@ -1,0 +1,291 @@
+"""The watch over the ledger's servers: a thread that connects, says that this replica is there, finds out about failovers, and gives decisions their link.
+
+A link is given when the server is a primary of this ledger, answers in time, and everybody may grant in its epoch. A server whose life is not the one for which
+its epoch was raised may have lost writes: whoever finds that raises the epoch, and nobody grants in it before each replica that was there has
+asserted what it wrote in the last minute, or a lease has run out.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from engine.ledger.names import Names
+from server.logs import log
+from server.shared.connection import Connection, UnavailableError
+from server.shared.library import Calls, ForeignError, load
+from server.shared.node import Link, Node, subscriber_key
+from server.shared.recent import Kept, Recent
+from server.shared.shared_names import give_codes, known_names
+from server.shared.states import argument
+from server.shared.topology import Topology
+
+BEAT_S: Final = 0.5
+RETRY_S: Final = 0.1
+WATCH_TIMEOUT_S: Final = 0.25
+SHARD_KEPT_US: Final = 3_000_000
+"""A replica that was not heard of for so long has lost its number."""
+LEASE_US: Final = 60_000_000
+ASSERTED_AT_ONCE: Final = 256
+FORMAT: Final = "1"
+
+
+class Identity(NamedTuple):
+    """Whose ledger it is, and who this replica is."""
+
+    catalogue: str
+    secret: str
+    """A digest of the installation's secret: keys and digests of another one would mean others."""
+    shard: int
+    life: str
+    """Of this process, and no other."""
+
+
+class Watched:
+    """What the watch knows of one server."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.connection: Connection | None = None
+        self.calls: Calls
+        self.epoch = b""
+        self.asserted = b""
+        self.replicas: list[bytes] = []
+        """What all replicas said of themselves last, as it lies there: shard, then its words."""
+        self.trouble = ""
+
+
+class Watch:
+    """Watches all servers of the ledger from one thread."""
+
+    def __init__(self, topology: Topology, identity: Identity, timeout_s: float, recent: Recent, names: Names) -> None:
+        self._topology = topology
+        self._due = threading.Event()
+        self._watched: dict[Node, Watched] = {}
+        self._meet()
+        self._identity = identity
+        self._timeout_s = timeout_s
+        self._recent = recent
+        self._names = names
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
+        self.on_skew: Callable[[int], None] = lambda _: None
+        """Called with how far a server's clock is from this host's, microseconds, at each connection."""
+
+    def open(self, wanted: dict[Any, list[str]]) -> None:
+        """Connect to all servers, and have codes given to the wanted names; raises UnavailableError, ForeignError, LedgerFullError."""
+        end_s = time.monotonic() + 1.5 * SHARD_KEPT_US / 1e6
+        for watched in list(self._watched.values()):
+            while not self._look(watched, wanted):
+                if time.monotonic() > end_s:
+                    raise ForeignError(
+                        f"replica: {self._identity.shard} is the number of another server that shares this ledger; give each its own with --replica"
+                    )
+                time.sleep(BEAT_S)
+
+    def links(self) -> int:
+        """Return how many servers decisions may use."""
+        return sum(watched.node.link is not None for watched in list(self._watched.values()))
+
+    def start(self) -> None:
+        """Go on from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, free the replica's number, close every connection."""
+        self._stopping = True
+        self._due.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for watched in list(self._watched.values()):
+            if watched.connection is not None:
+                self._leave(watched, watched.connection)
+            if link := watched.node.link:
+                watched.node.drop(link)
+
+    def _run(self) -> None:
+        wait_s = BEAT_S
+        while not self._stopping:
+            self._due.wait(wait_s)
+            self._due.clear()
+            self._find_servers()
+            for watched in list(self._watched.values()):
+                self._look_again(watched)
+            wait_s = BEAT_S if all(watched.node.link for watched in list(self._watched.values())) else RETRY_S
+
+    def _find_servers(self) -> None:
+        """Ask where the servers are; while nobody knows, they are looked for where they were."""
+        if self._topology.moves or not all(watched.node.link for watched in self._watched.values()):
+            with suppress(UnavailableError):
+                self._topology.refresh()
+        self._meet()
+
+    def _meet(self) -> None:
+        """Watch the servers that there are, where they are."""
+        for node in self._topology.nodes:
+            if node not in self._watched:
+                node.on_drop = self._due.set
+                self._watched[node] = Watched(node)
+        for node, watched in list(self._watched.items()):
+            gone = node not in self._topology.nodes
+            if gone or (watched.connection is not None and watched.connection.address != node.address):
+                self._lose(watched)
+                if node.link is not None:
+                    node.drop(node.link)
+            if gone:
+                del self._watched[node]
+
+    def _look_again(self, watched: Watched) -> None:
+        trouble = ""
+        try:
+            if not self._look(watched, {}):
+                trouble = f"another server has replica number {self._identity.shard}"
+        except (UnavailableError, ForeignError) as error:
+            trouble = str(error)
+            self._lose(watched)
+        if trouble and (link := watched.node.link):
+            watched.node.drop(link)
+        if trouble != watched.trouble:
+            watched.trouble = trouble
+            if trouble:
+                log().error("the shared ledger cannot be used; nothing is offered meanwhile", why=trouble)
+
+    def _look(self, watched: Watched, wanted: dict[Any, list[str]]) -> bool:
+        """Connect if need be, say that this replica is there, assert if need be, give the link; return False when another has its number."""
+        connection = watched.connection or self._connect(watched, wanted)
+        grants = self._beat(watched, connection)
+        if grants is None:
+            return False
+        if watched.asserted != watched.epoch:
+            self._assert(watched, connection)
+            watched.asserted = watched.epoch
+            grants = self._beat(watched, connection)
+        node = watched.node
+        if node.link is not None and node.link.epoch != watched.epoch:
+            node.drop(node.link)
+        if grants == watched.epoch and node.link is None:
+            node.link = Link(Connection(node.address, self._timeout_s), watched.calls, watched.epoch)
+            log().info("the shared ledger is in use", server=node.address.name, epoch=watched.epoch.decode())
+        return True
+
+    def _connect(self, watched: Watched, wanted: dict[Any, list[str]]) -> Connection:
+        connection = Connection(watched.node.address, max(self._timeout_s, WATCH_TIMEOUT_S))
+        try:
+            run = _checked_life(connection)
+            self._claim(watched.node, connection)
+            watched.calls = load(connection)
+            self._give_codes(watched, connection, wanted)
+            self._find_epoch(watched, connection, run)
+        except BaseException:
+            connection.close()
+            raise
+        watched.connection = connection
+        return connection
+
+    def _give_codes(self, watched: Watched, connection: Connection, wanted: dict[Any, list[str]]) -> None:
+        if watched.node is self._topology.names_node():
+            known = known_names(self._names)
+            named = {kind: [*known[kind], *wanted.get(kind, ())] for kind in known}
+            give_codes(connection, watched.calls, self._names, named, learn=not self._thread.is_alive())
+
+    def _claim(self, node: Node, connection: Connection) -> None:
+        """See to it that the server is of this ledger and no other's; raises ForeignError."""
+        mine = {"format": FORMAT, "catalogue": self._identity.catalogue, "secret": self._identity.secret}
+        for name, value in mine.items():
+            connection.command("HSETNX", node.about_key, name, value)
+            found = connection.command("HGET", node.about_key, name).decode()
+            if found != value:
+                raise ForeignError(
+                    f"ledger_redis: {node.address.name} holds the ledger of another installation: its {name} is {found!r}, this server's is {value!r}; "
+                    "nothing was changed. Give this one a Redis or a database of its own"
+                )
+
+    def _find_epoch(self, watched: Watched, connection: Connection, run: str) -> None:
+        node, known = watched.node, watched.epoch or b"0"
+        reply = connection.command(
+            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, run, known, *watched.replicas
+        )
+        if not reply:
+            raise UnavailableError(
+                f"{node.address.name}: is a primary of an earlier epoch than {known.decode()}; it must become a replica of the present one"
+            )
+        epoch, _, _, now = reply
+        if not watched.epoch:
+            watched.asserted = epoch  # a replica that has just come has nothing to assert
+        watched.epoch = epoch
+        self.on_skew(int(now) - time.time_ns() // 1_000)
+
+    def _beat(self, watched: Watched, connection: Connection) -> bytes | None:
+        """Return the epoch in which all may grant; None when another replica has this one's number."""
+        node, who = watched.node, self._identity
+        reply = connection.command(
+            *watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, str(who.shard), who.life,
+            str(SHARD_KEPT_US), str(LEASE_US), watched.asserted or b"0",
+        )  # fmt: skip
+        if not reply:
+            return None
+        epoch, grants, _, watched.replicas = reply
+        if epoch != watched.epoch:
+            self._find_epoch(watched, connection, _checked_life(connection))
+        return bytes(grants)
+
+    def _assert(self, watched: Watched, connection: Connection) -> None:
+        """Write again what this replica wrote in the last minute, as far as it is not there."""
+        changes = [kept for kept in self._recent.all() if self._topology.node_of(kept.subscriber) is watched.node]
+        for start in range(0, len(changes), ASSERTED_AT_ONCE):
+            part = changes[start : start + ASSERTED_AT_ONCE]
+            replies = connection.exchange(b"".join(_asserting(watched, kept) for kept in part), len(part))
+            if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply != 1]:
+                raise UnavailableError(f"{watched.node.address.name}: did not take what was written before: {wrong[0]}")
+        log().info("asserted what was written in the last minute", changes=len(changes), epoch=watched.epoch.decode())
+
+    def _leave(self, watched: Watched, connection: Connection) -> None:
+        try:
+            connection.command(
+                *watched.calls.words["leave"],
+                "1",
+                watched.node.replicas_key,
+                str(self._identity.shard),
+                self._identity.life,
+            )
+        except UnavailableError as error:
+            log().info("the replica's number was not freed", why=str(error))
+        self._lose(watched)
+
+    @staticmethod
+    def _lose(watched: Watched) -> None:
+        if watched.connection is not None:
+            watched.connection.close()
+            watched.connection = None
+
+
+def _checked_life(connection: Connection) -> str:
+    """Return the run id of the server; raises UnavailableError for a replica, ForeignError for a server that forgets."""
+    info = dict(
+        line.split(":", 1)
+        for section in ("server", "replication", "memory")
+        for line in connection.command("INFO", section).decode().splitlines()
+        if ":" in line
+    )
+    name = connection.address.name
+    if info["role"] != "master":
+        raise UnavailableError(
+            f"{name}: is a replica, of {info.get('master_host')}:{info.get('master_port')}; the primary is needed"
+        )
+    if int(info.get("maxmemory", "0")) and info.get("maxmemory_policy") != "noeviction":
+        raise ForeignError(
+            f"ledger_redis: {name} forgets keys when its memory is full (maxmemory-policy {info['maxmemory_policy']}), so caps would not hold; set noeviction"
+        )
+    return str(info["run_id"])
+
+
+def _asserting(watched: Watched, kept: Kept) -> bytes:
+    key = argument(subscriber_key(kept.subscriber))
+    epoch = argument(watched.node.epoch_key.encode()) + argument(watched.epoch)
+    if not kept.words:
+        return b"*7\r\n%b$1\r\n1\r\n%b%b%b" % (watched.calls.prefix["forget"], key, epoch, kept.tail)
+    prefix = watched.calls.prefix["assert_contacts"]
+    return b"*%d\r\n%b$1\r\n1\r\n%b%b%b" % (6 + kept.words, prefix, key, epoch, kept.tail)

