@@ -19,6 +19,7 @@ from engine.ledger.names import Kind
 from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
+from engine.shard import WHOLE, Shard
 from server.answers import Answers
 from server.around import Around
 from server.clock import Clock
@@ -81,7 +82,9 @@ class DecisionFront:
         *,
         journal: Journal | None = None,
         around: Around | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
+        """`shard`: whose subscribers are decided for."""
         self.engine = engine
         self.around = around
         self.clock = clock
@@ -89,6 +92,7 @@ class DecisionFront:
         self.hashes = hashes
         self.ids = ids
         self.journal = journal
+        self._shard = shard
         self._noting = Noting(journal, engine) if journal is not None else None
         self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
@@ -113,7 +117,7 @@ class DecisionFront:
         return before
 
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
-        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
+        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX), self._shard)
         breathe()
         reasons = self.figures.reasons if self.around is None else None  # a batch may be decided several times
         answers = Answers(bound, content, generation, self.ids, reasons)

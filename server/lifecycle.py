@@ -160,7 +160,9 @@ class Server:
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.replica if settings.ledger_redis else self._shard.number)
         journal = self._kept.journal if self._kept else None
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
+        self.decisions = DecisionFront(
+            engine, hashes, ids, clock, Figures(), journal=journal, around=around, shard=self._shard
+        )
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)

@@ -18,7 +18,7 @@ from engine.breathing import breathe
 from engine.bundles import reference
 from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
-from engine.shard import owners
+from engine.shard import WHOLE, Shard, owners
 from server.codec.binding import new_coded, tables_of
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items
@@ -104,11 +104,11 @@ class Codes:
 class Reader:
     """Reads for one rulebook bound to a base; owned by the thread that decides."""
 
-    def __init__(self, bound: Bound, hashes: SubscriberHashes, batch: Batch) -> None:
-        """`batch`, with room for BATCH_ITEMS_MAX items, is what is filled."""
+    def __init__(self, bound: Bound, hashes: SubscriberHashes, batch: Batch, shard: Shard = WHOLE) -> None:
+        """`batch`, with room for BATCH_ITEMS_MAX items, is what is filled; subscribers of other shards than `shard` are refused."""
         self._bound = bound
         self._hashes = hashes
-        self._shard = bound.binding.snapshot.shard
+        self._shard = shard
         self._tables = tables_of(bound, hashes)
         breathe()
         self._batch = batch
