@@ -59,6 +59,21 @@ def test_a_variable_that_nearly_names_a_setting_is_a_warning() -> None:
     assert [warning.partition(":")[0] for warning in found.warnings] == ["TOUCHPOINT_LISTN"]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"workers": "2", "shard": "0/2"}, "workers: 2 with shard 0/2: expected one of them"),
+        ({"ledger_redis": "redis://h", "shard": "1/2"}, "ledger_redis: expected neither shard nor workers"),
+        ({"ledger_redis": "redis://h", "workers": "2"}, "ledger_redis: expected neither shard nor workers"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_said_once(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(given, {})
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
 def test_no_setting_is_named_like_a_secret() -> None:
     assert not [name for name in Settings.__struct_fields__ if name.endswith(("token", "secret", "password", "key"))]
     assert PREFIX == "TOUCHPOINT_"
