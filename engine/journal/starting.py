@@ -11,6 +11,7 @@ from engine.journal.segments import JournalError, Log, Owner, first_of, headers,
 from engine.journal.snapshot import load, next_of, save, snapshot_names
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
+from engine.shard import Shard, parse_shard
 
 SIZES: Final = ("contacts_max", "outcomes_max", "answers_bytes_max", "overlay_subscribers_max")
 """The settings that say how much ledger and overlay have room for."""
@@ -31,12 +32,15 @@ def sizes_in(disk: Disk) -> dict[str, int]:
     return {name: max(sizes.get(name, 0) for sizes in said) for name in SIZES}
 
 
-def shard_in(disk: Disk) -> int:
-    """Return the number of the shard whose journal it is; raises JournalError as `sizes_in`."""
+def shard_in(disk: Disk) -> Shard:
+    """Return the shard whose journal it is; raises JournalError as `sizes_in`."""
     shards = {header.shard for header in headers(disk).values() if header is not None}
     if len(shards) != 1:
         raise JournalError(f"expected the journal of one shard, was of {sorted(shards) or 'none'}")
-    return int(shards.pop().partition("/")[0])
+    try:
+        return parse_shard(shards.pop())
+    except ValueError as error:
+        raise JournalError(f"the journal's shard: {error}") from None
 
 
 class Restored(NamedTuple):

@@ -18,6 +18,7 @@ from engine.journal.segments import JournalError, Record
 from engine.ledger.port import Outcomes
 from engine.reasons import Reason
 from engine.rulebook import Rulebook
+from engine.shard import Shard
 from server.replay.again import Again, askable, decide_again
 from server.replay.world import Known, World, begin
 
@@ -101,7 +102,7 @@ def _side_told(side: Side) -> dict[str, Any]:
 class Comparing:
     """Follows a journal in two worlds."""
 
-    def __init__(self, disk: Disk, known: Known, shard: int, against: Rulebook) -> None:
+    def __init__(self, disk: Disk, known: Known, shard: Shard, against: Rulebook) -> None:
         """Begin where the journal does, in both; raises JournalError."""
         self._known, self._against = known, against
         self._was, self._recovery, self.log = begin(disk, known, shard)
@@ -188,7 +189,7 @@ def _answer(world: World, again: Again, row: int) -> tuple[int, int, Seats]:
 
 
 def compare(
-    disk: Disk, known: Known, shard: int, against: Rulebook, tell: Callable[[int], None] = lambda _: None
+    disk: Disk, known: Known, shard: Shard, against: Rulebook, tell: Callable[[int], None] = lambda _: None
 ) -> Comparison:
     """Return what another rulebook would have done; raises JournalError when the journal cannot be read or was decided by something not given."""
     comparing = Comparing(disk, known, shard, against)

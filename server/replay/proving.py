@@ -17,6 +17,7 @@ from engine.journal.records import DECIDED, Decided, Row, Swapped, decode, decod
 from engine.journal.recovery import Recovery
 from engine.journal.segments import JournalError, Record
 from engine.kernels.siphash import siphash24
+from engine.shard import Shard
 from server.front import DecisionFront
 from server.replay.again import Again, decide_again
 from server.replay.world import Known, World, begin
@@ -55,7 +56,7 @@ class Proof:
     """Decisions by the digest of what decided."""
 
 
-def prove(disk: Disk, known: Known, shard: int, tell: Callable[[Proof], None] = lambda _: None) -> Proof:
+def prove(disk: Disk, known: Known, shard: Shard, tell: Callable[[Proof], None] = lambda _: None) -> Proof:
     """Decide everything again, until something differs; raises JournalError when the journal cannot be read or was decided by something not given."""
     world, recovery, log = begin(disk, known, shard)
     proof, began = Proof(), time.monotonic()

@@ -13,6 +13,7 @@ from engine.journal.disk import FolderDisk
 from engine.journal.erasing import erase, waiting
 from engine.journal.segments import segment_names
 from engine.journal.snapshot import snapshot_names
+from engine.journal.starting import shard_in
 from server.replay.proving import prove
 from server.replay.world import known_of
 from tests.server.journal.test_snapshots import restored_in
@@ -91,7 +92,7 @@ def test_the_erased_are_in_no_file_and_replay_says_so(operator: Operator, tmp_pa
     same = ("subscribers", "contacts", "live_contacts")
     assert [after.ledger.statistics()[name] for name in same] == [before.ledger.statistics()[name] for name in same]
     known = known_of([operator.rulebook], [operator.base], operator.key_secret_file)
-    proof = prove(disk, known, 0)
+    proof = prove(disk, known, shard_in(disk))
     assert proof.difference is None
     assert proof.erased == 2
     assert proof.decisions > 20

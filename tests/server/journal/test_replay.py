@@ -150,6 +150,24 @@ def test_every_decision_comes_out_the_same(operator: Operator, journal: tuple[Pa
     assert min(told["by_rulebook"].values()) > 50
 
 
+def test_a_shards_decisions_come_out_the_same(tmp_path: Path) -> None:
+    total = (
+        "- {id: film_all, scope: offer, target: film_month, per: total, counts: decided, window: lifetime, limit: 7}"
+    )
+    folder = tmp_path / "operator"
+    folder.mkdir()
+    capped = write_operator(folder, CATALOGUE.replace("  caps:\n", f"  caps:\n    {total}\n"))
+    with running(settings_for(capped, journal=str(tmp_path / "journal"), shard="1/2")) as server:
+        items = [asking(number) for number in range(60)]
+        results = server.decisions.DecideBatch(pb.DecideBatchRequest(items=items)).results
+        answers = [result.answer for result in results if result.HasField("answer")]
+    made = sum(offer.offer == "film_month" for answer in answers for offer in answer.offers)
+    assert (made, len(answers) < 60) == (4, True), "the shard's share of 7 was reached"
+    code, told, said = replayed(capped, tmp_path / "journal", [capped.rulebook])
+    assert code == 0, (told, said)
+    assert told["decisions"] == len(answers)
+
+
 def test_a_rulebook_that_is_not_given_is_named(operator: Operator, journal: tuple[Path, Path, Path]) -> None:
     folder, first, _ = journal
     code, told, said = replayed(operator, folder, [first])
