@@ -94,6 +94,8 @@ class DecisionFront:
         self.journal = journal
         self._shard = shard
         self._noting = Noting(journal, engine) if journal is not None else None
+        self._repeating = 0
+        """Batches that repeated an answer, which may not be on disk yet."""
         self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
@@ -131,7 +133,7 @@ class DecisionFront:
     @property
     def changes(self) -> int:
         """A number that grows with everything that is to be on disk before its callers may know."""
-        return 0 if self.journal is None else self.journal.next
+        return 0 if self.journal is None else self.journal.next + self._repeating
 
     def settle(self) -> bool:
         """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
@@ -208,6 +210,7 @@ class DecisionFront:
                 return decisions, 0
         else:
             decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
+        self._repeating += bool(decisions.replayed[: batch.count].any())
         return decisions, self.figures.decided(batch, decisions)
 
     def read(self, items: Items, now_us: int) -> Reading:

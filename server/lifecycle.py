@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -20,13 +21,14 @@ from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
+from server.failpoints import VARIABLE, read_failpoints
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Upkeep, end_journal, journal_gauges
+from server.journalling import Kept, Upkeep, end_journal, journal_gauges, open_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -59,6 +61,11 @@ class Server:
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
         self._shard = shard_of(settings)
+        self._failing = read_failpoints(os.environ.get(VARIABLE, ""))
+        if self._failing and not settings.journal:
+            raise SettingsError(
+                f"{VARIABLE}: its points are the journal's, and no journal is set; set one, or unset it"
+            )
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
@@ -154,7 +161,12 @@ class Server:
         settings, clock, around, working = self._settings, Clock(), None, None
         if self._shared is not None:
             around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
-        engine, self._kept = new_engine(stores, settings, self._secret, clock.now_us(), working)
+        failing = self._failing
+        if failing is not None:
+            log().warning("FAILPOINTS ARE ARMED: THIS SERVER FAILS ON PURPOSE", points=os.environ[VARIABLE])
+        opening = open_journal if failing is None else partial(open_journal, around=failing.disk)
+        now_us = clock.now_us()
+        engine, self._kept = new_engine(stores, settings, self._secret, now_us, working=working, opening=opening)
         if around is not None:
             around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
@@ -167,7 +179,8 @@ class Server:
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
         rpcs = Rpcs(self.decisions, self._shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
-        self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
+        thread = DecisionThread if failing is None else failing.thread
+        self.thread = thread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
         serving = NativeFront if self.choice.front == "native" else GrpcioFront

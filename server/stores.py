@@ -106,8 +106,18 @@ class Begun(NamedTuple):
     kept: Kept | None
 
 
+Opening = Callable[[Settings, bytes, int], tuple[Kept, MemoryLedger, Overlay]]
+"""What server.journalling.open_journal is."""
+
+
 def new_engine(
-    stores: Stores, settings: Settings, secret: bytes, now_us: int, working: MemoryLedger | None = None
+    stores: Stores,
+    settings: Settings,
+    secret: bytes,
+    now_us: int,
+    *,
+    working: MemoryLedger | None = None,
+    opening: Opening = open_journal,
 ) -> Begun:
     """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
 
@@ -118,7 +128,7 @@ def new_engine(
         overlay = Overlay(settings.overlay_subscribers_max)
         return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
     if settings.journal:
-        kept, ledger, overlay = open_journal(settings, secret, now_us)
+        kept, ledger, overlay = opening(settings, secret, now_us)
         overlay.on_new_base(stores.snapshot)
         engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
         return Begun(engine, kept)

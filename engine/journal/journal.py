@@ -12,7 +12,7 @@ the old file is not touched again.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
@@ -63,8 +63,10 @@ class Journal:
         *,
         first: int = 1,
         writer: Writer = NOBODY,
+        steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on with record `first`, in a segment that the first `commit` begins."""
+        self._steady_s = steady_s
         self._disk, self._owner, self._writer = disk, owner, writer
         self.durability: Final[Durability] = durability
         self.buffer: npt.NDArray[np.uint8] = np.zeros(_BUFFER_BYTES, np.uint8)
@@ -147,7 +149,7 @@ class Journal:
         if self.failure is None and self._sync_failure is not None:
             raise self._sync_failure
         if self.failure is not None:
-            if time.monotonic() < self._retry_s:
+            if self._steady_s() < self._retry_s:
                 raise self.failure
             self._begin_segment()
             return
@@ -163,8 +165,6 @@ class Journal:
         if (self._file_bytes > SEGMENT_BYTES or self.rotate) and (
             self.unsafe_bytes <= ROTATE_BYTES_MAX or self._file_bytes > 2 * SEGMENT_BYTES
         ):
-            if self.durability == "none":
-                self._file.sync()  # damage may be in the last segment alone
             self._begin_segment()
 
     def _append(self, file: File, frames: bytes) -> None:
@@ -176,6 +176,8 @@ class Journal:
         """Go on in a new segment, with what may not be on the medium at its front; it is whole and synced before it has its name."""
         with self._syncing:
             first = self._unsafe[0][0] if self._unsafe else self.next
+            if self._file is not None and self.durability == "none":
+                self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
             old, self._file = self._file, None
             if old is not None:
                 with suppress(OSError):
@@ -222,7 +224,7 @@ class Journal:
     def _fail(self, error: OSError) -> None:
         if error is not self.failure:
             self.failures += 1
-            self._retry_s = time.monotonic() + RETRY_S
+            self._retry_s = self._steady_s() + RETRY_S
         self.failure = error
 
     def sync(self) -> None:

@@ -149,7 +149,8 @@ class Recovery:
             case Changed(subscriber, at_us, writes):
                 if writes:
                     self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
-            case Forgot(subscriber, _, stand_in):
+            case Forgot(subscriber, now_us, stand_in):
+                ledger.advance(now_us)  # what had expired by then was counted, and is not released
                 self._overlay.erase(subscriber)
                 ledger.forget(subscriber)
                 if stand_in:
@@ -157,6 +158,7 @@ class Recovery:
                 else:
                     recovered.erasing += 1
             case Policy():
+                ledger.advance(record.now_us)
                 retention = Retention(*record.retention)
                 ledger.set_policy(retention, record.first_day, np.array(record.day_starts_us, np.int64))
             case Named(names):
