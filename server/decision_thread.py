@@ -75,7 +75,7 @@ class Front(Protocol):
         """Do what time alone brings."""
 
 
-class _Done(NamedTuple):
+class Done(NamedTuple):
     """Work that is done, and what it came to."""
 
     work: Work
@@ -268,7 +268,7 @@ class DecisionThread:
         return work
 
     def _perform(self, work: list[Work]) -> None:
-        done: list[_Done] = []
+        done: list[Done] = []
         calls: list[Call | Calls] = []
         for each in work:
             if isinstance(each, Call | Calls):
@@ -278,13 +278,13 @@ class DecisionThread:
             calls = []
             before = self._front.changes
             outcome = self._message(each) if isinstance(each, Message) else self._command(each)
-            done.append(_Done(each, outcome, self._front.changes != before))
+            done.append(Done(each, outcome, self._front.changes != before))
         self._decide(calls, done)
         if not self._guarded(self._front.settle):
             done = [each._replace(outcome=UNSAFE) if each.changed else each for each in done]
         self._deliver(done)
 
-    def _deliver(self, done: "list[_Done]") -> None:
+    def _deliver(self, done: list[Done]) -> None:
         """Hand over the outcomes of a turn, those of a loop all at once."""
         by_delivery: _ByDelivery = defaultdict(list)
         for work, outcome, _ in done:
@@ -316,7 +316,7 @@ class DecisionThread:
         self._front.decide_rows(message.items, message.info, message.answers)
         return b""
 
-    def _decide(self, calls: list[Call | Calls], done: "list[_Done]") -> None:
+    def _decide(self, calls: list[Call | Calls], done: list[Done]) -> None:
         payloads: list[bytes] = []
         infos: list[CallInfo] = []
         now_s = time.monotonic()
@@ -335,10 +335,10 @@ class DecisionThread:
         changed, start = self._front.changes != before, 0
         for call in live:
             end = start + len(call.payloads)
-            done.append(_Done(call, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], changed))
+            done.append(Done(call, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], changed))
             start = end
 
-    def _drop(self, call: Call | Calls, now_s: float, done: "list[_Done]") -> bool:
+    def _drop(self, call: Call | Calls, now_s: float, done: list[Done]) -> bool:
         """Answer what is dropped of a call; return whether nothing of it is left."""
         if isinstance(call, Calls):
             dropped = call.drop(now_s)
@@ -348,7 +348,7 @@ class DecisionThread:
             return not call.payloads
         if failure := why_dropped(call, now_s):
             self.load.dropped_items += len(call.payloads)
-            done.append(_Done(call, failure, False))
+            done.append(Done(call, failure, False))
             return True
         return False
 

@@ -19,6 +19,7 @@ from engine.ledger.names import Kind
 from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
+from engine.shard import WHOLE, Shard
 from server.answers import Answers
 from server.around import Around
 from server.clock import Clock
@@ -32,7 +33,7 @@ from server.explanations import Explanations
 from server.failure import UNSAFE, Code, Failure, RefusedError, Violation
 from server.figures import Figures
 from server.noting import Noting
-from server.statuses import item_error
+from server.statuses import item_error_bytes
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo, Outcomes
 
@@ -81,7 +82,9 @@ class DecisionFront:
         *,
         journal: Journal | None = None,
         around: Around | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
+        """`shard`: whose subscribers are decided for."""
         self.engine = engine
         self.around = around
         self.clock = clock
@@ -89,10 +92,11 @@ class DecisionFront:
         self.hashes = hashes
         self.ids = ids
         self.journal = journal
+        self._shard = shard
         self._noting = Noting(journal, engine) if journal is not None else None
         self._repeating = 0
         """Batches that repeated an answer, which may not be on disk yet."""
-        self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
+        self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
     def successor(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Successor:
@@ -115,7 +119,7 @@ class DecisionFront:
         return before
 
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
-        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
+        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX), self._shard)
         breathe()
         reasons = self.figures.reasons if self.around is None else None  # a batch may be decided several times
         answers = Answers(bound, content, generation, self.ids, reasons)
@@ -133,7 +137,7 @@ class DecisionFront:
 
     def settle(self) -> bool:
         """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
-        return self.journal is None or self.journal.commit() or self.journal.durability != "always"
+        return self.journal is None or self.journal.commit() or not self.journal.promised
 
     def now_us(self) -> int:
         """Return the wall clock, having stopped push when it cannot be trusted."""
@@ -167,7 +171,7 @@ class DecisionFront:
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._speaking.reader.read(items, self.now_us())
-        if reading.odd or not reading.batch.count:
+        if reading.odd or reading.failures or not reading.batch.count:
             return self._decide_odd(reading, items, answers)
         decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
         answers.take_all(decisions)
@@ -180,7 +184,8 @@ class DecisionFront:
     ) -> dict[int, Failure]:
         """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
-        self.figures.failed += len(failures)
+        self.figures.failed += len(failures) - reading.foreign
+        self.figures.foreign += reading.foreign
         places, message_of = np.arange(len(items)), _messages(items)
         if failures:
             places = np.delete(places, list(failures))

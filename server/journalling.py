@@ -18,7 +18,7 @@ from engine.journal.segments import Cut, JournalError, Owner, segment_names
 from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
-from server.journal_snapshots import Snapshots
+from server.journal_snapshots import Chores
 from server.logs import log
 from server.settings import Settings
 
@@ -182,11 +182,13 @@ def locked(folder: Path) -> BinaryIO:
 
 
 class Upkeep:
-    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot is due."""
+    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot or an erasure on disk is due."""
 
-    def __init__(self, journal: Journal, folder: Path) -> None:
+    def __init__(self, journal: Journal, folder: Path, erasing: int = 0) -> None:
+        """`erasing`: how many erasures may wait to be done on disk."""
         self._journal = journal
-        self._snapshots = Snapshots(folder)
+        self._erasures = -erasing
+        self.chores = Chores(folder, journal)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -203,7 +205,10 @@ class Upkeep:
             if self._journal.durability == "everysec":
                 self._journal.sync()
             try:
-                self._snapshots.look()
+                if self._journal.erasures != self._erasures:
+                    self._erasures = self._journal.erasures
+                    self.chores.erase_soon()
+                self.chores.look()
             except (OSError, JournalError) as error:
                 log().error("the journal's folder cannot be looked at", why=str(error))
 
@@ -211,4 +216,4 @@ class Upkeep:
         """End it."""
         self._end.set()
         self._thread.join()
-        self._snapshots.stop()
+        self.chores.stop()

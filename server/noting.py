@@ -29,7 +29,7 @@ class Noting:
     def __init__(self, journal: Journal, engine: Engine) -> None:
         self._journal = journal
         self._engine = engine
-        self._head = np.zeros(4, np.int64)
+        self._head = np.zeros(5, np.int64)
         self._parts = np.zeros(PARTS_SIZE, np.int64)
         self._noted: Any = None
         self._noted_of: tuple[Any, ...] = (None,) * 6
@@ -57,7 +57,7 @@ class Noting:
             journal.reserve(-end)
             end = int(_note_batch(noted, batch.count, head, journal.buffer, start, journal.next))
         if end > start:
-            journal.added(end)
+            journal.added(end, urgent=bool(head[4]))
 
     def _noted_by(self, batch: Batch, asked: Any, decisions: Decisions) -> Any:
         requests, columns = self._engine.columns_of(batch)

@@ -1,7 +1,8 @@
 """The journal as it is written: records gathered in a buffer, a turn's worth at a time written at once, and synced as durability asks.
 
     always     what `commit` returned True for is on the medium
-    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within
+    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within. But what is urgent,
+               pushes that are held, consent and erasures, is on the medium, so that no push is sent that nobody knows of afterwards
     none       it is with the system
 
 What may not be on the medium is kept in memory until it is. When writing or syncing fails, a new segment is begun as soon as that can be, with the first
@@ -74,17 +75,22 @@ class Journal:
         self.next = first
         """The next record's number."""
         self._unwritten = first
+        self._urgent = False
+        self.promised = False
+        """Whether what was committed last was to be on the medium before it is acknowledged."""
         self._unsafe: deque[tuple[int, bytes]] = deque()
         """(first number, frames) of each commit that may not be on the medium."""
         self._kept_bytes = self._dropped_bytes = 0
         self._file: File | None = None
         self._file_bytes = 0
+        self.rotate = False
+        """Set by another thread: begin a new segment soon, whatever the size of this one."""
         self._syncing = Lock()
         self._sync_failure: OSError | None = None
         self.failure: OSError | None = None
         """Why what was committed last is not written; None when all is well."""
         self._retry_s = 0.0
-        self.syncs = self.failures = 0
+        self.syncs = self.failures = self.erasures = 0
         self.written_bytes = 0
 
     def reserve(self, more_bytes: int) -> None:
@@ -94,19 +100,20 @@ class Journal:
             grown[: self.used_bytes] = self.buffer[: self.used_bytes]
             self.buffer = grown
 
-    def added(self, end: int) -> None:
-        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`."""
+    def added(self, end: int, *, urgent: bool = False) -> None:
+        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`; `urgent` as in `add`."""
         self.used_bytes = end
         self.next += 1
+        self._urgent = self._urgent or urgent
 
-    def add(self, record: Any) -> None:
-        """Add a small record (engine.journal.records)."""
+    def add(self, record: Any, *, urgent: bool = False) -> None:
+        """Add a small record (engine.journal.records); what is `urgent` is at `everysec` synced before it is acknowledged, too."""
         body = encode(record)
         start, end = self.used_bytes, self.used_bytes + HEADER_BYTES + len(body)
         self.reserve(end - start)
         self.buffer[start + HEADER_BYTES : end] = np.frombuffer(body, np.uint8)
         _seal_frame(self.buffer, start, end, self.next)
-        self.added(end)
+        self.added(end, urgent=urgent)
 
     @property
     def unsafe_bytes(self) -> int:
@@ -120,12 +127,14 @@ class Journal:
 
     def commit(self) -> bool:
         """Write what was added; return whether all of it is as safe as durability says. Never raises."""
+        self.promised = self.durability == "always" or (self.durability == "everysec" and self._urgent)
+        self._urgent = False
         if self.used_bytes:
             frames = self.buffer[: self.used_bytes].tobytes()
             self._unsafe.append((self._unwritten, frames))
             self._kept_bytes += len(frames)
             self.used_bytes, self._unwritten = 0, self.next
-        elif self.failure is None and self._sync_failure is None:
+        elif self.failure is None and self._sync_failure is None and not self.rotate:
             return True
         else:
             frames = b""
@@ -144,16 +153,16 @@ class Journal:
                 raise self.failure
             self._begin_segment()
             return
-        if self._file is None:
+        if self._file is None or not frames:
             self._begin_segment()
             return
         self._append(self._file, frames)
-        if self.durability == "always" or self.unsafe_bytes > UNSAFE_BYTES_MAX:
+        if self.promised or self.unsafe_bytes > UNSAFE_BYTES_MAX:
             with self._syncing:
                 self._sync(self._file, len(self._unsafe))
         elif self.durability == "none":
             self._drop(len(self._unsafe))
-        if self._file_bytes > SEGMENT_BYTES and (
+        if (self._file_bytes > SEGMENT_BYTES or self.rotate) and (
             self.unsafe_bytes <= ROTATE_BYTES_MAX or self._file_bytes > 2 * SEGMENT_BYTES
         ):
             self._begin_segment()
@@ -189,6 +198,7 @@ class Journal:
                 raise
             self._drop(len(self._unsafe))
             self._file, self.failure, self._sync_failure = file, None, None
+            self.rotate = False
 
     def _header(self, first: int) -> bytes:
         owner, writer = self._owner, self._writer

@@ -17,6 +17,7 @@ from engine.journal.records import (
     Began,
     Changed,
     Clock,
+    Decided,
     Ended,
     Forgot,
     Named,
@@ -24,6 +25,7 @@ from engine.journal.records import (
     Recorded,
     Swapped,
     decode,
+    encode_decided,
 )
 from engine.journal.segments import Cut, JournalError, Log, Record
 from engine.kernels.grants import Asks
@@ -70,6 +72,8 @@ class Recovered:
     serving: Swapped | None = None
     """What answered last."""
     by_kind: dict[str, int] = field(default_factory=dict)
+    erasing: int = 0
+    """Erasures that had not been done on disk when their record was read."""
 
 
 class Recovery:
@@ -119,6 +123,11 @@ class Recovery:
         self.recovered.last_us = int(self._head[1])
         self.recovered.decisions += int(self._head[4])
 
+    def take_decided(self, decided: Decided) -> None:
+        """Take back what a decided record holds, without its being decided again; raises JournalError."""
+        data = np.frombuffer(bytearray(encode_decided(decided)), np.uint8)
+        self._take_decided(Record(0, DECIDED, data, 0, len(data)))
+
     def _restoring_of(self, record: Record) -> Any:
         """Return what the kernel takes, with the record's segment in it."""
         in_memory, _ = self._ledger.in_memory(BATCH_ITEMS_MAX)
@@ -138,11 +147,16 @@ class Recovery:
             case Recorded():
                 self._take_outcomes(record)
             case Changed(subscriber, at_us, writes):
-                self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
-            case Forgot(subscriber, now_us):
+                if writes:
+                    self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
+            case Forgot(subscriber, now_us, stand_in):
                 ledger.advance(now_us)  # what had expired by then was counted, and is not released
                 self._overlay.erase(subscriber)
                 ledger.forget(subscriber)
+                if stand_in:
+                    ledger.forget(stand_in)
+                else:
+                    recovered.erasing += 1
             case Policy():
                 ledger.advance(record.now_us)
                 retention = Retention(*record.retention)
@@ -162,19 +176,23 @@ class Recovery:
 
     def _take_outcomes(self, record: Recorded) -> None:
         self._ledger.advance(record.now_us)
-        outcomes = Outcomes(
-            outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
-            body=np.frombuffer(record.body, "<u8").astype(np.uint64),
-            subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
-            decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
-            rank=np.frombuffer(record.rank, np.uint8),
-            kind=np.frombuffer(record.kind, np.uint8),
-            event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
-        )
-        if self._ledger.record(outcomes).result().tobytes() != record.results:
+        if self._ledger.record(outcomes_of(record)).result().tobytes() != record.results:
             raise ValueError(
                 "its outcomes become something else than they did; the journal was changed, or written by something else"
             )
+
+
+def outcomes_of(record: Recorded) -> Outcomes:
+    """Return the outcomes of a record."""
+    return Outcomes(
+        outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
+        body=np.frombuffer(record.body, "<u8").astype(np.uint64),
+        subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
+        decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
+        rank=np.frombuffer(record.rank, np.uint8),
+        kind=np.frombuffer(record.kind, np.uint8),
+        event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
+    )
 
 
 def _new_rows(n: int, k: int) -> NotedRows:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -17,6 +17,8 @@ _PATH = click.Path(exists=True, path_type=Path)
     epilog="""Examples:
 
     touchpoint replay run/journal --rulebook run/rulebook --base run/base --key-secret-file key-secret
+
+    touchpoint replay run/journal --rulebook run/rulebook --base run/base --key-secret-file key-secret --against new-rulebook --json
     """
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -37,37 +39,44 @@ _PATH = click.Path(exists=True, path_type=Path)
     help="A base, or one of its snapshots, that was decided with; may be repeated.",
 )
 @click.option("--key-secret-file", type=_PATH, required=True, help="File with the secret that the base was built with.")
+@click.option("--against", type=_PATH, help="A compiled rulebook: show what it would have done instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def replay(
-    folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], key_secret_file: Path, as_json: bool
-) -> None:
+def replay(folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], **more: Any) -> None:
     """Decide everything in a journal again, in another process than the one that did, and prove that each decision comes out the same, bit for bit.
 
-    Exit code 1 when one does not: the first that differs is shown, with what was asked. The journal is only read.
+    Exit code 1 when one does not: the first that differs is shown, with what was asked. With --against, show what another rulebook would have done
+    with the same requests, over a ledger of its own. The journal is only read.
     """
     from engine.base.manifest import SnapshotError
     from engine.journal.disk import FolderDisk
     from engine.journal.segments import JournalError
     from engine.journal.starting import shard_in
-    from engine.rulebook import RulebookError
+    from engine.ledger.names import LedgerFullError
+    from engine.rulebook import RulebookError, load_rulebook
+    from server.replay.comparing import compare, lines
     from server.replay.proving import as_json as told
     from server.replay.proving import prove
     from server.replay.world import known_of
 
+    as_json, against = more["as_json"], more["against"]
     try:
-        known = known_of(rulebooks, bases, key_secret_file)
+        known = known_of(rulebooks, bases, more["key_secret_file"])
         disk = FolderDisk(folder)
-        proof = prove(disk, known, shard_in(disk), _tell)
-    except (JournalError, RulebookError, SnapshotError, OSError, ValueError) as error:
+        if against is not None:
+            comparison = compare(disk, known, shard_in(disk), load_rulebook(against), _tell)
+            click.echo(json.dumps(comparison.told()) if as_json else "\n".join(lines(comparison)))
+            return
+        proof = prove(disk, known, shard_in(disk), lambda proof: _tell(proof.decisions))
+    except (JournalError, LedgerFullError, RulebookError, SnapshotError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(told(proof)) if as_json else _said(proof))
     if proof.difference is not None:
         raise SystemExit(1)
 
 
-def _tell(proof: "Proof") -> None:
+def _tell(decisions: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{proof.decisions:,} decisions", err=True, nl=False)
+        click.echo(f"\r{decisions:,} decisions", err=True, nl=False)
 
 
 def _said(proof: "Proof") -> str:
@@ -84,6 +93,10 @@ def _said(proof: "Proof") -> str:
             f"was:    {json.dumps(found.was)}",
             f"became: {json.dumps(found.became)}",
         ]
+    if proof.erased:
+        lines.append(
+            f"{proof.erased:,} more are of subscribers who were erased: what they held was taken over, what they asked is no more"
+        )
     if proof.cut:
         lines.append(f"the journal's last record is not whole: {proof.cut}")
     return "\n".join(lines)

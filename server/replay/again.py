@@ -24,6 +24,13 @@ class Again(NamedTuple):
     decisions: Decisions
 
 
+def askable(front: DecisionFront, decided: Decided) -> list[int]:
+    """Return which of the record's requests can be read by what answers in this front."""
+    payloads = [_with_any_key(row.message) for row in decided.rows]
+    failures = front.read(items_of(payloads), decided.raw_us).failures
+    return [row for row in range(len(decided.rows)) if row not in failures]
+
+
 def decide_again(front: DecisionFront, decided: Decided) -> Again:
     """Decide the record's requests by what answers in this front; raises JournalError when they cannot be read by it."""
     engine = front.engine

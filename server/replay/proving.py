@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,8 @@ from engine.journal.records import DECIDED, Decided, Row, Swapped, decode, decod
 from engine.journal.recovery import Recovery
 from engine.journal.segments import JournalError, Record
 from engine.kernels.siphash import siphash24
+from engine.shard import Shard
+from server.front import DecisionFront
 from server.replay.again import Again, decide_again
 from server.replay.world import Known, World, begin
 
@@ -53,7 +56,7 @@ class Proof:
     """Decisions by the digest of what decided."""
 
 
-def prove(disk: Disk, known: Known, shard: int, tell: Callable[[Proof], None] = lambda _: None) -> Proof:
+def prove(disk: Disk, known: Known, shard: Shard, tell: Callable[[Proof], None] = lambda _: None) -> Proof:
     """Decide everything again, until something differs; raises JournalError when the journal cannot be read or was decided by something not given."""
     world, recovery, log = begin(disk, known, shard)
     proof, began = Proof(), time.monotonic()
@@ -76,7 +79,7 @@ def prove(disk: Disk, known: Known, shard: int, tell: Callable[[Proof], None] = 
 
 def _follow(world: World, recovery: Recovery, record: Record, proof: Proof) -> Difference | None:
     if record.kind == DECIDED:
-        return _check(world, record, decode_decided(record.body()), proof)
+        return _check(world, recovery, record, proof)
     small = decode(record.body())
     recovery.take_small(small)
     if isinstance(small, Swapped):
@@ -84,18 +87,34 @@ def _follow(world: World, recovery: Recovery, record: Record, proof: Proof) -> D
     return None
 
 
-def _check(world: World, record: Record, decided: Decided, proof: Proof) -> Difference | None:
-    front = world.front
+def _check(world: World, recovery: Recovery, record: Record, proof: Proof) -> Difference | None:
+    front, decided = world.front, decode_decided(record.body())
     if front is None:
         raise JournalError("it comes before the journal said what answers")
-    again = decide_again(front, decided)
     digest = front.engine.generation.digest
     proof.by_rulebook[digest] = proof.by_rulebook.get(digest, 0) + len(decided.rows)
+    start = 0
+    for erased, stretch in groupby(decided.rows, lambda row: not row.message):
+        rows = list(stretch)
+        part = msgspec.structs.replace(decided, rows=rows)
+        if erased:
+            proof.erased += len(rows)
+            recovery.take_decided(part)
+        elif found := _check_part(front, record, (part, start), proof):
+            return found
+        start += len(rows)
+    return None
+
+
+def _check_part(front: DecisionFront, record: Record, part: tuple[Decided, int], proof: Proof) -> Difference | None:
+    """Compare rows that can be asked again, the first of which is row `start` of the record."""
+    decided, start = part
+    again = decide_again(front, decided)
     proof.decisions += len(decided.rows)
     for number, row in enumerate(decided.rows):
         proof.held += row.hold is not None
         if not _same(row, again, number) or int(again.decisions.now_us[number]) != decided.now_us:
-            return _difference(record, row, again, number)
+            return _difference(record, start, row, (again, number))
     return None
 
 
@@ -112,7 +131,8 @@ def _digest(text: bytes) -> int:
     return int(digest[0])
 
 
-def _difference(record: Record, row: Row, again: Again, number: int) -> Difference:
+def _difference(record: Record, start: int, row: Row, at: tuple[Again, int]) -> Difference:
+    again, number = at
     was: dict[str, Any] = {"decision": row.hold.decision if row.hold else 0}
     was |= _told(row.answer) if isinstance(row.answer, bytes) else {"answer_digest": f"{row.answer:016x}"}
     text = again.decisions.text(number) or b""
@@ -120,7 +140,7 @@ def _difference(record: Record, row: Row, again: Again, number: int) -> Differen
     if "answer_digest" in was:
         became["answer_digest"] = f"{_digest(text):016x}"
     asked = MessageToDict(pb.DecideRequest.FromString(row.message))
-    return Difference(record.sequence, number, f"{row.subscriber:016x}", asked, was, became)
+    return Difference(record.sequence, start + number, f"{row.subscriber:016x}", asked, was, became)
 
 
 def _told(answer: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a journal is replayed in: rulebooks and bases by what the journal calls them, and a ledger and an overlay that follow it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.base.folder import current_version
@@ -18,6 +18,7 @@ from engine.journal.snapshot import load, next_of, snapshot_names
 from engine.journal.starting import new_state, sizes_in
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, load_rulebook
+from engine.shard import Shard
 from loaders.msisdn import parse_number
 from server.clock import Clock
 from server.decision_id import DecisionIds
@@ -50,11 +51,12 @@ def known_of(rulebooks: Sequence[Path], bases: Sequence[Path], key_secret_file: 
 class World:
     """A ledger and an overlay as they were at some point of the journal, and what decides there."""
 
-    def __init__(self, known: Known, ledger: MemoryLedger, overlay: Overlay, shard: int) -> None:
+    def __init__(self, known: Known, ledger: MemoryLedger, overlay: Overlay, shard: Shard) -> None:
         self.ledger, self.overlay = ledger, overlay
         self._known = known
+        self._shard = shard
         self._hashes = SubscriberHashes(known.keys, known.secret)
-        self._ids = DecisionIds(known.secret, shard)
+        self._ids = DecisionIds(known.secret, shard.number)
         self.front: DecisionFront | None = None
         """None until the journal said what answers."""
 
@@ -74,12 +76,13 @@ class World:
 
     def answer_by(self, rulebook: Rulebook, base: Snapshot, swapped: Swapped) -> None:
         """Answer by this rulebook and base from here on, as the record's generation."""
-        engine = Engine(rulebook, base, self.overlay, self.ledger, swapped.now_us)
+        own = replace(base, shard=self._shard)
+        engine = Engine(rulebook, own, self.overlay, self.ledger, swapped.now_us)
         engine.generation = Generation(swapped.generation, rulebook.digest)
         self.front = DecisionFront(engine, self._hashes, self._ids, Clock(), Figures())
 
 
-def begin(disk: Disk, known: Known, shard: int) -> tuple[World, Recovery, Log]:
+def begin(disk: Disk, known: Known, shard: Shard) -> tuple[World, Recovery, Log]:
     """Return a world where the journal's first record finds it, what takes records back that are no decisions, and the records.
 
     Where segments were removed, that is the oldest snapshot from which all records are there. Raises JournalError.

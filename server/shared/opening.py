@@ -58,13 +58,13 @@ def first_decision(shard: int, now_us: int) -> int:
 
 def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shared:
     """Return the ledger that the settings name, with codes for all that the catalogue names; raises SettingsError."""
-    if settings.shard > SHARD_MAX:
-        raise SettingsError(f"shard: expected 0 to {SHARD_MAX} with ledger_redis, was {settings.shard}")
+    if settings.replica > SHARD_MAX:
+        raise SettingsError(f"replica: expected 0 to {SHARD_MAX}, was {settings.replica}")
     if settings.journal:
         raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
     check_shareable(catalogue)
     now_us, life = wall_us(), secrets.token_bytes(8)
-    working = WorkingLedger(decision_first=first_decision(settings.shard, now_us), now_us=0)
+    working = WorkingLedger(decision_first=first_decision(settings.replica, now_us), now_us=0)
     working.names.codes_ahead = CODES_AHEAD
     try:
         topology, recent = topology_of(place_of(settings)), Recent()
@@ -73,7 +73,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     names = SharedNames(working.names, topology)
     fetching = Fetching(working, States(topology), names)
     fingerprint = blake2b(b"ledger", key=secret, digest_size=8).hexdigest()
-    identity = Identity(catalogue.id, fingerprint, settings.shard, life.hex())
+    identity = Identity(catalogue.id, fingerprint, settings.replica, life.hex())
     watch = Watch(topology, identity, settings.ledger_redis_timeout_ms / 1_000, recent, working.names)
 
     def set_clock(skew_us: int) -> None:
@@ -88,7 +88,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     except (UnavailableError, ForeignError, LedgerFullError) as error:
         watch.stop()
         said = str(error)
-        raise SettingsError(said if said.startswith(("ledger", "shard")) else f"ledger_redis: {said}") from None
+        raise SettingsError(said if said.startswith(("ledger", "replica")) else f"ledger_redis: {said}") from None
     watch.start()
     sharing = Sharing(fetching, names, watch, recent, life)
     return Shared(working, sharing, SharedClock(sharing))

@@ -27,7 +27,7 @@ BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
 WATCH_TIMEOUT_S: Final = 0.25
 SHARD_KEPT_US: Final = 3_000_000
-"""A replica that was not heard of for so long has lost its shard number."""
+"""A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
@@ -82,7 +82,7 @@ class Watch:
             while not self._look(watched, wanted):
                 if time.monotonic() > end_s:
                     raise ForeignError(
-                        f"shard: {self._identity.shard} is the number of another server that shares this ledger; give each its own with --shard"
+                        f"replica: {self._identity.shard} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
 
@@ -95,7 +95,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, free the shard's number, close every connection."""
+        """End, free the replica's number, close every connection."""
         self._stopping = True
         self._due.set()
         if self._thread.is_alive():
@@ -142,7 +142,7 @@ class Watch:
         trouble = ""
         try:
             if not self._look(watched, {}):
-                trouble = f"another server has shard number {self._identity.shard}"
+                trouble = f"another server has replica number {self._identity.shard}"
         except (UnavailableError, ForeignError) as error:
             trouble = str(error)
             self._lose(watched)
@@ -154,7 +154,7 @@ class Watch:
                 log().error("the shared ledger cannot be used; nothing is offered meanwhile", why=trouble)
 
     def _look(self, watched: Watched, wanted: dict[Any, list[str]]) -> bool:
-        """Connect if need be, say that this replica is there, assert if need be, give the link; return False when another has its shard number."""
+        """Connect if need be, say that this replica is there, assert if need be, give the link; return False when another has its number."""
         connection = watched.connection or self._connect(watched, wanted)
         grants = self._beat(watched, connection)
         if grants is None:
@@ -252,7 +252,7 @@ class Watch:
                 self._identity.life,
             )
         except UnavailableError as error:
-            log().info("the shard's number was not freed", why=str(error))
+            log().info("the replica's number was not freed", why=str(error))
         self._lose(watched)
 
     @staticmethod

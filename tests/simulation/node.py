@@ -13,6 +13,7 @@ from engine.journal.journal import Durability
 from engine.journal.segments import Owner
 from engine.kernels.ledger_blocks import prune_blocks
 from engine.ledger.memory import MemoryLedger
+from engine.shard import parse_shard
 from server.clock import Clock
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
@@ -65,7 +66,7 @@ class Node:
         hashes, ids = SubscriberHashes(KEYS, SECRET), DecisionIds(SECRET, 0)
         clock = Clock(self.clock.wall_us, self.clock.steady_us)
         self.front = DecisionFront(engine_, hashes, ids, clock, Figures(), journal=kept.journal)
-        self.rpcs = Rpcs(self.front, 0, lambda: "", lambda: 0)
+        self.rpcs = Rpcs(self.front, parse_shard("0/1"), lambda: "", lambda: 0)
         self.thread = DecisionThread(self.front, SETTINGS.queue_items_max, _loop())
         self.synced_us = self.clock.passed_us
         self.up = True

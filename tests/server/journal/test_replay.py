@@ -150,6 +150,24 @@ def test_every_decision_comes_out_the_same(operator: Operator, journal: tuple[Pa
     assert min(told["by_rulebook"].values()) > 50
 
 
+def test_a_shards_decisions_come_out_the_same(tmp_path: Path) -> None:
+    total = (
+        "- {id: film_all, scope: offer, target: film_month, per: total, counts: decided, window: lifetime, limit: 7}"
+    )
+    folder = tmp_path / "operator"
+    folder.mkdir()
+    capped = write_operator(folder, CATALOGUE.replace("  caps:\n", f"  caps:\n    {total}\n"))
+    with running(settings_for(capped, journal=str(tmp_path / "journal"), shard="1/2")) as server:
+        items = [asking(number) for number in range(60)]
+        results = server.decisions.DecideBatch(pb.DecideBatchRequest(items=items)).results
+        answers = [result.answer for result in results if result.HasField("answer")]
+    made = sum(offer.offer == "film_month" for answer in answers for offer in answer.offers)
+    assert (made, len(answers) < 60) == (4, True), "the shard's share of 7 was reached"
+    code, told, said = replayed(capped, tmp_path / "journal", [capped.rulebook])
+    assert code == 0, (told, said)
+    assert told["decisions"] == len(answers)
+
+
 def test_a_rulebook_that_is_not_given_is_named(operator: Operator, journal: tuple[Path, Path, Path]) -> None:
     folder, first, _ = journal
     code, told, said = replayed(operator, folder, [first])
@@ -199,3 +217,41 @@ def test_a_changed_decision_is_shown(operator: Operator, journal: tuple[Path, Pa
     assert found["was"]["decision"] == found["became"]["decision"]
     assert found["was"]["answer"]["offers"][0]["content"] == found["became"]["answer"]["offers"][0]["content"] + "!"
     assert found["asked"]["channel"]
+
+
+def test_what_another_rulebook_would_have_done(
+    operator: Operator, journal: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, first, second = journal
+    code, same, said = replayed(operator, folder, [first, second], "--against", str(second))
+    assert code == 0, said
+    assert same["becomes"]["offers"] > 0
+    source = tmp_path / "catalogue"
+    source.mkdir()
+    lower = CATALOGUE.replace("max_offers: 6", "max_offers: 1").replace(
+        "id: data, state: live", "id: data, state: paused"
+    )
+    assert lower != CATALOGUE
+    (source / "all.yaml").write_text(lower, encoding="utf-8")
+    save_rulebook(compile_catalogue(source, now_us=1_780_000_000_000_000), tmp_path / "less")
+    code, told, said = replayed(operator, folder, [first, second], "--against", str(tmp_path / "less"))
+    assert code == 0, said
+    assert told["campaigns"]["data"]["offers"][0] > 0
+    assert told["campaigns"]["data"]["offers"][1] == 0
+    assert told["campaigns"]["data"]["subscribers"][1] == 0
+    assert told["becomes"]["offers"] < told["was"]["offers"]
+    assert told["lost"] > 0
+    assert told["same"] + told["gained"] + told["lost"] + told["other_first"] <= told["decisions"]
+
+
+def test_the_rulebook_that_decided_would_have_done_the_same(operator: Operator, tmp_path: Path) -> None:
+    rng = random.Random(3)
+    with running(settings_for(operator, journal=str(tmp_path / "journal"))) as server:
+        work(server, rng, 80)
+    code, told, said = replayed(
+        operator, tmp_path / "journal", [operator.rulebook], "--against", str(operator.rulebook)
+    )
+    assert code == 0, said
+    assert told["decisions"] == told["same"] > 100
+    assert told["was"] == told["becomes"]
+    assert all(each["offers"][0] == each["offers"][1] for each in told["campaigns"].values())
