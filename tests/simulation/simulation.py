@@ -217,6 +217,8 @@ class Simulation:
             return
         self.pass_time(1_000)
         self.clock.go_to(self.clock.passed_us + 1)
+        if not self.node.up:
+            return
         edition = self.rng.randrange(EDITIONS)
         self.receiver.editions.append((self.clock.wall_us(), edition))
         self.note(f"edition {edition}")
