@@ -50,12 +50,8 @@ class Failing(NamedTuple):
 @pytest.fixture
 def failing(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Failing]:
     with ExitStack() as stack:
-        primary = stack.enter_context(redis_server(tmp_path / "primary", binary))
-        replica = stack.enter_context(
-            redis_server(
-                tmp_path / "replica", binary, replicaof=f"127.0.0.1 {primary.port}", repl_diskless_sync_delay="0"
-            )
-        )
+        primary = stack.enter_context(redis_server(tmp_path / "primary", binary, repl_diskless_sync_delay="0"))
+        replica = stack.enter_context(redis_server(tmp_path / "replica", binary, replicaof=f"127.0.0.1 {primary.port}"))
         until(lambda: synced(replica))
         proxy = Between(primary.port)
         stack.callback(proxy.close)
