@@ -17,6 +17,7 @@ NAMES: Final = {
     "columns": "bench.columns",
     "load": "bench.load",
     "ledger": "bench.ledger",
+    "restart": "bench.restart",
     "shared": "bench.shared",
     "reload": "bench.reload",
     "scale": "bench.scale",
@@ -81,7 +82,7 @@ NAMES: Final = {
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.
 
-    BENCH is match, engine, rpc, batch, columns, load, ledger, shared, reload, scale, memory, start, steady or all.
+    BENCH is match, engine, rpc, batch, columns, load, ledger, restart, shared, reload, scale, memory, start, steady or all.
 
     The server has one core, the load the others. A run whose answers are not what was asked for fails; of all, the others go on.
     """

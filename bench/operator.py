@@ -45,10 +45,14 @@ class Operator(NamedTuple):
     @contextmanager
     def served(self, decisions_max: int, name: str = "touchpoint", **more: Any) -> Iterator[Subject]:
         """Run our server over it, with room for so many decisions and more settings, under a name that begins with ours."""
-        world = self.world
-        parts = {"rulebook": self.rulebook, "base": world.base, "key_secret_file": world.key_secret_file}
-        with touchpoint(self.folder, parts, decisions_max, name, **more) as subject:
+        with touchpoint(self.folder, self.parts, decisions_max, name, **more) as subject:
             yield subject
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The settings that say what is served."""
+        world = self.world
+        return {"rulebook": self.rulebook, "base": world.base, "key_secret_file": world.key_secret_file}
 
 
 def keys_of(rows: int, seed: int) -> Keys:

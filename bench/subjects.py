@@ -94,22 +94,26 @@ def touchpoint(
     """Run our server over a rulebook, a base and its secret, with room for so many decisions and more settings, under a name that begins with ours."""
     announced = folder / f"{name}.address"
     announced.unlink(missing_ok=True)
+    words = flags_of(parts, decisions_max, announce=announced, **more)
+    with started(name, [sys.executable, "-m", "server", "serve", *words], announced) as subject:
+        _settle(subject.pid)
+        yield subject
+
+
+def flags_of(parts: Mapping[str, Path], decisions_max: int, **more: Any) -> list[str]:
+    """Return the flags of `serve` for a rulebook, a base and its secret, with room for so many decisions and more settings."""
     flags = {
         "listen": "127.0.0.1:0",
         "management_listen": "",
-        **parts,
         "contacts_max": max(100_000, 8 * decisions_max),
         "outcomes_max": 1_000,
         "answers_bytes_max": max(1 << 26, 1_024 * decisions_max),
         "drain_notice_ms": 0,
         "log_level": "warning",
-        "announce": announced,
+        **parts,
         **more,
     }
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
-    with started(name, [sys.executable, "-m", "server", "serve", *words], announced) as subject:
-        _settle(subject.pid)
-        yield subject
+    return [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
 
 
 def _settle(pid: int) -> None:

@@ -27,6 +27,7 @@ ORDER: Final = (
     "status",
     "reload",
     "config",
+    "journal",
     "bench",
 )
 

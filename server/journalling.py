@@ -1,20 +1,22 @@
 """The server's journal: found, taken back, written on, synced every second, ended."""
 
 import fcntl
-import os
 import threading
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
-from engine.base.overlay import Overlay
+from engine.base.overlay import Overlay, OverlayFullError
 from engine.journal.disk import Disk, FolderDisk
-from engine.journal.journal import Journal
+from engine.journal.journal import Journal, Writer
 from engine.journal.keeping import Keeping
-from engine.journal.recovery import Recovered, recover
-from engine.journal.segments import Cut, JournalError, Log, Owner
+from engine.journal.recovery import Recovered
+from engine.journal.segments import Cut, JournalError, Owner
+from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
+from engine.ledger.names import LedgerFullError
+from server.journal_snapshots import Snapshots
 from server.logs import log
 from server.settings import Settings
 
@@ -29,8 +31,8 @@ class Kept(NamedTuple):
     journal: Journal
     keeping: Keeping
     recovered: Recovered
-    lock: int
-    """Descriptor of the locked file."""
+    lock: BinaryIO
+    """The locked file."""
 
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
@@ -46,17 +48,25 @@ def boot_id() -> str:
         return ""
 
 
-def open_journal(settings: Settings, secret: bytes, ledger: MemoryLedger, overlay: Overlay, now_us: int) -> Kept:
-    """Take the journal back into a new ledger and overlay, and return it to be written on; raises JournalError or OSError, with nothing changed on disk."""
+def sizes_of(settings: Settings) -> dict[str, int]:
+    """Return the settings that say how much ledger and overlay have room for."""
+    return {name: getattr(settings, name) for name in SIZES}
+
+
+def open_journal(settings: Settings, secret: bytes, now_us: int) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError."""
     folder = Path(settings.journal)
-    disk = FolderDisk(folder)
-    lock = _locked(folder)
+    disk, sizes = FolderDisk(folder), sizes_of(settings)
+    lock = locked(folder)
     owner, boot = owner_of(settings, secret), boot_id()
     try:
-        recovered = recover(Log(disk, owner), ledger, overlay)
-    except JournalError as error:
-        os.close(lock)
+        found = restored(disk, owner, lambda: new_state(sizes))
+    except (JournalError, LedgerFullError, OverlayFullError) as error:
+        lock.close()
         raise JournalError(f"{folder}: {error}") from None
+    recovered, ledger = found.recovered, found.ledger
+    for why in found.passed_over:
+        log().warning("a snapshot of the journal was passed over", why=why)
     if recovered.cut is not None:
         put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
@@ -65,13 +75,12 @@ def open_journal(settings: Settings, secret: bytes, ledger: MemoryLedger, overla
         log().warning("what was answered last may be lost", since_us=lost_since_us)
     ledger.advance(now_us)
     ledger.number_from(now_us)
-    journal = Journal(
-        disk, owner, settings.journal_durability, first=recovered.next, writer=version("touchpoint"), boot=boot
-    )
+    writer = Writer(version("touchpoint"), boot, sizes)
+    journal = Journal(disk, owner, settings.journal_durability, first=recovered.next, writer=writer)
     keeping = Keeping(journal)
     keeping.began(now_us, boot, lost_since_us)
-    log().info("journal taken back", records=recovered.records, decisions=recovered.decisions, **recovered.by_kind)
-    return Kept(journal, keeping, recovered, lock)
+    log().info("journal taken back", snapshot=found.snapshot, records=recovered.records, decisions=recovered.decisions)
+    return Kept(journal, keeping, recovered, lock), ledger, found.overlay
 
 
 def end_journal(kept: Kept, now_us: int) -> None:
@@ -79,7 +88,7 @@ def end_journal(kept: Kept, now_us: int) -> None:
     kept.keeping.ended(now_us)
     if not kept.journal.close():
         log().error("the end of the journal could not be written", why=str(kept.journal.failure))
-    os.close(kept.lock)
+    kept.lock.close()
 
 
 def lost_since(recovered: Recovered, boot: str) -> int:
@@ -110,32 +119,40 @@ def put_aside(disk: Disk, cut: Cut) -> None:
     file.close()
 
 
-def _locked(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def locked(folder: Path) -> BinaryIO:
+    """Return the folder's lock, which lasts until it is closed or the process ends; raises JournalError when another process has it."""
+    file = (folder / LOCK).open("ab")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(descriptor)
+        file.close()
         raise JournalError(
             f"{folder}: another process writes this journal; end it, or give this one a folder of its own"
         ) from None
-    return descriptor
+    return file
 
 
-class Syncing:
-    """A thread that has a journal synced every second."""
+class Upkeep:
+    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot is due."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, folder: Path) -> None:
         self._journal = journal
+        self._snapshots = Snapshots(folder)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._end.wait(SYNC_S):
-            self._journal.sync()
+            if self._journal.durability == "everysec":
+                self._journal.sync()
+            try:
+                self._snapshots.look()
+            except (OSError, JournalError) as error:
+                log().error("the journal's folder cannot be looked at", why=str(error))
 
     def stop(self) -> None:
         """End it."""
         self._end.set()
         self._thread.join()
+        self._snapshots.stop()

@@ -24,7 +24,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Syncing, end_journal
+from server.journalling import Kept, Upkeep, end_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
@@ -71,7 +71,7 @@ class Server:
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
-        self._syncing: Syncing | None = None
+        self._upkeep: Upkeep | None = None
         self._composed = False
         self._shared: Shared | None = None
 
@@ -142,13 +142,12 @@ class Server:
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        if self._kept.journal.durability == "everysec":
-            self._syncing = Syncing(self._kept.journal)
+        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal))
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
-        if self._syncing is not None:
-            self._syncing.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
         if self._kept is not None:
             end_journal(self._kept, wall_us())
             self._kept = None

@@ -13,12 +13,12 @@ from engine.base.manifest import read_manifest
 from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot, open_snapshot
 from engine.engine import Engine
-from engine.ledger.answers import RingAnswers
+from engine.journal.starting import new_state
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
 from loaders.msisdn import parse_number
 from server.compiling import compiled
-from server.journalling import Kept, open_journal
+from server.journalling import Kept, open_journal, sizes_of
 from server.settings import Settings, SettingsError
 
 
@@ -103,20 +103,15 @@ def new_engine(
     Decisions are numbered from the present microsecond on, or from the last on, so that no two lives of a shard share an id. `working`: the ledger, when
     it is no more than where a shared one is worked in.
     """
-    overlay = Overlay(settings.overlay_subscribers_max)
     if working is not None:
+        overlay = Overlay(settings.overlay_subscribers_max)
         return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
-    first, start_us = (1, 0) if settings.journal else (now_us, now_us)
-    ledger = MemoryLedger(
-        settings.contacts_max,
-        RingAnswers(settings.answers_bytes_max),
-        outcomes_max=settings.outcomes_max,
-        decision_first=first,
-        now_us=start_us,
-    )
-    if not settings.journal:
-        return Begun(Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us), None)
-    kept = open_journal(settings, secret, ledger, overlay, now_us)
-    overlay.on_new_base(stores.snapshot)
-    engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
-    return Begun(engine, kept)
+    if settings.journal:
+        kept, ledger, overlay = open_journal(settings, secret, now_us)
+        overlay.on_new_base(stores.snapshot)
+        engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
+        return Begun(engine, kept)
+    ledger, overlay = new_state(sizes_of(settings))
+    ledger.advance(now_us)
+    ledger.number_from(now_us)
+    return Begun(Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us), None)

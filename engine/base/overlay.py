@@ -117,6 +117,21 @@ class Overlay:
         self._rebuild(keep)
         return len(keep) - self.change_count
 
+    def state(self) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], list[tuple[str, str]]]:
+        """Return persons, changes and names, as `restore` takes them."""
+        return self._persons[: self.person_count], self._changes[: self.change_count], self.names
+
+    def restore(
+        self, persons: npt.NDArray[np.void], changes: npt.NDArray[np.void], names: list[tuple[str, str]]
+    ) -> None:
+        """Hold what another overlay's `state` returned, in an empty one; raises OverlayFullError when it does not fit."""
+        self._check_room(len(persons), len(changes), len(names))
+        for family, name in names:
+            self._number(family, name)
+        self.person_count, self.change_count = len(persons), len(changes)
+        self._persons[: len(persons)], self._changes[: len(changes)] = persons, changes
+        self._rebuild(np.ones(len(changes), np.bool_))
+
     def _as_of(self, snapshot: Snapshot) -> npt.NDArray[np.int64]:
         as_of_us = np.full(self.person_count, snapshot.manifest.as_of_us, np.int64)
         if snapshot.manifest.layout.as_of >= 0:
@@ -135,9 +150,9 @@ class Overlay:
             change = int(self._changes[change]["next"])
         return present
 
-    def _check_room(self, new_person: bool, new_changes: int, new_names: int) -> None:
+    def _check_room(self, new_persons: int, new_changes: int, new_names: int) -> None:
         for what, count, most in (
-            ("changed subscribers", self.person_count + new_person, self.subscribers_max),
+            ("changed subscribers", self.person_count + new_persons, self.subscribers_max),
             ("live changes", self.change_count + new_changes, len(self._changes)),
             ("names of live changes", len(self.names) + new_names, self.names_max),
         ):

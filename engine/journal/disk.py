@@ -1,5 +1,6 @@
 """What the journal asks of a file system, so small that a simulator can stand in for it; and a folder of the real one."""
 
+import mmap
 import os
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +31,8 @@ class Disk(Protocol):
     def names(self) -> list[str]:
         """Return the files' names, sorted."""
 
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
+    def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""
 
     def create(self, name: str) -> File:
         """Return a new file of that name, known to the medium; FileExistsError when there is one."""
@@ -82,9 +83,15 @@ class FolderDisk:
         """Return the files' names, sorted."""
         return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
 
-    def read(self, name: str) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a file, an array that is the caller's."""
-        return np.fromfile(self.path / name, np.uint8)
+    def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
+        """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""
+        with (self.path / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if bytes_max >= 0:
+                size = min(size, bytes_max)
+            if size == 0:
+                return np.zeros(0, np.uint8)
+            return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY), np.uint8)
 
     def create(self, name: str) -> File:
         """Return a new file of that name, known to the medium; FileExistsError when there is one."""

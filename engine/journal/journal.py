@@ -11,9 +11,10 @@ the old file is not touched again.
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,14 +40,31 @@ _seal_frame: Final = direct(seal_frame)
 _BUFFER_BYTES: Final = 1 << 20
 
 
+class Writer(NamedTuple):
+    """What segments say of who wrote them."""
+
+    version: str
+    boot: str
+    sizes: Mapping[str, int]
+
+
+NOBODY: Final = Writer("", "", {})
+
+
 class Journal:
     """Owned by the thread that decides; another one may call `sync`."""
 
     def __init__(
-        self, disk: Disk, owner: Owner, durability: Durability, *, first: int = 1, writer: str = "", boot: str = ""
+        self,
+        disk: Disk,
+        owner: Owner,
+        durability: Durability,
+        *,
+        first: int = 1,
+        writer: Writer = NOBODY,
     ) -> None:
-        """Go on with record `first`, in a segment that the first `commit` begins; `writer` and `boot` are for its header."""
-        self._disk, self._owner, self._writer, self._boot = disk, owner, writer, boot
+        """Go on with record `first`, in a segment that the first `commit` begins."""
+        self._disk, self._owner, self._writer = disk, owner, writer
         self.durability: Final[Durability] = durability
         self.buffer: npt.NDArray[np.uint8] = np.zeros(_BUFFER_BYTES, np.uint8)
         """Frames that are not written yet: `used_bytes` of it."""
@@ -171,7 +189,10 @@ class Journal:
             self._file, self.failure, self._sync_failure = file, None, None
 
     def _header(self, first: int) -> bytes:
-        segment = Segment(NAME, FORMAT, self._owner.shard, self._owner.check, self._writer, self._boot, first)
+        owner, writer = self._owner, self._writer
+        segment = Segment(
+            NAME, FORMAT, owner.shard, owner.check, writer.version, writer.boot, first, dict(writer.sizes)
+        )
         body = encode(segment)
         frame = np.zeros(HEADER_BYTES + len(body), np.uint8)
         frame[HEADER_BYTES:] = np.frombuffer(body, np.uint8)

@@ -54,6 +54,8 @@ class Segment(msgspec.Struct, array_like=True, frozen=True, tag=SEGMENT):
     """Of the machine: pages of files outlive a process, not this."""
     first: int
     """The number of its first record; the segment itself has none."""
+    sizes: dict[str, int]
+    """The settings that say how much the ledger and the overlay that wrote it have room for."""
 
 
 class Recorded(msgspec.Struct, array_like=True, frozen=True, tag=RECORDED):
@@ -132,9 +134,41 @@ class Ended(msgspec.Struct, array_like=True, frozen=True, tag=ENDED):
     now_us: int
 
 
+class Hold(msgspec.Struct, array_like=True, frozen=True):
+    """What a row holds."""
+
+    decision: int
+    expires_us: int
+    seats: list[tuple[int, int, int, int, int]]
+    """(offer, campaign, category, channel, flags) each, by the ledger's codes."""
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True):
+    """A request of a decided record."""
+
+    request: bytes
+    body: int
+    subscriber: int
+    message: bytes
+    answer: bytes | int
+    """The bytes, or of a row that holds nothing their digest."""
+    hold: Hold | None
+
+
+class Decided(msgspec.Struct, array_like=True, frozen=True, tag=DECIDED):
+    """A batch, for whoever has the time; kernels read it where it lies."""
+
+    raw_us: int
+    now_us: int
+    push_stopped: int
+    generation: int
+    rows: list[Row]
+
+
 Small = Segment | Recorded | Changed | Forgot | Swapped | Policy | Named | Clock | Began | Ended
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(Small)
+_decided_decoder: Final = msgspec.msgpack.Decoder(Decided)
 
 
 def encode(record: Any) -> bytes:
@@ -145,6 +179,11 @@ def encode(record: Any) -> bytes:
 def decode(body: memoryview | bytes) -> Any:
     """Return any record but a decided one; raises msgspec.DecodeError or msgspec.ValidationError."""
     return _decoder.decode(body)
+
+
+def decode_decided(body: memoryview | bytes) -> Decided:
+    """Return a decided record; raises as `decode`."""
+    return _decided_decoder.decode(body)
 
 
 def read_segment(body: memoryview) -> Segment | None:

@@ -75,10 +75,10 @@ class Recovered:
 class Recovery:
     """Takes records back, one after the other."""
 
-    def __init__(self, ledger: MemoryLedger, overlay: Overlay) -> None:
-        """`ledger` and `overlay` are new, and ledger time lies before the first record."""
+    def __init__(self, ledger: MemoryLedger, overlay: Overlay, before: Recovered | None = None) -> None:
+        """`ledger` and `overlay` are as a snapshot left them that said `before`; else new, and ledger time lies before the first record."""
         n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
-        self.recovered = Recovered()
+        self.recovered = before or Recovered()
         self._ledger, self._overlay = ledger, overlay
         self._head = np.zeros(5, np.int64)
         self._rows = _new_rows(n, k)
@@ -200,12 +200,12 @@ def _new_asks(n: int, k: int) -> Asks:
     )
 
 
-def recover(log: Log, ledger: MemoryLedger, overlay: Overlay) -> Recovered:
-    """Take back all records of a log; raises JournalError, and then ledger and overlay are of no use."""
-    recovery = Recovery(ledger, overlay)
+def recover(log: Log, ledger: MemoryLedger, overlay: Overlay, before: Recovered | None = None) -> Recovered:
+    """Take back all records of a log, after what a snapshot said; raises JournalError, and then ledger and overlay are of no use."""
+    recovery = Recovery(ledger, overlay, before)
     for record in log:
         recovery.take(record)
     recovered = recovery.recovered
     recovered.next, recovered.cut = log.end, log.cut
-    recovered.boot = log.segments[-1].boot if log.segments else ""
+    recovered.boot = log.segments[-1].boot if log.segments else recovered.boot
     return recovered

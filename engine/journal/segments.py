@@ -24,6 +24,8 @@ from engine.kernels.frames import DAMAGED, HEADER_BYTES, NOT_WHOLE, OUT_OF_TURN,
 SUFFIX: Final = ".journal"
 FORMAT: Final = 1
 NAME: Final = "touchpoint journal"
+HEADER_READ_BYTES: Final = 1 << 16
+"""More than what any segment begins with."""
 _frame_end: Final = direct(frame_end)
 _WHY: Final = {
     NOT_WHOLE: "it ends before the record does",
@@ -93,13 +95,25 @@ def segment_names(disk: Disk) -> list[str]:
     return names
 
 
+def headers(disk: Disk) -> dict[str, Segment | None]:
+    """Return what each segment says of itself, None for one that begins with something else."""
+    found: dict[str, Segment | None] = {}
+    for name in segment_names(disk):
+        data = frozen(disk.read(name, HEADER_READ_BYTES))
+        end = int(_frame_end(data, 0, first_of(name)))
+        whole = end > 0 and kind_of(data, HEADER_BYTES, end) == SEGMENT
+        found[name] = read_segment(data.data[HEADER_BYTES:end]) if whole else None
+    return found
+
+
 class Log:
     """The records of a journal from a number on, in order; `end` and `cut` are right once all were yielded."""
 
-    def __init__(self, disk: Disk, owner: Owner | None, after: int = 0) -> None:
-        """Read records above `after`; `owner` None: anybody's. Raises JournalError when segments that are needed are missing."""
+    def __init__(self, disk: Disk, owner: Owner | None, after: int = 0, stop: str = "") -> None:
+        """Read records above `after`, up to the segment named `stop`; `owner` None: anybody's. Raises JournalError when a segment is missing."""
         self._disk, self._owner, self._after = disk, owner, after
-        self.names = segment_names(disk)
+        self.names = [name for name in segment_names(disk) if not stop or name < stop]
+        self._stop = first_of(stop) if stop else None
         self.end = after + 1
         """The next record's number."""
         self.cut: Cut | None = None
@@ -121,7 +135,7 @@ class Log:
         """Yield the records; raises JournalError for a journal of somebody else, a missing segment, or damage before the last one."""
         for number, name in enumerate(self._needed):
             data = self._disk.read(name)
-            following = first_of(self._needed[number + 1]) if number + 1 < len(self._needed) else None
+            following = first_of(self._needed[number + 1]) if number + 1 < len(self._needed) else self._stop
             if first_of(name) > self.end:
                 raise JournalError(
                     f"{name}: records {self.end:,} to {first_of(name) - 1:,} are missing before it; bring back the segment that holds them, "

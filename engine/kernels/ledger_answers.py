@@ -6,10 +6,12 @@ from numba import types
 
 from engine.dtypes.ledger import (
     GRAIN_BYTES,
+    MEMORY_COUNT,
     MEMORY_GRAIN_NEXT,
     MEMORY_GRAINS,
     MEMORY_GRAINS_USED,
     MEMORY_TYPE,
+    REMEMBERED,
     REQUESTS_TYPE,
     Integer,
     Memory,
@@ -92,3 +94,32 @@ def read_texts(memory: Memory, arena: npt.NDArray[np.uint8], position: npt.NDArr
             kept = min(count, len(arena) - at)
             copy_bytes(texts.data, texts.start[i], arena, at, kept)
             copy_bytes(texts.data, texts.start[i] + kept, arena, 0, count - kept)
+
+
+@kernel(types.int64(MEMORY_TYPE, writable(np.uint8), read_only(REMEMBERED), read_only(np.uint8)))
+def restore_entries(
+    memory: Memory, arena: npt.NDArray[np.uint8], entries: npt.NDArray[np.void], data: npt.NDArray[np.uint8]
+) -> Integer:
+    """Remember entries again, oldest first, each as it was, its bytes in `data` from the next whole grain on; return how many there was room for.
+
+    An entry of zeros is one that was forgotten; it takes no room any more.
+    """
+    at = np.int64(0)
+    for i in range(len(entries)):
+        entry = entries[i]
+        length, state = np.int64(entry["length_bytes"]), memory.state
+        if entry["high"] != np.uint64(0) or entry["low"] != np.uint64(0):
+            if state[MEMORY_COUNT] == len(memory.ring):
+                return np.int64(i)
+            if state[MEMORY_GRAINS_USED] + grains_of(length) > state[MEMORY_GRAINS]:
+                return np.int64(i)
+            subscriber, body = entry["subscriber"], entry["body"]
+            position = append_entry(
+                memory, entry["high"], entry["low"], body, subscriber, np.int64(entry["at_us"]), length
+            )
+            start = np.int64(memory.ring[position]["grain"]) * GRAIN_BYTES
+            kept = min(length, len(arena) - start)
+            copy_bytes(arena, start, data, at, kept)
+            copy_bytes(arena, 0, data, at + kept, length - kept)
+        at += grains_of(length) * GRAIN_BYTES
+    return np.int64(len(entries))

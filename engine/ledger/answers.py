@@ -32,7 +32,7 @@ from engine.dtypes.ledger import (
 )
 from engine.dtypes.texts import Texts
 from engine.jit import direct, frozen
-from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts, room_grains
+from engine.kernels.ledger_answers import FITTED, NOT_NEW, read_texts, remember_texts, restore_entries, room_grains
 from engine.kernels.ledger_digests import forget_digests, grains_of, recall_digests
 from engine.ledger.port import Done, Recalled
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
@@ -69,6 +69,12 @@ def new_memory(entries_max: int, ttl_us: int, grains: int = 0) -> Memory:
 def memory_bytes(memory: Memory) -> int:
     """Return what a memory reserves, without an arena."""
     return memory.ring.nbytes + memory.slots.nbytes + memory.state.nbytes
+
+
+def entries_of(memory: Memory) -> npt.NDArray[np.void]:
+    """Return a memory's entries, oldest first."""
+    head, count = int(memory.state[MEMORY_HEAD]), int(memory.state[MEMORY_COUNT])
+    return memory.ring[(head + np.arange(count)) % len(memory.ring)]
 
 
 class RingAnswers:
@@ -125,6 +131,18 @@ class RingAnswers:
             self._arena[start:end] = 0
             self._arena[:rest] = 0
         return forgotten
+
+    def state(self) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint8]]:
+        """Return the entries, oldest first, and their bytes in whole grains, as `restore` takes them."""
+        state, arena = self._memory.state, self._arena
+        used_bytes = int(state[MEMORY_GRAINS_USED]) * GRAIN_BYTES
+        end = int(state[MEMORY_GRAIN_NEXT]) * GRAIN_BYTES
+        parts = [arena[end - used_bytes : end]] if used_bytes <= end else [arena[end - used_bytes :], arena[:end]]
+        return entries_of(self._memory), np.concatenate(parts)
+
+    def restore(self, entries: npt.NDArray[np.void], data: npt.NDArray[np.uint8]) -> bool:
+        """Remember what `state` returned, in an empty memory; False when it does not fit."""
+        return int(restore_entries(self._memory, self._arena, frozen(entries), frozen(data))) == len(entries)
 
     def clear(self) -> None:
         """Zero and drop every answer."""

@@ -16,6 +16,7 @@ Freed blocks go to the list of their size, and are split, not merged; so a pool 
 Rejected: counters by cap (an edited cap could not see history); a Python object a contact (400 bytes, and the GIL); a linked list (a cache miss a contact).
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -45,12 +46,13 @@ from engine.dtypes.ledger import (
     Store,
 )
 from engine.jit import direct, frozen
+from engine.kernels.ledger_answers import restore_entries
 from engine.kernels.ledger_blocks import prune_blocks, rehash_subscribers
 from engine.kernels.ledger_digests import forget_digests, reclaim_entries
 from engine.kernels.ledger_grants import grant_items, read_contacts
 from engine.kernels.ledger_holds import advance_time
 from engine.kernels.ledger_outcomes import find_contact, forget_contacts, record_outcomes
-from engine.ledger.answers import RingAnswers, memory_bytes, new_memory
+from engine.ledger.answers import RingAnswers, entries_of, memory_bytes, new_memory
 from engine.ledger.names import LedgerFullError, Names
 from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention, columns_of
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
@@ -250,6 +252,47 @@ class MemoryLedger:
         self._keep_counters(self._counters._replace(day_starts_us=frozen(day_starts_us.astype(np.int64))))
         self._store.state[FIRST_DAY] = first_day
         self.advance(self.now_us)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that it holds, but for names, as `restore` takes it; views that the next change of the ledger overwrites."""
+        store, counters = self._store, self._counters
+        answers, answer_bytes = self.answers.state()
+        return {
+            "table": store.table,
+            "pool": store.pool[: store.state[POOL_TOP]],
+            "holds": store.holds[: store.state[HOLDS]],
+            "state": store.state,
+            "retention": store.retention,
+            **{name: getattr(counters, name) for name in ("live", "lifetime", "daily", "day", "day_starts_us")},
+            "outcome_ids": entries_of(self._outcome_ids),
+            "answers": answers,
+            "answer_bytes": answer_bytes,
+        }
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Hold what another ledger's `state` returned, in a new one with the same names; raises LedgerFullError when it does not fit."""
+        self._match_names()
+        store, counters = self._store, self._counters
+        pool, holds = state["pool"], state["holds"]
+        if len(pool) > len(store.pool) or len(holds) > len(store.holds):
+            raise LedgerFullError(
+                f"contacts_max: expected room for {len(pool):,} contacts, was {len(store.pool):,}; raise it"
+            )
+        store.pool[: len(pool)], store.holds[: len(holds)] = pool, holds
+        store.state[:] = state["state"]
+        for name in ("live", "lifetime", "daily"):
+            getattr(counters, name)[:, : state[name].shape[1]] = state[name]
+        self._keep_store(store._replace(table=state["table"].copy(), retention=frozen(state["retention"])))
+        day_starts_us = frozen(state["day_starts_us"])
+        self._keep_counters(counters._replace(day=state["day"].copy(), day_starts_us=day_starts_us))
+        self._refresh_views(len(self._start))
+        ids, nothing = frozen(state["outcome_ids"]), np.zeros(0, np.uint8)
+        if int(restore_entries(self._outcome_ids, nothing.copy(), ids, frozen(nothing))) < len(ids):
+            raise LedgerFullError(f"outcomes_max: expected room for {len(ids):,} outcome ids; raise it")
+        if not self.answers.restore(state["answers"], state["answer_bytes"]):
+            raise LedgerFullError(
+                f"answers_bytes_max: expected room for {len(state['answer_bytes']):,} bytes; raise it"
+            )
 
     def statistics(self) -> dict[str, int]:
         """Return counts of subscribers, contacts, live holds, and bytes used and reserved."""

@@ -67,6 +67,18 @@ class Names:
             raise IndexError(f"{kind} code: expected 1 to {len(self._ids[kind])}, was {code}")
         return self._ids[kind][code - 1]
 
+    def given(self) -> list[tuple[Kind, str]]:
+        """Return all (kind, id) in an order that gives new Names the same codes and slots."""
+        slots = {
+            self.total_slot(kind, code): (kind, name)
+            for kind in TOTALLED
+            for code, name in enumerate(self._ids[kind], 1)
+        }
+        others: list[tuple[Kind, str]] = [
+            (kind, name) for kind in KINDS if kind not in TOTALLED for name in self._ids[kind]
+        ]
+        return [slots[slot] for slot in range(self.slot_count)] + others
+
     def count(self, kind: Kind) -> int:
         """Return how many codes of this kind are given out."""
         return len(self._codes[kind])

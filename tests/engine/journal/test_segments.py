@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from engine.journal.disk import FolderDisk
-from engine.journal.journal import NEW, Journal
+from engine.journal.journal import NEW, Journal, Writer
 from engine.journal.records import Clock, Segment, decode
 from engine.journal.segments import JournalError, Log, Owner, Record, segment_name
 from engine.kernels.frames import HEADER_BYTES
 
 OWNER = Owner("0/1", "check")
+WRITER = Writer("test", "boot", {"contacts_max": 4})
 
 
 def journal_of(folder: Path, first: int = 1, durability: str = "always") -> Journal:
-    return Journal(FolderDisk(folder), OWNER, durability, first=first, writer="test", boot="boot")  # type: ignore[arg-type]
+    return Journal(FolderDisk(folder), OWNER, durability, first=first, writer=WRITER)  # type: ignore[arg-type]
 
 
 def write(folder: Path, instants: list[int], first: int = 1) -> Path:
@@ -39,7 +40,7 @@ def test_log_yields_what_was_written(tmp_path: Path) -> None:
     assert [record.sequence for record in records] == [1, 2, 3]
     assert [decode(record.body()) for record in records] == [Clock(10), Clock(20), Clock(30)]
     assert (log.end, log.cut) == (4, None)
-    assert log.segments == [Segment("touchpoint journal", 1, "0/1", "check", "test", "boot", 1)]
+    assert log.segments == [Segment("touchpoint journal", 1, "0/1", "check", "test", "boot", 1, {"contacts_max": 4})]
 
 
 def test_log_after_a_number_skips_segments_that_lie_before(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """No cap is passed, whatever the concurrency: clients count what they were given themselves."""
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,14 +36,17 @@ def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield [one, other]
 
 
-def attempt(replicas: list[Running], attempts: int, subscribers: int) -> tuple[dict[int, list[int]], Counter[int]]:
-    """Ask so often from all clients at once, in turn by both replicas; return when each subscriber was offered something, and how often each reason came."""
+def attempt(
+    replicas: list[Running], attempts: int, subscribers: int, least_s: float
+) -> tuple[dict[int, list[int]], Counter[int]]:
+    """Ask so often, and for so long, from all clients at once, in turn by both replicas; return when each subscriber was offered something, and how
+    often each reason came."""
     given: dict[int, list[int]] = {n: [] for n in range(subscribers)}
     reasons: Counter[int] = Counter()
-    numbers = itertools.count()
+    numbers, end_s = itertools.count(), time.monotonic() + least_s
 
     def ask(client: int) -> None:
-        while (number := next(numbers)) < attempts:
+        while (number := next(numbers)) < attempts or time.monotonic() < end_s:
             answer = replicas[(number + client) % 2].decisions.Decide(asking(number % subscribers))
             reasons[answer.reason] += 1
             if answer.offers:
@@ -54,8 +58,9 @@ def attempt(replicas: list[Running], attempts: int, subscribers: int) -> tuple[d
 
 
 def check_capped(replicas: list[Running], attempts: int, subscribers: int) -> None:
-    given, reasons = attempt(replicas, attempts, subscribers)
-    if replicas[0].serving.catalogue and _rolling(replicas):
+    rolling = _rolling(replicas)
+    given, reasons = attempt(replicas, attempts, subscribers, 1.5 * WINDOW_S * rolling)
+    if rolling:
         for times in given.values():
             ordered = sorted(times)
             assert all(

@@ -1,0 +1,89 @@
+"""`python -m server.journal_snapshots <folder>`: a snapshot of a journal's finished segments, in a process of its own; and what has the server start one.
+
+A snapshot bounds how long a start takes. Making one takes processor time and as much memory as the ledger has, at the lowest priority.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from engine.journal.disk import FolderDisk
+from engine.journal.segments import JournalError, first_of, segment_names
+from engine.journal.snapshot import next_of, snapshot_names
+from engine.journal.starting import snapshot_of_segments
+from engine.ledger.names import LedgerFullError
+from server.logs import log
+
+COMMAND: Final = (sys.executable, "-m", "server.journal_snapshots")
+BYTES_MIN: Final = 256 << 20
+"""A snapshot is made when so much was journalled since the last one, or as much as the last one is large if that is more."""
+NICE: Final = 19
+
+
+class Snapshots:
+    """Starts the maker of snapshots when it is time, one at a time; asked every second, by the thread that syncs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.made = self.failed = 0
+
+    def look(self) -> None:
+        """Start one if it is time; log how the last one ended."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            self._ended(self._process)
+            self._process = None
+        if self._due():
+            self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
+                [*COMMAND, str(self._folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+
+    def stop(self) -> None:
+        """End what is under way: what it wrote is thrown away by the next one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _due(self) -> bool:
+        disk = FolderDisk(self._folder)
+        snapshots, segments = snapshot_names(disk), segment_names(disk)[:-1]
+        covered = next_of(snapshots[-1]) if snapshots else 0
+        since = sum(_size(self._folder / name) for name in segments if first_of(name) >= covered)
+        return since > max(BYTES_MIN, _size(self._folder / snapshots[-1]) if snapshots else 0)
+
+    def _ended(self, process: "subprocess.Popen[bytes]") -> None:
+        said, why = process.communicate()
+        if process.returncode:
+            self.failed += 1
+            log().error("no snapshot of the journal could be made", why=why.decode(errors="replace").strip()[-500:])
+            return
+        self.made += 1
+        log().info("snapshot of the journal made", name=said.decode().strip())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def main() -> None:
+    """Make one of the folder that the command line names; print its name."""
+    os.nice(NICE)
+    try:
+        print(snapshot_of_segments(FolderDisk(Path(sys.argv[1]))))
+    except (JournalError, LedgerFullError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

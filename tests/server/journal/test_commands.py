@@ -1,0 +1,111 @@
+"""`touchpoint journal`: says what is there, refuses what is wrong in one line, mends by putting aside and not without being told to."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from server.commands.journal import journal
+from tests.server.operator_fixture import Operator, msisdn, write_operator
+from tests.server.running import asking, running, settings_for
+
+ASKED = range(14, 30)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return write_operator(tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture
+def folder(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journal of several segments."""
+    monkeypatch.setattr("engine.journal.journal.SEGMENT_BYTES", 4_000)
+    with running(settings_for(operator, journal=str(tmp_path / "journal"), journal_durability="always")) as server:
+        for number in ASKED:
+            server.decisions.Decide(asking(number))
+    return tmp_path / "journal"
+
+
+def ran(*words: str | Path) -> Result:
+    return CliRunner().invoke(journal, [str(word) for word in words])
+
+
+def test_check_says_what_a_start_comes_to(folder: Path) -> None:
+    done = ran("check", folder)
+    assert done.exit_code == 0
+    assert f"{len(ASKED)} decisions" in done.output
+    assert "ended in order" in done.output
+    told = json.loads(ran("check", folder, "--json").output)
+    assert told["decisions"] == len(ASKED)
+    assert told["by_kind"]["decided"] == len(ASKED)
+    assert told["ledger"]["answers"] == len(ASKED)
+    assert len(told["segments"]) > 2
+
+
+def test_dump_prints_records_as_json(folder: Path) -> None:
+    lines = [json.loads(line) for line in ran("dump", folder).output.splitlines()]
+    assert [line["record"] for line in lines] == list(range(1, len(lines) + 1))
+    decided = [line for line in lines if line["kind"] == "decided"]
+    assert len(decided) == len(ASKED)
+    row = decided[0]["rows"][0]
+    assert row["asked"]["placement"] == "desk_open"
+    assert set(row["asked"]["subscriber"]) == {"0"}
+    assert row["answer"]["reason"] == "REASON_OFFERED"
+    assert row["hold"]["decision"] > 0
+    assert msisdn(14).lstrip("+") not in ran("dump", folder).output
+    only = [
+        json.loads(line)["kind"]
+        for line in ran("dump", folder, "--kind", "began", "--kind", "ended").output.splitlines()
+    ]
+    assert only == ["began", "ended"]
+    some = [
+        json.loads(line)["record"] for line in ran("dump", folder, "--first", "5", "--last", "7").output.splitlines()
+    ]
+    assert some == [5, 6, 7]
+
+
+def test_repair_of_a_right_journal_does_nothing(folder: Path) -> None:
+    assert "nothing is to be repaired" in ran("repair", folder, "--give-up").output
+
+
+def test_a_damaged_segment_in_the_middle_is_refused_and_given_up_only_when_told_to(folder: Path) -> None:
+    segments = sorted(folder.glob("*.journal"))
+    damaged = bytearray(segments[1].read_bytes())
+    damaged[-10] ^= 4
+    segments[1].write_bytes(damaged)
+    checked = ran("check", folder)
+    assert checked.exit_code == 1
+    assert f"{segments[1].name}: right up to byte" in checked.output
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "nothing was changed; --give-up does it" in ran("repair", folder).output
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    done = ran("repair", folder, "--give-up")
+    assert done.exit_code == 0, done.output
+    assert ran("check", folder).exit_code == 0
+    aside = b"".join(path.read_bytes() for path in folder.glob("*.cut-*"))
+    assert damaged.endswith(aside)
+    assert len(list(folder.glob("*.given-up"))) == len(segments) - 2
+
+
+def test_a_missing_segment_is_named(folder: Path) -> None:
+    segments = sorted(folder.glob("*.journal"))
+    segments[1].unlink()
+    checked = ran("check", folder)
+    assert checked.exit_code == 1
+    assert f"{segments[2].name}: records " in checked.output
+    assert "missing" in checked.output
+
+
+def test_repair_while_a_server_writes_is_refused(operator: Operator, tmp_path: Path) -> None:
+    with running(settings_for(operator, journal=str(tmp_path / "journal"))):
+        done = ran("repair", tmp_path / "journal")
+    assert done.exit_code == 1
+    assert "another process writes this journal" in done.output
+
+
+def test_a_folder_without_a_journal_is_said_to_be_one(tmp_path: Path) -> None:
+    done = ran("check", tmp_path)
+    assert done.exit_code == 1
+    assert "expected segments of a journal of Touchpoint" in done.output
