@@ -239,9 +239,8 @@ class DecisionFront:
             self.around.forget(subscriber, lambda: self.engine.forget(subscriber))
 
     def statistics(self) -> dict[str, int]:
-        """Return the ledger's figures."""
-        shared = {} if self.around is None else self.around.statistics()
-        return {**self.engine.ledger.statistics(), **shared}
+        """Return the ledger's figures; those of what is shared, not of where it is worked in."""
+        return self.engine.ledger.statistics() if self.around is None else self.around.statistics()
 
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """Give names their codes; raises LedgerFullError, RefusedError."""

@@ -9,6 +9,8 @@ from engine.catalogue.model import Catalogue
 from engine.ledger.names import LedgerFullError
 from engine.ledger.working import WorkingLedger
 from server.clock import BACKWARD_MAX_US, Clock, steady_us, wall_us
+from server.logs import log
+from server.security import is_local
 from server.settings import Settings, SettingsError
 from server.shared.address import place_of
 from server.shared.connection import UnavailableError
@@ -19,7 +21,7 @@ from server.shared.shareable import check_shareable
 from server.shared.shared_names import CODES_AHEAD, SharedNames
 from server.shared.sharing import Sharing
 from server.shared.states import States
-from server.shared.topology import topology_of
+from server.shared.topology import Topology, topology_of
 from server.shared.watch import Identity, Watch
 
 SHARD_BITS_AT: Final = 48
@@ -78,6 +80,11 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
 
     def set_clock(skew_us: int) -> None:
         fetching.offset_us = wall_us() + skew_us - steady_us()
+        if abs(skew_us) > BACKWARD_MAX_US:
+            log().warning(
+                "the ledger's server and this host do not agree on the time; push waits until they do",
+                apart_ms=skew_us // 1_000,
+            )
 
     watch.on_skew = set_clock
     wanted: dict[str, list[str]] = {}
@@ -89,6 +96,15 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
         watch.stop()
         said = str(error)
         raise SettingsError(said if said.startswith(("ledger", "shard")) else f"ledger_redis: {said}") from None
+    _warn_of_open_ways(topology)
     watch.start()
     sharing = Sharing(fetching, names, watch, recent, life)
     return Shared(working, sharing, SharedClock(sharing))
+
+
+def _warn_of_open_ways(topology: Topology) -> None:
+    for node in topology.nodes:
+        if node.address.tls is None and not is_local(
+            f"[{node.address.host}]:0" if ":" in node.address.host else f"{node.address.host}:0"
+        ):
+            log().warning("what goes to the shared ledger is not encrypted; use rediss://", server=node.address.name)

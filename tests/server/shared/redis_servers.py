@@ -62,7 +62,7 @@ class RedisServer:
     def words(self) -> list[str]:
         plain = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": "", "daemonize": "no"}
         options = {**plain, **self._options}
-        return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", *value.split(" "))]
 
     def connection(self, timeout_s: float = 5.0) -> Connection:
         return Connection(Address("127.0.0.1", self.port, password=self._options.get("requirepass", "")), timeout_s)
