@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.base.changes import Change
+from engine.base.describe import Description
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
@@ -230,6 +232,19 @@ class DecisionFront:
         if self.around is None:
             return self.engine.check_hand_off(hold, now_us)
         return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
+
+    def update(self, subscriber: int, change: Change) -> None:
+        """Apply a live change; raises what engine.base.changes.apply_change raises, and RefusedError."""
+        if self.around is None:
+            self.engine.update(subscriber, change)
+        else:
+            self.around.update(subscriber, change.at_us, lambda: self.engine.update(subscriber, change))
+
+    def describe(self, subscriber: int, now_us: int) -> Description:
+        """Return what is known of the subscriber at this instant."""
+        if self.around is None:
+            return self.engine.describe(subscriber, now_us)
+        return self.around.describe(subscriber, lambda: self.engine.describe(subscriber, now_us))
 
     def forget(self, subscriber: int) -> None:
         """Erase a subscriber; raises OverlayFullError, RefusedError."""

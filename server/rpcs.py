@@ -103,7 +103,7 @@ class Rpcs:
         """GetSubscriber."""
         engine = self._front.engine
         name = self._front.hashes.one(parsed(subscriber.GetSubscriberRequest, payload).subscriber)
-        description = engine.describe(name, self._front.now_us())
+        description = self._front.describe(name, self._front.now_us())
         return described(description, engine.rulebook.catalogue, engine.snapshot.version)
 
     def update_subscriber(self, payload: bytes, _info: CallInfo) -> bytes:
@@ -112,7 +112,7 @@ class Rpcs:
         name, now_us = self._front.hashes.one(request.subscriber), self._front.now_us()
         change = ChangeReader(self._front.engine.rulebook.catalogue).read(request, now_us)
         try:
-            self._front.engine.update(name, change)
+            self._front.update(name, change)
         except Exception as error:
             if failure := change_failure(error):
                 raise RefusedError(failure) from None

@@ -10,6 +10,7 @@ from engine.engine import Engine
 from engine.ledger.working import NOT_CONTACTS, WorkingLedger
 from server.clock import steady_us
 from server.logs import log
+from server.shared.live_changes import apply
 from server.shared.shared_names import SharedNames
 from server.shared.states import Reading, State, States
 
@@ -30,6 +31,8 @@ class Fetching:
         self.known: dict[int, State] = {}
         """What was fetched of each, and until when its contacts matter:"""
         self.until_us: dict[int, int] = {}
+        self._live: dict[int, bytes] = {}
+        """Of subscribers with live changes, the stamp of the last that the overlay has."""
 
     def fetch(self, items: int, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
         """Know these distinct subscribers and nobody else, for so many items; return those of whom nothing could be known.
@@ -62,7 +65,7 @@ class Fetching:
         return reading.now_us
 
     def _install(self, subscribers: list[int], reading: Reading) -> list[int]:
-        missing, contacted = [], []
+        missing, contacted, changed = list[int](), list[int](), list[int]()
         for subscriber, state in zip(subscribers, reading.states, strict=True):
             if state is None:
                 missing.append(subscriber)
@@ -72,6 +75,10 @@ class Fetching:
                 contacted.append(subscriber)
             if state.erased:
                 self._erase(subscriber)
+            elif state.live and state.live != self._live.get(subscriber):
+                changed.append(subscriber)
+        if changed:
+            missing += self._learn_live(changed)
         wrong = self._enter(contacted) if contacted else []
         if wrong and self._names.give():
             wrong = self._enter(wrong)
@@ -92,6 +99,17 @@ class Fetching:
         until_us = self.working.install(names, count, bytearray(b"".join(whole)), codes_max).tolist()
         self.until_us.update(zip(subscribers, until_us, strict=True))
         return [subscriber for subscriber, until in zip(subscribers, until_us, strict=True) if until == NOT_CONTACTS]
+
+    def _learn_live(self, subscribers: list[int]) -> list[int]:
+        """Apply what was changed by way of other replicas; return the subscribers of whom it is not known."""
+        unknown = []
+        for subscriber, found in zip(subscribers, self.states.live_changes(subscribers), strict=True):
+            if found is None:
+                unknown.append(subscriber)
+                continue
+            apply(self.engine, subscriber, found)
+            self._live[subscriber] = self.known[subscriber].live
+        return unknown
 
     def _erase(self, subscriber: int) -> None:
         """Somebody was erased by way of another replica."""

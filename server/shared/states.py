@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from server.shared.connection import UnavailableError
-from server.shared.node import Link, Node, subscriber_key
+from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.topology import Topology
 
 REMEMBERED_ANSWER: Final = b"r"
 REMEMBERED_OUTCOME: Final = b"o"
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
-_READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n%b"
+_READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n$1\r\nu\r\n%b"
 
 
 class State(NamedTuple):
@@ -27,6 +27,8 @@ class State(NamedTuple):
     """Empty when nothing is known."""
     contacts: bytes
     erased: bool
+    live: bytes
+    """The stamp of the last live change; empty when there was none."""
     remembered: list[bytes | None]
     """The values of the fields that were asked for."""
 
@@ -99,8 +101,8 @@ class States:
                 continue
             seconds, micros = replies[-1]
             now_us = max(now_us, int(seconds) * 1_000_000 + int(micros))
-            for place, (stamp, contacts, erased, *remembered) in zip(places, replies, strict=False):
-                states[place] = State(stamp or b"", contacts or b"", erased is not None, remembered)
+            for place, (stamp, contacts, erased, live, *remembered) in zip(places, replies, strict=False):
+                states[place] = State(stamp or b"", contacts or b"", erased is not None, live or b"", remembered)
         return Reading(states, now_us)
 
     def write(self, changes: list[Change]) -> list[Written]:
@@ -121,18 +123,34 @@ class States:
                 node.drop(link)
         return results
 
-    def forget(self, subscriber: int, stamp: bytes) -> bool:
-        """Erase a subscriber; return whether that is done for sure."""
+    def call(self, function: str, subscriber: int, arguments: Sequence[bytes]) -> bool:
+        """Have `forget` or `change` done to a subscriber, the arguments being what comes after the epoch; return whether it is done for sure."""
+        keys = b"2", subscriber_key(subscriber), live_key(subscriber)
         node = self._topology.node_of(subscriber)
         if (link := node.link) is None:
             return False
-        words = link.calls.words["forget"]
         try:
-            reply = link.connection.command(*words, "1", subscriber_key(subscriber), node.epoch_key, link.epoch, stamp)
+            reply = link.connection.command(*link.calls.words[function], *keys, node.epoch_key, link.epoch, *arguments)
         except UnavailableError:
             node.drop(link)
             return False
         return bool(reply == 1)
+
+    def live_changes(self, subscribers: list[int]) -> list[dict[bytes, bytes] | None]:
+        """Return the live changes of distinct subscribers by name; None where a server did not answer."""
+        found: list[dict[bytes, bytes] | None] = [None] * len(subscribers)
+        asked = []
+        for node, places in self._by_node(subscribers):
+            if (link := node.link) is not None:
+                keys = [argument(live_key(subscribers[place])) for place in places]
+                asked.append((node, link, places, b"".join(b"*2\r\n$7\r\nHGETALL\r\n" + key for key in keys)))
+        for node, link, places, replies in self._exchanged(asked, 0):
+            if replies is None or any(isinstance(reply, hiredis.ReplyError) for reply in replies):
+                node.drop(link)
+                continue
+            for place, reply in zip(places, replies, strict=True):
+                found[place] = dict(zip(reply[::2], reply[1::2], strict=True))
+        return found
 
     def _by_node(self, subscribers: list[int]) -> list[tuple[Node, Sequence[int]]]:
         nodes = self._topology.nodes
@@ -168,7 +186,7 @@ class States:
 
 
 def _read(subscriber: int, fields: list[bytes]) -> bytes:
-    return _READ % (5 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
+    return _READ % (6 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
 
 
 def change_of(subscriber: int, read: bytes, stamp: bytes, now_us: int, contents: Contents) -> Change:

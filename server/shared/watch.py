@@ -17,7 +17,7 @@ from engine.ledger.names import Names
 from server.logs import log
 from server.shared.connection import Connection, UnavailableError
 from server.shared.library import Calls, ForeignError, load
-from server.shared.node import Link, Node, subscriber_key
+from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.shared_names import give_codes, known_names
 from server.shared.states import argument
@@ -238,7 +238,7 @@ class Watch:
         for start in range(0, len(changes), ASSERTED_AT_ONCE):
             part = changes[start : start + ASSERTED_AT_ONCE]
             replies = connection.exchange(b"".join(_asserting(watched, kept) for kept in part), len(part))
-            if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply != 1]:
+            if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply == -1]:
                 raise UnavailableError(f"{watched.node.address.name}: did not take what was written before: {wrong[0]}")
         log().info("asserted what was written in the last minute", changes=len(changes), epoch=watched.epoch.decode())
 
@@ -283,9 +283,7 @@ def _checked_life(connection: Connection) -> str:
 
 
 def _asserting(watched: Watched, kept: Kept) -> bytes:
-    key = argument(subscriber_key(kept.subscriber))
+    keys = argument(subscriber_key(kept.subscriber)) + argument(live_key(kept.subscriber))
     epoch = argument(watched.node.epoch_key.encode()) + argument(watched.epoch)
-    if not kept.words:
-        return b"*7\r\n%b$1\r\n1\r\n%b%b%b" % (watched.calls.prefix["forget"], key, epoch, kept.tail)
-    prefix = watched.calls.prefix["assert_contacts"]
-    return b"*%d\r\n%b$1\r\n1\r\n%b%b%b" % (6 + kept.words, prefix, key, epoch, kept.tail)
+    prefix = watched.calls.prefix[kept.function]
+    return b"*%d\r\n%b$1\r\n2\r\n%b%b%b" % (7 + kept.words, prefix, keys, epoch, kept.tail)
