@@ -39,6 +39,9 @@ class Around(Protocol):
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """See to it that names have the codes that they have everywhere, before the engine is given them; raises LedgerFullError, RefusedError."""
 
+    def tick(self) -> None:
+        """Do what time alone brings, when nobody calls."""
+
     def now_us(self) -> int:
         """Return the clock that all share, microseconds since 1970."""
 

@@ -125,6 +125,8 @@ class DecisionFront:
     def tick(self) -> None:
         """Do what time alone brings."""
         self.engine.tick(self.now_us())
+        if self.around is not None:
+            self.around.tick()
 
     @property
     def changes(self) -> int:

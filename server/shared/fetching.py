@@ -15,6 +15,8 @@ from server.shared.shared_names import SharedNames
 from server.shared.states import Reading, State, States
 
 RECORD_BYTES: Final = CONTACT.itemsize
+COMPLAINTS_US: Final = 10_000_000
+"""How often the log is told of the same trouble."""
 
 
 class Fetching:
@@ -33,6 +35,7 @@ class Fetching:
         self.until_us: dict[int, int] = {}
         self._live: dict[int, bytes] = {}
         """Of subscribers with live changes, the stamp of the last that the overlay has."""
+        self._complained_us = -COMPLAINTS_US
 
     def fetch(self, items: int, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
         """Know these distinct subscribers and nobody else, for so many items; return those of whom nothing could be known.
@@ -73,8 +76,8 @@ class Fetching:
             self.known[subscriber] = state
             if state.contacts:
                 contacted.append(subscriber)
-            if state.erased:
-                self._erase(subscriber)
+            if state.erased and not self._erase(subscriber):
+                missing.append(subscriber)
             elif state.live and state.live != self._live.get(subscriber):
                 changed.append(subscriber)
         if changed:
@@ -83,11 +86,17 @@ class Fetching:
         if wrong and self._names.give():
             wrong = self._enter(wrong)
         if wrong:
-            log().error(
-                "what the shared ledger holds of some subscribers is not known here; if it goes on, reload this server's rulebook",
-                subscribers=len(wrong),
-            )
+            self._complain(len(wrong))
         return missing + wrong
+
+    def _complain(self, subscribers: int) -> None:
+        """Say, not too often, that contacts cannot be read."""
+        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
+            self._complained_us = now_us
+            log().error(
+                "what the shared ledger holds of some subscribers is not known here, so nothing is offered; if it goes on, reload the rulebook",
+                subscribers=subscribers,
+            )
 
     def _enter(self, subscribers: list[int]) -> list[int]:
         """Enter their contacts; return those for whom there was something else."""
@@ -104,18 +113,19 @@ class Fetching:
         """Apply what was changed by way of other replicas; return the subscribers of whom it is not known."""
         unknown = []
         for subscriber, found in zip(subscribers, self.states.live_changes(subscribers), strict=True):
-            if found is None:
+            if found is None or not apply(self.engine, subscriber, found):
                 unknown.append(subscriber)
-                continue
-            apply(self.engine, subscriber, found)
-            self._live[subscriber] = self.known[subscriber].live
+            else:
+                self._live[subscriber] = self.known[subscriber].live
         return unknown
 
-    def _erase(self, subscriber: int) -> None:
-        """Somebody was erased by way of another replica."""
+    def _erase(self, subscriber: int) -> bool:
+        """Somebody was erased by way of another replica; return False when there is no room to note it."""
         overlay = self.engine.overlay
         if not overlay.is_erased(subscriber):
             try:
                 overlay.erase(subscriber)
             except OverlayFullError as error:
-                log().error("an erased subscriber cannot be noted", why=str(error))
+                log().error("an erased subscriber cannot be noted, so nothing is offered", why=str(error))
+                return False
+        return True

@@ -32,10 +32,10 @@ def words_of(writes: Sequence[Write], at_us: int) -> list[bytes]:
     return words
 
 
-def apply(engine: Engine, subscriber: int, found: dict[bytes, bytes]) -> None:
-    """Have the overlay hold what was found of a subscriber, as far as the base does not cover it."""
+def apply(engine: Engine, subscriber: int, found: dict[bytes, bytes]) -> bool:
+    """Have the overlay hold what was found of a subscriber, as far as the base does not cover it; return False when it has no room."""
     if engine.overlay.is_erased(subscriber):
-        return
+        return True
     as_of_us = _as_of_us(engine.snapshot, subscriber)
     by_instant: dict[int, list[Write]] = defaultdict(list)
     for name, text in found.items():
@@ -46,7 +46,9 @@ def apply(engine: Engine, subscriber: int, found: dict[bytes, bytes]) -> None:
         for at_us, writes in sorted(by_instant.items()):
             engine.overlay.write(subscriber, writes, at_us)
     except OverlayFullError as error:
-        log().error("a live change by way of another replica cannot be noted", why=str(error))
+        log().error("a live change by way of another replica cannot be noted, so nothing is offered", why=str(error))
+        return False
+    return True
 
 
 def _write(name: bytes, kind: int, value: bytes) -> Write:

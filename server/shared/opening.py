@@ -65,8 +65,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     if settings.journal:
         raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
     check_shareable(catalogue)
-    now_us, life = wall_us(), secrets.token_bytes(8)
-    working = WorkingLedger(decision_first=first_decision(settings.shard, now_us), now_us=0)
+    life, working = secrets.token_bytes(8), WorkingLedger(decision_first=1, now_us=0)
     working.names.codes_ahead = CODES_AHEAD
     try:
         topology, recent = topology_of(place_of(settings)), Recent()
@@ -98,6 +97,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
         raise SettingsError(said if said.startswith(("ledger", "shard")) else f"ledger_redis: {said}") from None
     _warn_of_open_ways(topology)
     watch.start()
+    working.number_from(first_decision(settings.shard, steady_us() + fetching.offset_us))
     sharing = Sharing(fetching, names, watch, recent, life)
     return Shared(working, sharing, SharedClock(sharing))
 

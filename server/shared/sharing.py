@@ -127,6 +127,10 @@ class Sharing:
         if not self._names.give(named):
             raise RefusedError(UNAVAILABLE)
 
+    def tick(self) -> None:
+        """Keep idle connections alive."""
+        self._fetching.states.keep_alive()
+
     def now_us(self) -> int:
         """Return the servers' clock: never later than it is there."""
         return steady_us() + self._fetching.offset_us
