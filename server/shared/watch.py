@@ -149,12 +149,9 @@ class Watch:
                 del self._watched[node]
 
     def _look_again(self, watched: Watched) -> None:
-        trouble = ""
+        taken = f"another server has shard number {self._identity.shard}"
         try:
-            if self._look(watched, {}):
-                trouble = self._give_link(watched)
-            else:
-                trouble = f"another server has shard number {self._identity.shard}"
+            trouble = self._give_link(watched) if self._look(watched, {}) else taken
         except (UnavailableError, ForeignError) as error:
             trouble = str(error)
             self._lose(watched)
