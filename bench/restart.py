@@ -6,6 +6,7 @@ A million decisions are journalled (DecideBatch of 256, `everysec`), the process
 that is killed leaves all that it found. Once also from a snapshot, which covers all segments but the last.
 """
 
+import json
 import os
 import signal
 import statistics
@@ -42,6 +43,10 @@ FIGURES: Final = (
     Figure("ready_from_snapshot_s", "the same from a snapshot of all segments but the last", most=3, unit="s"),
     Figure("ready_without_s", "the same without a journal", unit="s"),
     Figure("journal_bytes_per_decision", "what a decision takes on disk", unit="bytes"),
+    Figure(
+        "replay_identical", "1 when each of the decisions comes out the same in another process, bit for bit", least=1
+    ),
+    Figure("replay_decisions_per_s", "so many of them a second"),
 )
 PATIENCE_S: Final = 300.0
 
@@ -58,6 +63,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
             driven = Driving(made, sizes, Asked(1, ITEMS)).once(subject, load)
             os.kill(subject.pid, signal.SIGKILL)
         written = sum(path.stat().st_size for path in journal.glob("*.journal"))
+        replayed = _replayed(made, journal)
         without = [_ready_s(made, decisions, None) for _ in range(sizes.runs())]
         killed = [_ready_s(made, decisions, journal) for _ in range(sizes.runs())]
         subprocess.run(  # our own program
@@ -70,10 +76,25 @@ def run(sizes: Sizes) -> dict[str, Any]:
         "ready_without_s": round(statistics.median(without), 3),
         "journal_bytes_per_decision": round(written / max(1, driven.calls * ITEMS)),
         "journal_bytes": written,
+        "replay_identical": int(replayed["identical"]),
+        "replay_decisions_per_s": round(replayed["decisions"] / max(replayed["seconds"], 1e-6)),
+        "replayed": replayed["decisions"],
         "decisions": driven.calls * ITEMS,
         "runs_s": {"after_kill": killed, "from_snapshot": shot, "without": without},
         "rows": rows,
     }
+
+
+def _replayed(made: Operator, journal: Path) -> dict[str, Any]:
+    """Return what `touchpoint replay` says of the journal."""
+    parts = made.parts
+    command = [sys.executable, "-m", "server", "replay", str(journal), "--rulebook", str(parts["rulebook"])]
+    command += ["--base", str(parts["base"]), "--key-secret-file", str(parts["key_secret_file"]), "--json"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    if not said.stdout:
+        raise RunError(f"the journal cannot be replayed: {said.stderr.strip()}")
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
 
 
 def _ready_s(made: Operator, decisions: int, journal: Path | None) -> float:

@@ -2,15 +2,18 @@
 
 Tables go out as they are, in calls that a server takes, and come back row for row; the columns are described at touchpoint.v1.DecideColumnsRequest
 and DecideColumnsResponse. Rows that fail have `error_code`, `error_message` and `error_field`, and no other row minds.
+With a ShardsClient each row goes to the shard that owns its subscriber.
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships none
 
 from clients.decisions import DecisionClient
+from clients.shards import ROUNDS_MAX, ShardsClient
 
 ROWS_MAX: Final = 4_096
 """Of one call."""
@@ -19,7 +22,10 @@ CALL_BYTES: Final = 900_000
 
 
 def decide_columns(
-    client: DecisionClient, requests: pa.Table | pa.RecordBatch | Mapping[str, Sequence[Any]], *, words: bool = True
+    client: DecisionClient | ShardsClient,
+    requests: pa.Table | pa.RecordBatch | Mapping[str, Sequence[Any]],
+    *,
+    words: bool = True,
 ) -> pa.Table:
     """Return the answers to any number of requests, row for row, with the requests' ids as the first column.
 
@@ -31,10 +37,42 @@ def decide_columns(
         table = table.append_column(
             "request_id", pa.array([uuid.uuid4().hex for _ in range(table.num_rows)], pa.utf8())
         )
-    answers = [_answers(client.decide_table(part, omit_words=not words)) for part in _parts(table)]
-    if not answers:
+    if not table.num_rows:
         raise ValueError("expected at least one row, was none")
-    return pa.concat_tables(answers).add_column(0, "request_id", table.column("request_id"))
+    if isinstance(client, ShardsClient):
+        answers = _of_shards(client, table, words)
+    else:
+        answers = pa.concat_tables(
+            [_answers(client.decide_table(part, omit_words=not words)) for part in _parts(table)]
+        )
+    return answers.add_column(0, "request_id", table.column("request_id"))
+
+
+def _of_shards(client: ShardsClient, table: pa.Table, words: bool) -> pa.Table:
+    """Return the answers to the rows in their order, each from the shard that owns its subscriber; rows that were refused for that go on to their owners."""
+    keys: list[Any] = (
+        table.column("subscriber").to_pylist() if "subscriber" in table.column_names else [None] * table.num_rows
+    )
+    left = {row: client.owner(key) if isinstance(key, str) else None for row, key in enumerate(keys)}
+    answers: list[pa.Table] = []
+    places: list[int] = []
+    for sent in range(ROUNDS_MAX):
+        groups: dict[int | None, list[int]] = defaultdict(list)
+        for row, owner in left.items():
+            groups[owner].append(row)
+        left = {}
+        for owner, asked in groups.items():
+            parts = (client.decide_table(part, owner, omit_words=not words) for part in _parts(table.take(asked)))
+            found = pa.concat_tables([_answers(part) for part in parts])
+            owners = found.column("error_shard").to_pylist()
+            done = [place for place, other in enumerate(owners) if other is None or sent == ROUNDS_MAX - 1]
+            answers.append(found.take(done))
+            places += [asked[place] for place in done]
+            for place in set(range(len(asked))).difference(done):
+                left[asked[place]] = owners[place]
+                client.learn(keys[asked[place]], owners[place])
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return pa.concat_tables(answers).unify_dictionaries().combine_chunks().take(order)
 
 
 def _table(requests: pa.Table | pa.RecordBatch | Mapping[str, Sequence[Any]]) -> pa.Table:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
+from touchpoint.v1 import error_pb2
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:7717"
 RECEIVE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -59,6 +60,10 @@ class Target:
             ("grpc.service_config", _RETRIES),
             ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
             ("grpc.enable_http_proxy", 0),
+            # A server that is back is found within a second, where the default grows to two minutes.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
         if self.ca_file is not None:
             try:
@@ -129,14 +134,26 @@ def call_error(error: grpc.RpcError, address: str) -> CallError:
     return CallError("\n".join([f"{code.name}: {said}", *more]))
 
 
+def other_shard(error: grpc.RpcError) -> error_pb2.OtherShard | None:
+    """Return where a call is to be sent that was refused since another shard owns its subscriber; None for other failures."""
+    told = error_details_pb2.ErrorInfo()
+    for detail in _details(error):
+        if detail.Unpack(told) and told.reason == "OTHER_SHARD" and told.domain == "touchpoint.v1":
+            return error_pb2.OtherShard(**{name: int(told.metadata[name]) for name in ("owner", "shard", "of")})
+    return None
+
+
 def _violations(error: grpc.RpcError) -> Iterable[str]:
+    bad = error_details_pb2.BadRequest()
+    for detail in _details(error):
+        if detail.Unpack(bad):
+            yield from (f"  {violation.field}: {violation.description}" for violation in bad.field_violations)
+
+
+def _details(error: grpc.RpcError) -> Iterable[Any]:
     for pair in error.trailing_metadata() or ():
-        if pair.key != "grpc-status-details-bin":
-            continue
-        for detail in status_pb2.Status.FromString(pair.value).details:
-            bad = error_details_pb2.BadRequest()
-            if detail.Unpack(bad):
-                yield from (f"  {violation.field}: {violation.description}" for violation in bad.field_violations)
+        if pair.key == "grpc-status-details-bin":
+            yield from status_pb2.Status.FromString(pair.value).details
 
 
 def as_json(message: Message) -> str:

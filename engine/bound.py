@@ -82,7 +82,12 @@ class Bound:
         self._since: tuple[int | None, npt.NDArray[np.int64]] = (None, np.empty(0, np.int64))
         self.clock_at(now_us)
         self.rules: Rules = bind_rules(
-            catalogue, self.candidates, names, self.binding.zone_names, rulebook.campaign_conditions
+            catalogue,
+            self.candidates,
+            names,
+            self.binding.zone_names,
+            rulebook.campaign_conditions,
+            shard=snapshot.shard,
         )
         layout = lay_out_pairs(self.rules, ranked(catalogue, self.candidates))
         self.pairs: Pairs = layout.pairs

@@ -17,6 +17,7 @@ from engine.keys import stable_id
 from engine.ledger.names import Kind, Names
 from engine.limits import NEVER_US
 from engine.policy.clock_tables import calendar_of, calendars, quiet_classes
+from engine.shard import WHOLE, Shard
 
 FOREVER_US: Final = (1 << 63) - 1
 _MASK: Final = (1 << 64) - 1
@@ -111,13 +112,21 @@ def uncoded(catalogue: Catalogue, names: Names) -> list[tuple[Kind, str]]:
 
 
 def bind_rules(
-    catalogue: Catalogue, candidates: list[Candidate], names: Names, zones: Sequence[str], conditions: Sequence[int]
+    catalogue: Catalogue,
+    candidates: list[Candidate],
+    names: Names,
+    zones: Sequence[str],
+    conditions: Sequence[int],
+    *,
+    shard: Shard = WHOLE,
 ) -> Rules:
     """Return the arrays; `conditions` has the number of each campaign's condition, in the order of campaign ids, -1 for none.
 
+    Of a limit for all subscribers together the shard has its share: it counts its own subscribers alone.
+
     Gives codes to what has none yet, unless whoever owns the ledger did so before: always, where it goes on deciding meanwhile.
     """
-    caps = _Caps(catalogue, names)
+    caps = _Caps(catalogue, names, shard)
     channels = sorted(catalogue.channels, key=lambda channel: channel.id)
     numbers = dict(zip(sorted(c.id for c in catalogue.campaigns), conditions, strict=True))
     breathe()
@@ -173,7 +182,7 @@ def ranked(catalogue: Catalogue, candidates: list[Candidate]) -> list[npt.NDArra
 class _Caps:
     """Cap definitions by id, their instances by target, and which instances each candidate and channel meets."""
 
-    def __init__(self, catalogue: Catalogue, names: Names) -> None:
+    def __init__(self, catalogue: Catalogue, names: Names, shard: Shard) -> None:
         self.caps = sorted(catalogue.contact_policy.caps, key=lambda cap: cap.id)
         self.calendars = calendars(catalogue)
         self.instances: list[tuple[int, int, int, int]] = []
@@ -181,6 +190,7 @@ class _Caps:
         self.numbers: dict[tuple[int, str], int] = {}
         self.codes: dict[tuple[int, str], int] = {}
         self.names = names
+        self.shard = shard
 
     def instance(self, cap_number: int, target: str) -> int | None:
         """Return the number of the cap's instance for this target, or None when the cap names another."""
@@ -193,7 +203,8 @@ class _Caps:
             slot = self.names.total_slot(_KINDS[cap.scope], code) if cap.per == CapPer.TOTAL else -1
             self.numbers[key] = len(self.instances)
             self.codes[key] = code
-            self.instances.append((cap_number, cap.limit, slot, code))
+            limit = self.shard.share(cap.limit) if cap.per == CapPer.TOTAL else cap.limit
+            self.instances.append((cap_number, limit, slot, code))
         return self.numbers[key]
 
     def add_entries(self, targets: dict[Scope, str]) -> tuple[int, int]:

@@ -184,4 +184,4 @@ class Engine:
     def _set_policy(self, bound: Bound, now_us: int) -> None:
         policy = bound.set_policy(self.ledger, now_us)
         if self.keeping is not None:
-            self.keeping.policy(now_us, policy)
+            self.keeping.policy(self.ledger.now_us, policy)

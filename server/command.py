@@ -28,6 +28,7 @@ ORDER: Final = (
     "reload",
     "config",
     "journal",
+    "replay",
     "bench",
 )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
-from server.failure import Code, Failure
+from server.failure import UNSAFE, Code, Failure
 from server.load import Load, Source
 from server.logs import frames, log
 from server.statuses import failure_of
@@ -49,9 +49,6 @@ CALL_ITEMS_MAX: Final = 256
 CALL_ROWS_MAX: Final = 1_024
 """The same for a table, whose rows cost less apiece the more of them are decided together."""
 
-UNSAFE: Final = Failure(
-    Code.UNAVAILABLE, "the journal cannot be written, so nothing may be promised; send the same request again, later"
-)
 STOPPED: Final = Failure(Code.UNAVAILABLE, "the server is stopping; send the same request again, elsewhere or later")
 
 
@@ -78,7 +75,7 @@ class Front(Protocol):
         """Do what time alone brings."""
 
 
-class _Done(NamedTuple):
+class Done(NamedTuple):
     """Work that is done, and what it came to."""
 
     work: Work
@@ -271,7 +268,7 @@ class DecisionThread:
         return work
 
     def _perform(self, work: list[Work]) -> None:
-        done: list[_Done] = []
+        done: list[Done] = []
         calls: list[Call | Calls] = []
         for each in work:
             if isinstance(each, Call | Calls):
@@ -281,13 +278,13 @@ class DecisionThread:
             calls = []
             before = self._front.changes
             outcome = self._message(each) if isinstance(each, Message) else self._command(each)
-            done.append(_Done(each, outcome, self._front.changes != before))
+            done.append(Done(each, outcome, self._front.changes != before))
         self._decide(calls, done)
         if not self._guarded(self._front.settle):
             done = [each._replace(outcome=UNSAFE) if each.changed else each for each in done]
         self._deliver(done)
 
-    def _deliver(self, done: "list[_Done]") -> None:
+    def _deliver(self, done: list[Done]) -> None:
         """Hand over the outcomes of a turn, those of a loop all at once."""
         by_delivery: _ByDelivery = defaultdict(list)
         for work, outcome, _ in done:
@@ -319,7 +316,7 @@ class DecisionThread:
         self._front.decide_rows(message.items, message.info, message.answers)
         return b""
 
-    def _decide(self, calls: list[Call | Calls], done: "list[_Done]") -> None:
+    def _decide(self, calls: list[Call | Calls], done: list[Done]) -> None:
         payloads: list[bytes] = []
         infos: list[CallInfo] = []
         now_s = time.monotonic()
@@ -338,10 +335,10 @@ class DecisionThread:
         changed, start = self._front.changes != before, 0
         for call in live:
             end = start + len(call.payloads)
-            done.append(_Done(call, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], changed))
+            done.append(Done(call, outcomes if isinstance(outcomes, Failure) else outcomes[start:end], changed))
             start = end
 
-    def _drop(self, call: Call | Calls, now_s: float, done: "list[_Done]") -> bool:
+    def _drop(self, call: Call | Calls, now_s: float, done: list[Done]) -> bool:
         """Answer what is dropped of a call; return whether nothing of it is left."""
         if isinstance(call, Calls):
             dropped = call.drop(now_s)
@@ -351,7 +348,7 @@ class DecisionThread:
             return not call.payloads
         if failure := why_dropped(call, now_s):
             self.load.dropped_items += len(call.payloads)
-            done.append(_Done(call, failure, False))
+            done.append(Done(call, failure, False))
             return True
         return False
 

@@ -14,6 +14,7 @@ from engine.catalogue.terms import Scope, ValueType, WindowKind
 from engine.explaining import Explained, Explanation
 from engine.limits import MICROSECONDS_PER_SECOND, NEVER_US
 from engine.reasons import Reason
+from engine.shard import Shard
 from engine.templates import format_value
 from server.content import parts_of
 from server.values import timestamp
@@ -40,6 +41,7 @@ class Explanations:
         self._channels = bound.rulebook.catalogue.channels
         self._policy = bound.rulebook.catalogue.contact_policy
         self._caps = {cap.id: cap for cap in self._policy.caps}
+        self._shard = bound.binding.snapshot.shard
         self._universal_share = bound.rulebook.catalogue.control.universal_share
 
     def of(self, explanation: Explanation, channel: int) -> list[decision_pb2.Candidate]:
@@ -89,7 +91,7 @@ class Explanations:
             case Reason.CONTROL_CAMPAIGN:
                 return f"in the control group of {campaign.id} ({campaign.control_share:.1%} of subscribers)"
             case Reason.CAP_REACHED:
-                return _cap_words(self._caps[explained.cap])
+                return _cap_words(self._caps[explained.cap], self._shard)
             case Reason.EXCLUSIVE_GROUP:
                 group = case.candidate.product.exclusive_group or case.candidate.product.id
                 return f"{case.winner} has the place of {group}"
@@ -176,8 +178,10 @@ def _lasting(us: int) -> str:
     return "for " + format_value(ValueType.DURATION, us // MICROSECONDS_PER_SECOND)
 
 
-def _cap_words(cap: Cap) -> str:
+def _cap_words(cap: Cap, shard: Shard) -> str:
     whom = "of the subscriber" if cap.per == "subscriber" else "in total"
+    if whom == "in total" and shard.of > 1:
+        whom += f", {shard.share(cap.limit)} of them by shard {shard.number} of {shard.of}"
     of = f"{cap.scope} {cap.target}" if cap.target else f"each {cap.scope}" if cap.scope != "all" else "all"
     kind = cap.window.kind
     window = (

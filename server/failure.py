@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final, NamedTuple
 
 
 class Code(IntEnum):
@@ -29,6 +30,14 @@ class Violation:
     description: str
 
 
+class Elsewhere(NamedTuple):
+    """Which shard owns the subscriber, which one was asked, and how many there are."""
+
+    owner: int
+    shard: int
+    of: int
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why one request failed."""
@@ -36,6 +45,8 @@ class Failure:
     code: Code
     message: str
     violations: tuple[Violation, ...] = field(default=())
+    elsewhere: Elsewhere | None = None
+    """Set when another server is to be asked."""
 
 
 class RefusedError(Exception):
@@ -51,3 +62,8 @@ def invalid(path: str, description: str) -> RefusedError:
     if not path:
         return RefusedError(Failure(Code.INVALID_ARGUMENT, description))
     return RefusedError(Failure(Code.INVALID_ARGUMENT, f"{path}: {description}", (Violation(path, description),)))
+
+
+UNSAFE: Final = Failure(
+    Code.UNAVAILABLE, "the journal cannot be written, so nothing may be promised; send the same request again, later"
+)

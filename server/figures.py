@@ -47,6 +47,7 @@ class Figures:
         self.offers = 0
         self.repeated = 0
         self.failed = 0
+        self.foreign = 0
         self.outcomes: dict[str, int] = {}
         self.reloads = 0
         self.reloads_failed = 0
@@ -55,7 +56,8 @@ class Figures:
         """Begin to count anew, in the same arrays, which kernels may have been given."""
         self.reasons[:] = 0
         self.latency[:] = 0
-        self.latency_sum_us = self.offers = self.repeated = self.failed = self.reloads = self.reloads_failed = 0
+        self.latency_sum_us = self.offers = self.repeated = self.failed = self.foreign = 0
+        self.reloads = self.reloads_failed = 0
         self.outcomes.clear()
 
     def decided(self, batch: Batch, decisions: Decisions) -> int:
@@ -119,6 +121,7 @@ class FiguresCollector(Collector):
             ("offers", "Offers made", figures.offers),
             ("answers_repeated", "Requests answered from memory", figures.repeated),
             ("requests_failed", "Requests refused as wrong", figures.failed),
+            ("requests_foreign", "Requests refused since another shard owns their subscriber", figures.foreign),
             ("reloads", "Reloads that succeeded", figures.reloads),
             ("reloads_failed", "Reloads that failed", figures.reloads_failed),
         ):

@@ -4,16 +4,17 @@ Each message here is a twin, field number for field number, of one in touchpoint
 an item stays as it was sent, goes the same way as a single Decide, and spoils nobody else's when it is malformed.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
-from touchpoint.v1 import decision_service_pb2
+from touchpoint.v1 import decision_service_pb2, error_pb2
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items, items_in, items_of
 from server.failure import Code, Failure, RefusedError, Violation
-from server.statuses import item_error
+from server.statuses import failure_of_item, item_error, item_error_bytes
 
 if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet
@@ -54,8 +55,11 @@ _TWINS: Final = _twins(
     DecideStreamResponse={"request_id": (1, "bytes"), "answer": (2, "bytes"), "error": (3, "bytes")},
     ExplainRequest={"request": (1, "bytes")},
     ExplainResponse={"decision": (1, "bytes")},
-    DecideRequest={"request_id": (1, "bytes")},
+    DecideRequest={"request_id": (1, "bytes"), "subscriber": (2, "bytes")},
+    EncodedResults={"results": (1, "repeated bytes")},
 )
+_ANSWER: Final = 1 << 3 | 2
+"""Tag of DecideBatchResult.answer, the first byte of a result that is no error."""
 
 
 def _parsed(name: str, payload: bytes) -> Any:
@@ -144,3 +148,44 @@ def explain_response(decision: bytes) -> bytes:
     """Return the ExplainResponse of a DecideResponse."""
     response: bytes = _TWINS["ExplainResponse"](decision=decision).SerializeToString()
     return response
+
+
+def subscriber_of(payload: bytes) -> str | None:
+    """Return the subscriber's key of a DecideRequest as it was sent; None when it is none or its key is no text."""
+    try:
+        key: str = _TWINS["DecideRequest"].FromString(payload).subscriber.decode()
+    except (DecodeError, UnicodeDecodeError):
+        return None
+    return key
+
+
+def batch_request(payloads: Sequence[bytes]) -> bytes:
+    """Return the DecideBatchRequest of some DecideRequests."""
+    request: bytes = _TWINS["DecideBatchRequest"](items=payloads).SerializeToString()
+    return request
+
+
+def batch_results(response: bytes) -> list[bytes]:
+    """Return each DecideBatchResult of a DecideBatchResponse as bytes."""
+    return list(_TWINS["EncodedResults"].FromString(response).results)
+
+
+def joined_results(results: Sequence[bytes]) -> bytes:
+    """Return the DecideBatchResponse of some DecideBatchResults."""
+    response: bytes = _TWINS["EncodedResults"](results=results).SerializeToString()
+    return response
+
+
+def failed_result(failure: Failure) -> bytes:
+    """Return the DecideBatchResult of a failure."""
+    result: bytes = _TWINS["DecideBatchResult"](error=item_error_bytes(failure)).SerializeToString()
+    return result
+
+
+def outcome_of(result: bytes) -> bytes | Failure:
+    """Return the answer or the failure that a DecideBatchResult holds."""
+    parsed = _TWINS["DecideBatchResult"].FromString(result)
+    if result[:1] == bytes([_ANSWER]):
+        answer: bytes = parsed.answer
+        return answer
+    return failure_of_item(error_pb2.ItemError.FromString(parsed.error))

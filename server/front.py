@@ -10,7 +10,7 @@ import numpy.typing as npt
 from engine.base.changes import Change
 from engine.base.describe import Description
 from engine.base.snapshot import Snapshot
-from engine.batch import Batch, Decisions, new_batch
+from engine.batch import DRY_RUN, Batch, Decisions, new_batch
 from engine.bound import Bound
 from engine.breathing import breathe
 from engine.deciding import NO_MEMORY, REPEATED, AtOnce
@@ -21,6 +21,7 @@ from engine.ledger.names import Kind
 from engine.ledger.port import Outcomes as Recorded
 from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook
+from engine.shard import WHOLE, Shard
 from server.answers import Answers
 from server.around import Around
 from server.clock import Clock
@@ -31,10 +32,10 @@ from server.codec.reader import Reader, Reading
 from server.content import Content
 from server.decision_id import DecisionIds
 from server.explanations import Explanations
-from server.failure import Code, Failure, Violation
+from server.failure import UNSAFE, Code, Failure, RefusedError, Violation
 from server.figures import Figures
 from server.noting import Noting
-from server.statuses import item_error
+from server.statuses import item_error_bytes
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo, Outcomes
 
@@ -83,7 +84,9 @@ class DecisionFront:
         *,
         journal: Journal | None = None,
         around: Around | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
+        """`shard`: whose subscribers are decided for."""
         self.engine = engine
         self.around = around
         self.clock = clock
@@ -91,8 +94,11 @@ class DecisionFront:
         self.hashes = hashes
         self.ids = ids
         self.journal = journal
+        self._shard = shard
         self._noting = Noting(journal, engine) if journal is not None else None
-        self._leaving = Leaving(lambda failure: item_error(failure).SerializeToString())
+        self._repeating = 0
+        """Batches that repeated an answer, which may not be on disk yet."""
+        self._leaving = Leaving(item_error_bytes)
         self._speaking = self._speaking_by(engine.bound, Content(engine.rulebook), engine.generation.number)
 
     def successor(self, rulebook: Rulebook, snapshot: Snapshot, now_us: int) -> Successor:
@@ -115,7 +121,7 @@ class DecisionFront:
         return before
 
     def _speaking_by(self, bound: Bound, content: Content, generation: int) -> Speaking:
-        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX))
+        reader = Reader(bound, self.hashes, new_batch(len(bound.field_index), BATCH_ITEMS_MAX), self._shard)
         breathe()
         reasons = self.figures.reasons if self.around is None else None  # a batch may be decided several times
         answers = Answers(bound, content, generation, self.ids, reasons)
@@ -131,11 +137,11 @@ class DecisionFront:
     @property
     def changes(self) -> int:
         """A number that grows with everything that is to be on disk before its callers may know."""
-        return 0 if self.journal is None else self.journal.next
+        return 0 if self.journal is None else self.journal.next + self._repeating
 
     def settle(self) -> bool:
         """Return whether what was done since the last call is as safe as durability says, so that its answers may go."""
-        return self.journal is None or self.journal.commit() or self.journal.durability != "always"
+        return self.journal is None or self.journal.commit() or not self.journal.promised
 
     def now_us(self) -> int:
         """Return the wall clock, having stopped push when it cannot be trusted."""
@@ -169,7 +175,7 @@ class DecisionFront:
     def _decide_some(self, items: "Items | Rows", answers: "Leaving | AnswerSheet") -> dict[int, Failure]:
         """Decide, leaving the answers in `answers`; return the failures of the items that failed."""
         reading = self._speaking.reader.read(items, self.now_us())
-        if reading.odd or not reading.batch.count:
+        if reading.odd or reading.failures or not reading.batch.count:
             return self._decide_odd(reading, items, answers)
         decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
         answers.take_all(decisions)
@@ -182,7 +188,8 @@ class DecisionFront:
     ) -> dict[int, Failure]:
         """Do so when some of the items have no row, or want to be decided alone."""
         failures, rows = dict(reading.failures), reading.batch.count
-        self.figures.failed += len(failures)
+        self.figures.failed += len(failures) - reading.foreign
+        self.figures.foreign += reading.foreign
         places, message_of = np.arange(len(items)), _messages(items)
         if failures:
             places = np.delete(places, list(failures))
@@ -207,10 +214,23 @@ class DecisionFront:
                 return decisions, 0
         else:
             decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
+        self._repeating += bool(decisions.replayed[: batch.count].any())
         return decisions, self.figures.decided(batch, decisions)
+
+    def read(self, items: Items, now_us: int) -> Reading:
+        """Return what the items ask at this instant, for whoever decides again what was decided once (`decide_again`)."""
+        return self._speaking.reader.read(items, now_us)
+
+    def decide_again(self, batch: Batch, asked: Asked, withheld: bool) -> Decisions:
+        """Return the decisions of a batch as it was decided then; `withheld`: push answered STATE_UNAVAILABLE."""
+        if withheld:
+            self._withhold(batch, whole=False)
+        return self._decide_here(batch, asked, None)
 
     def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
         answers = self._speaking.answers
+        if self.journal is not None and self.journal.failure is not None:
+            self._withhold(batch, whole=self.journal.full)
         answers.prepare(asked, message_of)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
@@ -218,12 +238,24 @@ class DecisionFront:
             explained = self.engine.explain(batch)
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
-        if self._noting is not None:
-            self._noting.decided(batch, answers.asked_reference, decisions)
+        if self._noting is not None and not self._noting.full:
+            self._noting.decided(batch, answers.asked_reference, decisions, message_of)
         return decisions
+
+    def _withhold(self, batch: Batch, *, whole: bool) -> None:
+        """Have push answer STATE_UNAVAILABLE, while the journal cannot be written, and everything when no more can be kept for it."""
+        count, push = batch.count, self.engine.bound.rules.channels["push"]
+        stopped = np.ones(count, np.bool_) if whole else push[batch.channel[:count]] != 0
+        batch.offers_max[:count][stopped & (batch.flags[:count] & DRY_RUN == 0)] = 0
+
+    def check_kept(self) -> None:
+        """Raise RefusedError when what is about to change could not be kept."""
+        if self.journal is not None and self.journal.full:
+            raise RefusedError(UNSAFE)
 
     def record(self, outcomes: Recorded, now_us: int) -> npt.NDArray[np.uint8]:
         """Record outcomes; return an (n,) OutcomeResult. Raises LedgerFullError with nothing recorded, RefusedError when that is not sure."""
+        self.check_kept()
         if self.around is None:
             return self.engine.record(outcomes, now_us)
         results: npt.NDArray[np.uint8] = self.around.record(outcomes, lambda some: self.engine.record(some, now_us))
@@ -231,6 +263,8 @@ class DecisionFront:
 
     def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff | None:
         """Return whether the hold (subscriber hash, decision, rank) may go out now; None when nothing can be known of it."""
+        if self.journal is not None and self.journal.failure is not None:
+            return None
         if self.around is None:
             return self.engine.check_hand_off(hold, now_us)
         return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
@@ -250,6 +284,7 @@ class DecisionFront:
 
     def forget(self, subscriber: int) -> None:
         """Erase a subscriber; raises OverlayFullError, RefusedError."""
+        self.check_kept()
         if self.around is None:
             self.engine.forget(subscriber)
         else:

@@ -153,7 +153,7 @@ class GrpcioFront:
         for method in _SERVICES[service].methods:
             if method.name == "DecideStream":
                 handlers[method.name] = grpc.stream_stream_rpc_method_handler(self._decide_stream)
-            elif service == DECISIONS and method.name in special:
+            elif service == DECISIONS and method.name in special and f"{service}/{method.name}" not in self._slow_rpcs:
                 handlers[method.name] = grpc.unary_unary_rpc_method_handler(special[method.name])
             else:
                 handlers[method.name] = grpc.unary_unary_rpc_method_handler(self._rare(service, method.name))

@@ -158,7 +158,7 @@ def _told(record: Record) -> dict[str, Any]:
     return {
         "raw_us": decided.raw_us,
         "now_us": decided.now_us,
-        "push_stopped": bool(decided.push_stopped),
+        "stopped": decided.stopped,
         "generation": decided.generation,
         "rows": rows,
     }

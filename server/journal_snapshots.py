@@ -1,4 +1,4 @@
-"""`python -m server.journal_snapshots <folder>`: a snapshot of a journal's finished segments, in a process of its own; and what has the server start one.
+"""`python -m server.journal_snapshots <folder>`: a snapshot of a journal's finished segments, in a process of its own; and what starts such processes.
 
 A snapshot bounds how long a start takes. Making one takes processor time and as much memory as the ledger has, at the lowest priority.
 """
@@ -6,10 +6,13 @@ A snapshot bounds how long a start takes. Making one takes processor time and as
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from engine.journal.disk import FolderDisk
+from engine.journal.journal import Journal
 from engine.journal.segments import JournalError, first_of, segment_names
 from engine.journal.snapshot import next_of, snapshot_names
 from engine.journal.starting import snapshot_of_segments
@@ -20,15 +23,22 @@ COMMAND: Final = (sys.executable, "-m", "server.journal_snapshots")
 BYTES_MIN: Final = 256 << 20
 """A snapshot is made when so much was journalled since the last one, or as much as the last one is large if that is more."""
 NICE: Final = 19
+ERASING: Final = (sys.executable, "-m", "server.journal_erasing")
+ERASE_AFTER_S: Final = 60.0
+"""How long erasures are gathered before they are done on disk, all together."""
 
 
-class Snapshots:
-    """Starts the maker of snapshots when it is time, one at a time; asked every second, by the thread that syncs."""
+class Chores:
+    """Starts what other processes do to a journal when it is time, one at a time; asked every second, by the thread that syncs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, journal: Journal) -> None:
         self._folder = folder
+        self._journal = journal
         self._process: subprocess.Popen[bytes] | None = None
-        self.made = self.failed = 0
+        self._doing = ""
+        self._erase_at_s = 0.0
+        self.done: dict[str, int] = {"snapshot": 0, "erasure": 0}
+        self.failed = 0
 
     def look(self) -> None:
         """Start one if it is time; log how the last one ended."""
@@ -37,13 +47,17 @@ class Snapshots:
                 return
             self._ended(self._process)
             self._process = None
-        if self._due():
-            self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
-                [*COMMAND, str(self._folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
+        if self._erase_at_s and time.monotonic() >= self._erase_at_s and not self._journal.rotate:
+            self._erase_at_s = 0.0
+            self._start("erasure", ERASING)
+        elif self._due():
+            self._start("snapshot", COMMAND)
+
+    def erase_soon(self) -> None:
+        """Have erasures done on disk: the segment that holds them is finished first."""
+        if not self._erase_at_s:
+            self._erase_at_s = time.monotonic() + ERASE_AFTER_S
+            self._journal.rotate = True
 
     def stop(self) -> None:
         """End what is under way: what it wrote is thrown away by the next one."""
@@ -51,6 +65,12 @@ class Snapshots:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def _start(self, doing: str, command: Sequence[str]) -> None:
+        self._doing = doing
+        self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
+            [*command, str(self._folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def _due(self) -> bool:
         disk = FolderDisk(self._folder)
@@ -63,10 +83,12 @@ class Snapshots:
         said, why = process.communicate()
         if process.returncode:
             self.failed += 1
-            log().error("no snapshot of the journal could be made", why=why.decode(errors="replace").strip()[-500:])
+            if self._doing == "erasure":
+                self.erase_soon()
+            log().error(f"{self._doing} of the journal failed", why=why.decode(errors="replace").strip()[-500:])
             return
-        self.made += 1
-        log().info("snapshot of the journal made", name=said.decode().strip())
+        self.done[self._doing] += 1
+        log().info(f"{self._doing} of the journal done", came_to=said.decode().strip())
 
 
 def _size(path: Path) -> int:

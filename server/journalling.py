@@ -2,6 +2,8 @@
 
 import fcntl
 import threading
+import time
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +11,14 @@ from typing import BinaryIO, Final, NamedTuple
 
 from engine.base.overlay import Overlay, OverlayFullError
 from engine.journal.disk import Disk, FolderDisk
-from engine.journal.journal import Journal, Writer
+from engine.journal.journal import Durability, Journal, Writer
 from engine.journal.keeping import Keeping
 from engine.journal.recovery import Recovered
-from engine.journal.segments import Cut, JournalError, Owner
+from engine.journal.segments import Cut, JournalError, Owner, segment_names
 from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
-from server.journal_snapshots import Snapshots
+from server.journal_snapshots import Chores
 from server.logs import log
 from server.settings import Settings
 
@@ -31,8 +33,8 @@ class Kept(NamedTuple):
     journal: Journal
     keeping: Keeping
     recovered: Recovered
-    lock: BinaryIO
-    """The locked file."""
+    lock: BinaryIO | None
+    """The locked file, if it is one of a folder."""
 
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
@@ -53,34 +55,71 @@ def sizes_of(settings: Settings) -> dict[str, int]:
     return {name: getattr(settings, name) for name in SIZES}
 
 
-def open_journal(settings: Settings, secret: bytes, now_us: int) -> tuple[Kept, MemoryLedger, Overlay]:
-    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError."""
+class Going(NamedTuple):
+    """How somebody goes on with a journal."""
+
+    owner: Owner
+    durability: Durability
+    sizes: Mapping[str, int]
+    """Of the ledger and the overlay."""
+    boot: str
+    steady_s: Callable[[], float] = time.monotonic
+
+
+def open_journal(
+    settings: Settings, secret: bytes, now_us: int, *, around: Callable[[Disk], Disk] | None = None
+) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError.
+
+    `around` returns what stands in for the disk.
+    """
     folder = Path(settings.journal)
-    disk, sizes = FolderDisk(folder), sizes_of(settings)
+    found = FolderDisk(folder)
+    disk = found if around is None else around(found)
     lock = locked(folder)
-    owner, boot = owner_of(settings, secret), boot_id()
+    going = Going(owner_of(settings, secret), settings.journal_durability, sizes_of(settings), boot_id())
     try:
-        found = restored(disk, owner, lambda: new_state(sizes))
+        kept, ledger, overlay = go_on(disk, going, now_us)
     except (JournalError, LedgerFullError, OverlayFullError) as error:
         lock.close()
         raise JournalError(f"{folder}: {error}") from None
+    return kept._replace(lock=lock), ledger, overlay
+
+
+def go_on(disk: Disk, going: Going, now_us: int) -> tuple[Kept, MemoryLedger, Overlay]:
+    """Do what `open_journal` does on any disk, without a lock; raises JournalError, LedgerFullError, OverlayFullError, OSError."""
+    found = restored(disk, going.owner, lambda: new_state(going.sizes))
     recovered, ledger = found.recovered, found.ledger
     for why in found.passed_over:
         log().warning("a snapshot of the journal was passed over", why=why)
     if recovered.cut is not None:
         put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
-    lost_since_us = lost_since(recovered, boot)
+    sync_last(disk)
+    lost_since_us = lost_since(recovered, going.boot)
     if lost_since_us:
         log().warning("what was answered last may be lost", since_us=lost_since_us)
     ledger.advance(now_us)
     ledger.number_from(now_us)
-    writer = Writer(version("touchpoint"), boot, sizes)
-    journal = Journal(disk, owner, settings.journal_durability, first=recovered.next, writer=writer)
+    writer = Writer(version("touchpoint"), going.boot, going.sizes)
+    first = recovered.next
+    journal = Journal(disk, going.owner, going.durability, first=first, writer=writer, steady_s=going.steady_s)
     keeping = Keeping(journal)
-    keeping.began(now_us, boot, lost_since_us)
+    keeping.began(now_us, going.boot, lost_since_us)
     log().info("journal taken back", snapshot=found.snapshot, records=recovered.records, decisions=recovered.decisions)
-    return Kept(journal, keeping, recovered, lock), ledger, found.overlay
+    return Kept(journal, keeping, recovered, None), ledger, found.overlay
+
+
+def journal_gauges(journal: Journal) -> dict[str, float]:
+    """Return how a journal is doing."""
+    return {
+        "journal_failing": float(journal.failure is not None),
+        "journal_unsafe_bytes": float(journal.unsafe_bytes),
+        "journal_written_bytes": float(journal.written_bytes),
+        "journal_syncs": float(journal.syncs),
+        "journal_failures": float(journal.failures),
+        "journal_next_record": float(journal.next),
+    }
 
 
 def end_journal(kept: Kept, now_us: int) -> None:
@@ -88,7 +127,8 @@ def end_journal(kept: Kept, now_us: int) -> None:
     kept.keeping.ended(now_us)
     if not kept.journal.close():
         log().error("the end of the journal could not be written", why=str(kept.journal.failure))
-    kept.lock.close()
+    if kept.lock is not None:
+        kept.lock.close()
 
 
 def lost_since(recovered: Recovered, boot: str) -> int:
@@ -100,6 +140,15 @@ def lost_since(recovered: Recovered, boot: str) -> int:
         return 0
     same_life = boot != "" and recovered.boot == boot
     return 0 if same_life and recovered.cut is None else recovered.last_us
+
+
+def sync_last(disk: Disk) -> None:
+    """Have the last segment on the medium: what was taken back from the system's memory is gone on from, so the machine must not lose it any more."""
+    names = segment_names(disk)
+    if names:
+        file = disk.open(names[-1])
+        file.sync()
+        file.close()
 
 
 def put_aside(disk: Disk, cut: Cut) -> None:
@@ -133,21 +182,33 @@ def locked(folder: Path) -> BinaryIO:
 
 
 class Upkeep:
-    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot is due."""
+    """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot or an erasure on disk is due."""
 
-    def __init__(self, journal: Journal, folder: Path) -> None:
+    def __init__(self, journal: Journal, folder: Path, erasing: int = 0) -> None:
+        """`erasing`: how many erasures may wait to be done on disk."""
         self._journal = journal
-        self._snapshots = Snapshots(folder)
+        self._erasures = -erasing
+        self.chores = Chores(folder, journal)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
+        failing = False
         while not self._end.wait(SYNC_S):
+            failure = self._journal.failure
+            if failure is not None and not failing:
+                log().error("the journal cannot be written: push is stopped", why=str(failure))
+            elif failing and failure is None:
+                log().info("the journal is written again")
+            failing = failure is not None
             if self._journal.durability == "everysec":
                 self._journal.sync()
             try:
-                self._snapshots.look()
+                if self._journal.erasures != self._erasures:
+                    self._erasures = self._journal.erasures
+                    self.chores.erase_soon()
+                self.chores.look()
             except (OSError, JournalError) as error:
                 log().error("the journal's folder cannot be looked at", why=str(error))
 
@@ -155,4 +216,4 @@ class Upkeep:
         """End it."""
         self._end.set()
         self._thread.join()
-        self._snapshots.stop()
+        self.chores.stop()

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -18,44 +21,33 @@ from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
+from server.failpoints import VARIABLE, read_failpoints
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
-from server.journalling import Kept, Upkeep, end_journal
+from server.journalling import Kept, Upkeep, end_journal, journal_gauges, open_journal
 from server.logs import log, set_up
 from server.management import Management
 from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
 from server.security import Tokens, check_exposure, is_local
-from server.settings import Settings, SettingsError
+from server.serving import Serving
+from server.settings import Settings, SettingsError, shard_of
 from server.stores import Stores, new_engine, open_stores, secret_of
 from server.subscriber_hashes import SubscriberHashes
 from server.work import CallInfo
 
 if TYPE_CHECKING:
     from server.shared.opening import Shared
+    from server.workers.router import Router
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a Python thread may keep the event loop waiting; the default of 5 ms is a whole answer's time."""
 WARM_UP_PAIRS_MAX: Final = 256
-
-
-class Serving(NamedTuple):
-    """What a started server serves, and where."""
-
-    port: int
-    """0 on a Unix socket."""
-    management_port: int
-    """0 when there is none."""
-    catalogue: str
-    generation: int
-    base_version: str
-    subscribers: int
-    candidates: int
 
 
 class Server:
@@ -68,6 +60,12 @@ class Server:
         self._settings = settings
         self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
         self._secret = secret_of(settings)
+        self._shard = shard_of(settings)
+        self._failing = read_failpoints(os.environ.get(VARIABLE, ""))
+        if self._failing and not settings.journal:
+            raise SettingsError(
+                f"{VARIABLE}: its points are the journal's, and no journal is set; set one, or unset it"
+            )
         self._unready = "loading"
         self._management: Management | None = None
         self._kept: Kept | None = None
@@ -117,7 +115,7 @@ class Server:
             catalogue=engine.rulebook.catalogue.id,
             generation=engine.generation.number,
             base_version=engine.snapshot.version,
-            subscribers=engine.snapshot.manifest.rows,
+            subscribers=len(engine.snapshot.own_rows),
             candidates=len(engine.bound.candidates),
         )
 
@@ -142,7 +140,7 @@ class Server:
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal))
+        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal), self._kept.recovered.erasing)
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
@@ -163,18 +161,26 @@ class Server:
         settings, clock, around, working = self._settings, Clock(), None, None
         if self._shared is not None:
             around, clock, working = self._shared.sharing, self._shared.clock, self._shared.working
-        engine, self._kept = new_engine(stores, settings, self._secret, clock.now_us(), working)
+        failing = self._failing
+        if failing is not None:
+            log().warning("FAILPOINTS ARE ARMED: THIS SERVER FAILS ON PURPOSE", points=os.environ[VARIABLE])
+        opening = open_journal if failing is None else partial(open_journal, around=failing.disk)
+        now_us = clock.now_us()
+        engine, self._kept = new_engine(stores, settings, self._secret, now_us, working=working, opening=opening)
         if around is not None:
             around.serve(engine)
         hashes = SubscriberHashes(stores.keys, self._secret)
-        ids = DecisionIds(self._secret, settings.shard)
+        ids = DecisionIds(self._secret, settings.replica if settings.ledger_redis else self._shard.number)
         journal = self._kept.journal if self._kept else None
-        self.decisions = DecisionFront(engine, hashes, ids, clock, Figures(), journal=journal, around=around)
+        self.decisions = DecisionFront(
+            engine, hashes, ids, clock, Figures(), journal=journal, around=around, shard=self._shard
+        )
         warm_up(self.decisions)
         settle_memory()
         self.reloading = Reloading(settings, self._secret, stores)
-        rpcs = Rpcs(self.decisions, settings.shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
-        self.thread = DecisionThread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
+        rpcs = Rpcs(self.decisions, self._shard, lambda: self.reloading.error, lambda: self.reloading.reloaded_us)
+        thread = DecisionThread if failing is None else failing.thread
+        self.thread = thread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
         serving = NativeFront if self.choice.front == "native" else GrpcioFront
@@ -195,8 +201,9 @@ class Server:
             "memory_bytes": memory_bytes(),
             "rulebook_generation": engine.generation.number,
             "base_as_of_seconds": engine.snapshot.manifest.as_of_us / 1e6,
-            "base_subscribers": engine.snapshot.manifest.rows,
+            "base_subscribers": len(engine.snapshot.own_rows),
             "clock_confirmed": float(self.decisions.clock.trusted),
+            **(journal_gauges(self.decisions.journal) if self.decisions.journal else {}),
             **{
                 f"ledger_{name}": float(value)
                 for name, value in self.decisions.statistics().items()
@@ -226,10 +233,10 @@ def warm_up(front: DecisionFront) -> None:
     """Decide a dry run for every trigger and channel, and explain one, so that nothing is compiled or loaded for the first caller."""
     catalogue = front.engine.rulebook.catalogue
     pairs = [(trigger.id, channel.id) for trigger in catalogue.triggers for channel in catalogue.channels]
-    payloads = []
+    payloads, subscriber = [], _own_subscriber(front)
     for number, (trigger, channel) in enumerate(pairs[:WARM_UP_PAIRS_MAX]):
         request = decision_service_pb2.DecideRequest(
-            request_id=f"warm-up-{number}", subscriber="1234567890", channel=channel, dry_run=True, explain=number == 0
+            request_id=f"warm-up-{number}", subscriber=subscriber, channel=channel, dry_run=True, explain=number == 0
         )
         request.trigger.type = trigger
         payloads.append(request.SerializeToString())
@@ -237,17 +244,24 @@ def warm_up(front: DecisionFront) -> None:
     failed = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
     assert not failed, failed
     if find_spec("pyarrow"):
-        _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX])
+        _warm_up_tables(front, pairs[:WARM_UP_PAIRS_MAX], subscriber)
     front.figures.forget()
 
 
-def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]]) -> None:
+def _own_subscriber(front: DecisionFront) -> str:
+    """Return a key, of nobody most likely, whose hash this shard owns."""
+    shard = front.engine.snapshot.shard
+    keys = (str(1_234_567_890 + more) for more in count())
+    return next(key for key in keys if shard.owner(front.hashes.one(key)) == shard.number)
+
+
+def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]], subscriber: str) -> None:
     """Decide the same as a table: Arrow alone takes longer to import than a thousand decisions."""
     from loaders.columns.stream import written
 
     columns: dict[str, list[str] | list[bool]] = {
         "request_id": [f"warm-up-{number}" for number in range(len(pairs))],
-        "subscriber": ["1234567890"] * len(pairs),
+        "subscriber": [subscriber] * len(pairs),
         "trigger": [trigger for trigger, _ in pairs],
         "channel": [channel for _, channel in pairs],
         "dry_run": [True] * len(pairs),
@@ -258,22 +272,40 @@ def _warm_up_tables(front: DecisionFront, pairs: list[tuple[str, str]]) -> None:
     assert framing.table_response(answers)
 
 
-def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
-    """Serve until SIGTERM or SIGINT, reloading on SIGHUP; `announce` is called once ready.
+def server_of(settings: Settings) -> "Server | Router":
+    """Return the server that the settings ask for; raises SettingsError."""
+    if settings.workers == 1:
+        return Server(settings)
+    from server.workers.router import Router
+
+    return Router(settings)
+
+
+def serve(settings: Settings, announce: Callable[[Serving], None], *, end_with_input: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, or with `end_with_input` until standard input ends, reloading on SIGHUP; `announce` is called once ready.
 
     Raises SettingsError, RulebookError, SnapshotError, OSError when it cannot start.
     """
-    set_up(settings.log_style, settings.log_level)
+    shard = shard_of(settings)
+    set_up(settings.log_style, settings.log_level, str(shard) if shard.of > 1 else "")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, announce))
+        runner.run(_serve(settings, announce, end_with_input))
 
 
-async def _serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+def _look_at_input(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4_096):
+        loop.remove_reader(sys.stdin.fileno())
+        stopping.set()
+
+
+async def _serve(settings: Settings, announce: Callable[[Serving], None], end_with_input: bool) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     reloads: set[asyncio.Task[Any]] = set()
-    server = Server(settings)
+    server = server_of(settings)
+    if end_with_input:
+        loop.add_reader(sys.stdin.fileno(), _look_at_input, loop, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     started = asyncio.create_task(server.start())

@@ -3,18 +3,21 @@
 import logging
 import sys
 import traceback
+from functools import partial
 from typing import Any
 
 import structlog
 
 
-def set_up(style: str, level: str) -> None:
-    """Log in `style` (json or console) from `level` (debug, info, warning, error) up; the standard library's records too."""
+def set_up(style: str, level: str, shard: str = "") -> None:
+    """Log in `style` (json or console) from `level` (debug, info, warning, error) up; the standard library's records too, and of `shard`, if given."""
     steps: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if shard:
+        steps.append(partial(_say_shard, shard))
     # Both formatters of exceptions would print local variables, and with them what callers sent.
     plain = structlog.dev.plain_traceback
     last: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
@@ -36,6 +39,10 @@ def set_up(style: str, level: str) -> None:
 
 def _drop_meta(_logger: Any, _method: str, event: Any) -> Any:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(_logger, _method, event)
+
+
+def _say_shard(shard: str, _logger: Any, _method: str, event: Any) -> Any:
+    return event | {"shard": shard}
 
 
 def frames(error: BaseException) -> list[str]:

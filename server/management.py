@@ -26,7 +26,11 @@ class Management:
         self.port = 0
 
     async def start(self, listen: str) -> None:
-        """Listen on host:port; raises SettingsError when that is not an address, OSError when it cannot be had."""
+        """Listen on host:port or unix:<path>; raises SettingsError when that is not an address, OSError when it cannot be had."""
+        if listen.startswith("unix:"):
+            path = listen.removeprefix("unix:")
+            self._server = await asyncio.start_unix_server(self._answer, path, limit=_HEAD_BYTES_MAX)
+            return
         check_address("management_listen", listen)
         host, _, port = listen.rpartition(":")
         try:
@@ -51,7 +55,9 @@ class Management:
             if self._open <= _CONNECTIONS_MAX:
                 async with asyncio.timeout(_PATIENCE_S):
                     head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self._response(head.partition(b"\r\n")[0].decode("latin-1")))
+                    line = head.partition(b"\r\n")[0].decode("latin-1")
+                    # Workers are asked for their metrics when someone asks here.
+                    writer.write(await asyncio.to_thread(self._response, line))
                     await writer.drain()
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass

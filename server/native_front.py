@@ -75,7 +75,7 @@ class NativeFront:
         self._rpcs = rpcs
         self._slow_rpcs = slow_rpcs
         self._source = thread.load.native
-        self._folder = _private_folder()
+        self._folder = socket_folder()
         behind = msgspec.structs.replace(settings, listen=f"unix:{self._folder / 's'}")
         self._behind = GrpcioFront(thread, Gate(gate.tokens, behind=True), behind, rpcs, slow_rpcs)
         self._given_up: set[int] = set()
@@ -262,10 +262,10 @@ class NativeFront:
             "DecideColumns": self._decide_columns,
             "Explain": self._explain,
         }
-        if service == DECISIONS and name in special:
-            return special[name]
         if slow := self._slow_rpcs.get(f"{service}/{name}"):
             return self._slowly(slow)
+        if service == DECISIONS and name in special:
+            return special[name]
         return self._rare(self._rpcs[f"{service}/{name}"])
 
     def _explain(self, call_id: int, payload: bytes, info: CallInfo, deadline_s: float) -> tuple[Work, int]:
@@ -327,7 +327,7 @@ class NativeFront:
         self._library.fail(call_id, int(failure.code), failure.message, trailing(failure))
 
 
-def _private_folder() -> Path:
+def socket_folder() -> Path:
     """Return a new folder of mode 0700 whose path is short enough for a socket in it; raises OSError."""
     for parent in (None, *_SHORT_FOLDERS):
         made = Path(tempfile.mkdtemp(prefix="touchpoint-", dir=parent))

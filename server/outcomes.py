@@ -10,9 +10,12 @@ from touchpoint.v1 import outcome_service_pb2 as pb
 
 from engine.ledger.port import OutcomeResult, Outcomes
 from engine.limits import BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX, REQUEST_ID_BYTES_MAX
+from engine.shard import Shard
 from server.codec.bounds import NOTE_BYTES_MAX
 from server.decision_id import DecisionIds, DecisionName
+from server.elsewhere import elsewhere, made_elsewhere
 from server.failure import Code, Failure, RefusedError, Violation, invalid
+from server.statuses import item_error
 from server.values import checked_text, instant_us
 
 Digest = Callable[[str, int], tuple[int, int]]
@@ -20,6 +23,9 @@ Digest = Callable[[str, int], tuple[int, int]]
 Record = Callable[[Outcomes], Any]
 """Records outcomes; returns an (n,) OutcomeResult."""
 
+_WORDS: Final = {
+    status.number: status.name.removeprefix("OUTCOME_STATUS_") for status in pb.OutcomeStatus.DESCRIPTOR.values
+}
 _MESSAGES: Final = {
     OutcomeResult.CONFLICT: "outcome_id: used before for another outcome; give each outcome its own id",
     OutcomeResult.UNKNOWN_DECISION: "decision_id: no such decision, or no such rank in it, or too long ago",
@@ -30,15 +36,16 @@ _MESSAGES: Final = {
 class OutcomeReader:
     """Turns RecordOutcomes requests into the ledger's arrays and its results into responses."""
 
-    def __init__(self, ids: DecisionIds, shard: int | None, digest: Digest) -> None:
-        """`shard`: whose decisions are taken; None: everybody's, since they share a ledger."""
+    def __init__(self, ids: DecisionIds, shard: Shard, digest: Digest, *, shared: bool = False) -> None:
+        """`shared`: decisions of everybody are taken, since replicas share a ledger."""
         self._ids = ids
         self._shard = shard
+        self._shared = shared
         self._digest = digest
 
-    def record(self, payload: bytes, now_us: int, record: Record) -> tuple[bytes, list[OutcomeResult]]:
-        """Return the response's bytes and what became of each; raises RefusedError for the request as a whole."""
-        outcomes = _parsed(payload)
+    def record(self, payload: bytes, now_us: int, record: Record) -> tuple[bytes, list[str]]:
+        """Return the response's bytes and what became of each, in a word; raises RefusedError for the request as a whole."""
+        outcomes = parsed_outcomes(payload)
         names: list[DecisionName | None] = []
         results = [pb.OutcomeResult(outcome_id=outcome.outcome_id) for outcome in outcomes]
         for outcome, result in zip(outcomes, results, strict=True):
@@ -51,7 +58,7 @@ class OutcomeReader:
                 results[row].status = code
                 results[row].message = _MESSAGES.get(OutcomeResult(code), "")
         response = pb.RecordOutcomesResponse(results=results)
-        return response.SerializeToString(), [OutcomeResult(int(result.status)) for result in results]
+        return response.SerializeToString(), [_WORDS[result.status] for result in results]
 
     def _checked(self, outcome: Any, result: Any) -> DecisionName | None:
         """Return the decision; None, with the result saying why, when the outcome cannot be recorded."""
@@ -64,9 +71,16 @@ class OutcomeReader:
         except ValueError as error:
             result.status, result.message = int(OutcomeResult.UNKNOWN_DECISION), f"decision_id: {error}"
             return None
-        if self._shard is not None and name.shard != self._shard:
+        if self._shared:
+            return name
+        if (owner := self._shard.owner(name.subscriber)) != self._shard.number:
+            refused = item_error(elsewhere(self._shard, owner))
+            result.status, result.message = pb.OUTCOME_STATUS_OTHER_SHARD, f"decision_id: {refused.message}"
+            result.other_shard.CopyFrom(refused.other_shard)
+            return None
+        if name.shard != self._shard.number:
             result.status = int(OutcomeResult.UNKNOWN_DECISION)
-            result.message = f"decision_id: made by shard {name.shard}, this is shard {self._shard}; send it there"
+            result.message = f"decision_id: {made_elsewhere(name.shard, self._shard)}"
             return None
         return name
 
@@ -89,7 +103,8 @@ class OutcomeReader:
         )
 
 
-def _parsed(payload: bytes) -> list[Any]:
+def parsed_outcomes(payload: bytes) -> list[Any]:
+    """Return the outcomes of a RecordOutcomesRequest; raises RefusedError when it is none, or has none, or too many."""
     try:
         outcomes = list(pb.RecordOutcomesRequest.FromString(payload).outcomes)
     except DecodeError:

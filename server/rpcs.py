@@ -21,6 +21,8 @@ from engine.base.overlay import OverlayFullError
 from engine.handing_off import HandOff, Verdict
 from engine.ledger.port import LedgerFullError
 from engine.limits import NEVER_US, OFFERS_PER_ANSWER_MAX
+from engine.shard import Shard
+from server.elsewhere import check_owned, made_elsewhere
 from server.failure import Code, Failure, RefusedError, invalid
 from server.figures import memory_bytes
 from server.front import DecisionFront
@@ -41,13 +43,13 @@ class Rpcs:
     """The rare methods over one front; `load` gives the queue's figures once there is a queue."""
 
     def __init__(
-        self, front: DecisionFront, shard: int, reload_error: Callable[[], str], reloaded_us: Callable[[], int]
+        self, front: DecisionFront, shard: Shard, reload_error: Callable[[], str], reloaded_us: Callable[[], int]
     ) -> None:
         self._front = front
         self._shard = shard
         self._reload_error = reload_error
         self._reloaded_us = reloaded_us
-        self._outcomes = OutcomeReader(front.ids, shard if front.around is None else None, front.hashes.digest)
+        self._outcomes = OutcomeReader(front.ids, shard, front.hashes.digest, shared=front.around is not None)
         self._started_us = front.clock.now_us()
         self._started_ns = time.monotonic_ns()
         self.load = Load()
@@ -56,6 +58,7 @@ class Rpcs:
         """Return the methods by "<service>/<method>"."""
         return {
             "touchpoint.v1.DecisionService/CheckHandOff": self.check_hand_off,
+            "touchpoint.v1.DecisionService/GetShard": self.get_shard,
             "touchpoint.v1.OutcomeService/RecordOutcomes": self.record_outcomes,
             "touchpoint.v1.SubscriberService/GetSubscriber": self.get_subscriber,
             "touchpoint.v1.SubscriberService/UpdateSubscriber": self.update_subscriber,
@@ -73,8 +76,10 @@ class Rpcs:
             name = self._front.ids.read(request.decision_id)
         except ValueError as error:
             raise invalid("decision_id", str(error)) from None
-        if name.shard != self._shard and self._front.around is None:
-            raise invalid("decision_id", f"made by shard {name.shard}, this is shard {self._shard}; send it there")
+        if self._front.around is None:
+            check_owned(self._shard, name.subscriber)
+            if name.shard != self._shard.number:
+                raise invalid("decision_id", made_elsewhere(name.shard, self._shard))
         now_us = self._front.now_us()
         if self._front.engine.push_stopped:
             found = HandOff(Verdict.NOT_BEFORE, None, now_us + CLOCK_RETRY_US)
@@ -86,6 +91,17 @@ class Rpcs:
         ended = REASON_OFFERED if found.verdict == Verdict.YES else REASON_HOLD_ENDED
         return _hand_off(found, ended if found.reason is None else int(found.reason))  # type: ignore[arg-type]
 
+    def get_shard(self, payload: bytes, _info: CallInfo) -> bytes:
+        """GetShard."""
+        parsed(decision.GetShardRequest, payload)
+        return _bytes(decision.GetShardResponse(**self._shard._asdict()))
+
+    def _owned(self, subscriber_key: str) -> int:
+        """Return the hash of a key as it was sent; raises RefusedError, also when another shard owns it."""
+        name = self._front.hashes.one(subscriber_key)
+        check_owned(self._shard, name)
+        return name
+
     def record_outcomes(self, payload: bytes, _info: CallInfo) -> bytes:
         """RecordOutcomes."""
         now_us, front = self._front.now_us(), self._front
@@ -96,21 +112,22 @@ class Rpcs:
             raise RefusedError(Failure(Code.RESOURCE_EXHAUSTED, message)) from None
         counts = self._front.figures.outcomes
         for result in results:
-            counts[result.name] = counts.get(result.name, 0) + 1
+            counts[result] = counts.get(result, 0) + 1
         return response
 
     def get_subscriber(self, payload: bytes, _info: CallInfo) -> bytes:
         """GetSubscriber."""
         engine = self._front.engine
-        name = self._front.hashes.one(parsed(subscriber.GetSubscriberRequest, payload).subscriber)
+        name = self._owned(parsed(subscriber.GetSubscriberRequest, payload).subscriber)
         description = self._front.describe(name, self._front.now_us())
         return described(description, engine.rulebook.catalogue, engine.snapshot.version)
 
     def update_subscriber(self, payload: bytes, _info: CallInfo) -> bytes:
         """UpdateSubscriber."""
         request = parsed(subscriber.UpdateSubscriberRequest, payload)
-        name, now_us = self._front.hashes.one(request.subscriber), self._front.now_us()
+        name, now_us = self._owned(request.subscriber), self._front.now_us()
         change = ChangeReader(self._front.engine.rulebook.catalogue).read(request, now_us)
+        self._front.check_kept()
         try:
             self._front.update(name, change)
         except Exception as error:
@@ -121,7 +138,7 @@ class Rpcs:
 
     def forget_subscriber(self, payload: bytes, _info: CallInfo) -> bytes:
         """ForgetSubscriber."""
-        name = self._front.hashes.one(parsed(subscriber.ForgetSubscriberRequest, payload).subscriber)
+        name = self._owned(parsed(subscriber.ForgetSubscriberRequest, payload).subscriber)
         now_us = self._front.now_us()
         try:
             self._front.forget(name)
@@ -152,7 +169,7 @@ class Rpcs:
             catalogue=catalogue.id,
             rulebook_generation=engine.generation.number,
             base_version=engine.snapshot.version,
-            subscriber_count=engine.snapshot.manifest.rows,
+            subscriber_count=len(engine.snapshot.own_rows),
             campaign_count=len(catalogue.campaigns),
             offer_count=len(catalogue.offers),
             candidate_count=len(engine.bound.candidates),
@@ -168,6 +185,8 @@ class Rpcs:
             ledger=front.statistics(),
             # This call itself waits no more.
             queue_depth=max(self.load.waiting_items - 1, 0),
+            shard=self._shard.number,
+            shard_count=self._shard.of,
         )
         if reloaded_us := self._reloaded_us():
             status.reloaded_at.CopyFrom(timestamp(reloaded_us))

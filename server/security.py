@@ -121,7 +121,7 @@ def check_exposure(settings: Settings) -> None:
     """Raise SettingsError when an address is none, the server would listen beyond loopback unprotected, or TLS is half set."""
     if not settings.listen.startswith("unix:"):
         check_address("listen", settings.listen)
-    if settings.management_listen:
+    if settings.management_listen and not settings.management_listen.startswith("unix:"):
         check_address("management_listen", settings.management_listen)
     if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
         raise SettingsError("tls_certificate_file and tls_key_file: expected both or neither")

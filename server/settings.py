@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from engine.shard import Shard, parse_shard
+
 PREFIX: Final = "TOUCHPOINT_"
 
 
@@ -30,7 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[str, _about("host:port to serve gRPC on, or unix:<path>; port 0 takes a free one")] = (
         "127.0.0.1:7717"
     )
-    management_listen: Annotated[str, _about("host:port for /metrics, /livez, /readyz; empty: none")] = "127.0.0.1:7718"
+    management_listen: Annotated[
+        str, _about("host:port for /metrics, /livez, /readyz, or unix:<path>; empty: none")
+    ] = "127.0.0.1:7718"
     rulebook: Annotated[str, _about("compiled rulebook, or a catalogue folder to compile at start")] = ""
     base: Annotated[str, _about("snapshot folder of the subscribers")] = ""
     base_swap: Annotated[
@@ -38,7 +42,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("how a reload takes a new base: live, or by a restart alone; auto, live when both fit into memory"),
     ] = "auto"
     key_secret_file: Annotated[str, _about("file with the 32 hexadecimal digits of the subscriber hash's secret")] = ""
-    shard: Annotated[int, _about("number of this server among those that share the subscribers", ge=0, le=65_535)] = 0
+    shard: Annotated[
+        str, _about("k/n: this server is shard k of n, counted from 0, and owns that part of the subscribers")
+    ] = "0/1"
+    replica: Annotated[
+        int, _about("number of this server among the replicas that share ledger_redis", ge=0, le=65_535)
+    ] = 0
+    workers: Annotated[
+        int, _about("processes that share the subscribers behind this address, each a shard on this host", ge=1, le=64)
+    ] = 1
 
     tls_certificate_file: Annotated[str, _about("PEM certificate chain; with it, gRPC is served over TLS only")] = ""
     tls_key_file: Annotated[str, _about("PEM private key of the certificate")] = ""
@@ -123,11 +135,34 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path
         try:
             values[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
             origins[name] = origin
+            if name == "shard":
+                parse_shard(value)
         except msgspec.ValidationError as error:
             problems.append(f"{origin}: {name}: {error}; was {value!r}")
+        except ValueError as error:
+            problems.append(f"{origin}: {name}: {error}")
+    settings = Settings() if problems else Settings(**values)
+    problems += _at_odds(settings)
     if problems:
         raise SettingsError("\n".join(problems))
-    return Resolved(Settings(**values), origins, tuple(_unknown_variables(environment, hints)))
+    return Resolved(settings, origins, tuple(_unknown_variables(environment, hints)))
+
+
+def shard_of(settings: Settings) -> Shard:
+    """Return which shard this server is; raises SettingsError."""
+    try:
+        return parse_shard(settings.shard)
+    except ValueError as error:
+        raise SettingsError(f"shard: {error}") from None
+
+
+def _at_odds(settings: Settings) -> Iterator[str]:
+    """Yield which settings do not go together."""
+    sharded = parse_shard(settings.shard).of > 1
+    if settings.workers > 1 and sharded:
+        yield f"workers: {settings.workers} with shard {settings.shard}: expected one of them, as workers are the shards"
+    if settings.ledger_redis and (sharded or settings.workers > 1):
+        yield "ledger_redis: expected neither shard nor workers with it: replicas that share a ledger own everybody; number them with replica"
 
 
 def _given(

@@ -1,5 +1,6 @@
 """The one table from errors to RPC statuses, and a failure as gRPC and as an item of a batch carries it."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 import grpc
@@ -7,8 +8,11 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
 from touchpoint.v1 import error_pb2
 
-from server.failure import Code, Failure, RefusedError
+from server.failure import Code, Elsewhere, Failure, RefusedError, Violation
 
+OTHER_SHARD: Final = "OTHER_SHARD"
+"""The reason in google.rpc.ErrorInfo."""
+DOMAIN: Final = "touchpoint.v1"
 _STATUSES: Final = {status.value[0]: status for status in grpc.StatusCode}
 
 TABLE: Final[tuple[tuple[type[BaseException], Code, str], ...]] = (
@@ -35,15 +39,19 @@ def grpc_code(failure: Failure) -> grpc.StatusCode:
 
 
 def trailing(failure: Failure) -> tuple[tuple[str, bytes], ...]:
-    """Return the trailing metadata with google.rpc.Status and BadRequest details; empty when no field is at fault."""
-    if not failure.violations:
+    """Return the trailing metadata with google.rpc.Status and its details, BadRequest or ErrorInfo; empty when neither field nor shard is at fault."""
+    if failure.violations:
+        details = error_details_pb2.BadRequest(
+            field_violations=[
+                error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                for violation in failure.violations
+            ]
+        )
+    elif failure.elsewhere:
+        numbers = {name: str(number) for name, number in failure.elsewhere._asdict().items()}
+        details = error_details_pb2.ErrorInfo(reason=OTHER_SHARD, domain=DOMAIN, metadata=numbers)
+    else:
         return ()
-    details = error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in failure.violations
-        ]
-    )
     packed = any_pb2.Any()
     packed.Pack(details)
     status = status_pb2.Status(code=int(failure.code), message=failure.message, details=[packed])
@@ -56,4 +64,20 @@ def item_error(failure: Failure) -> Any:
         code=int(failure.code),
         message=failure.message,
         violations=[error_pb2.FieldViolation(field=v.field, description=v.description) for v in failure.violations],
+        other_shard=error_pb2.OtherShard(**failure.elsewhere._asdict()) if failure.elsewhere else None,
     )
+
+
+def failure_of_item(error: error_pb2.ItemError) -> Failure:
+    """Return the failure that an item's error carries."""
+    violations = tuple(Violation(each.field, each.description) for each in error.violations)
+    told = error.other_shard
+    elsewhere = Elsewhere(told.owner, told.shard, told.of) if error.HasField("other_shard") else None
+    return Failure(Code(error.code), error.message, violations, elsewhere)
+
+
+@lru_cache(1_024)
+def item_error_bytes(failure: Failure) -> bytes:
+    """Return `item_error` as bytes; kept, since a batch that was sent to the wrong shard has the same one for most of its items."""
+    encoded: bytes = item_error(failure).SerializeToString()
+    return encoded

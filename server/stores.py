@@ -16,10 +16,11 @@ from engine.engine import Engine
 from engine.journal.starting import new_state
 from engine.ledger.memory import MemoryLedger
 from engine.rulebook import Rulebook, check_rulebook, checksum_of, decode_rulebook, read_rulebook
+from engine.shard import WHOLE, Shard
 from loaders.msisdn import parse_number
 from server.compiling import compiled
 from server.journalling import Kept, open_journal, sizes_of
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,18 @@ def secret_of(settings: Settings) -> bytes:
         raise SettingsError(f"key_secret_file: {error}") from None
 
 
+def check_named(settings: Settings) -> None:
+    """Raise SettingsError unless rulebook and base are named."""
+    for name in ("rulebook", "base"):
+        if not getattr(settings, name):
+            raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
+
+
+def keys_of(settings: Settings, secret: bytes) -> SubscriberKeys:
+    """Return how the keys of the base are hashed; raises SnapshotError, also when it was built with another secret."""
+    return _snapshot(Path(settings.base), secret, WHOLE, None)[1]
+
+
 async def open_stores(
     settings: Settings,
     secret: bytes,
@@ -56,16 +69,14 @@ async def open_stores(
     `before`: what serves; what is the same by now, rulebook or base, is taken from there. `run` runs the work.
     Raises SettingsError, RulebookError, SnapshotError.
     """
-    for name in ("rulebook", "base"):
-        if not getattr(settings, name):
-            raise SettingsError(f"{name}: expected a path; build one with `touchpoint build {name}`, or use --demo")
-    path = Path(settings.rulebook)
+    check_named(settings)
+    path, shard = Path(settings.rulebook), shard_of(settings)
     fresh = await compiled(path) if path.is_dir() else None
 
     def opened() -> Stores:
         data = read_rulebook(path) if fresh is None else fresh
         rulebook = _rulebook(data, str(path), before)
-        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, before))
+        return Stores(rulebook, checksum_of(data), *_snapshot(Path(settings.base), secret, shard, before))
 
     return await asyncio.to_thread(opened if run is None else partial(run, opened))
 
@@ -79,13 +90,13 @@ def _rulebook(data: bytes, name: str, before: Stores | None) -> Rulebook:
     return rulebook
 
 
-def _snapshot(folder: Path, secret: bytes, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:
+def _snapshot(folder: Path, secret: bytes, shard: Shard, before: Stores | None) -> tuple[Snapshot, SubscriberKeys]:
     version = folder / current_version(folder)
     if before is not None and version == before.snapshot.folder:
         return before.snapshot, before.keys
     info = read_manifest(version).key
     keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
-    return open_snapshot(version, keys), keys
+    return open_snapshot(version, keys, shard), keys
 
 
 class Begun(NamedTuple):
@@ -95,8 +106,18 @@ class Begun(NamedTuple):
     kept: Kept | None
 
 
+Opening = Callable[[Settings, bytes, int], tuple[Kept, MemoryLedger, Overlay]]
+"""What server.journalling.open_journal is."""
+
+
 def new_engine(
-    stores: Stores, settings: Settings, secret: bytes, now_us: int, working: MemoryLedger | None = None
+    stores: Stores,
+    settings: Settings,
+    secret: bytes,
+    now_us: int,
+    *,
+    working: MemoryLedger | None = None,
+    opening: Opening = open_journal,
 ) -> Begun:
     """Return an engine whose ledger and overlay are as the journal left them, or empty without one; raises JournalError, OSError.
 
@@ -107,7 +128,7 @@ def new_engine(
         overlay = Overlay(settings.overlay_subscribers_max)
         return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
     if settings.journal:
-        kept, ledger, overlay = open_journal(settings, secret, now_us)
+        kept, ledger, overlay = opening(settings, secret, now_us)
         overlay.on_new_base(stores.snapshot)
         engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
         return Begun(engine, kept)

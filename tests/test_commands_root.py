@@ -76,6 +76,11 @@ def test_loading_a_command_loads_nothing_heavy(name: str) -> None:
         ("decide", "--subscriber", "a", "--trigger", "t", "--channel", "c", "--dry-run", "--assume-now", "tomorrow"),
         ("outcome", "--decision", "d", "--rank", "1", "--kind", "pondered"),
         ("config", "show", "--shard", "many"),
+        ("serve", "--demo", "--shard", "4/4"),
+        ("serve", "--demo", "--shard", "1"),
+        ("serve", "--demo", "--shard", "-1/4"),
+        ("serve", "--demo", "--shard", "0/0"),
+        ("serve", "--demo", "--shard", "0/65537"),
     ],
 )
 def test_mistake_in_the_call_gets_code_2_and_one_message(words: tuple[str, ...]) -> None:
@@ -142,14 +147,14 @@ def test_more_memory_than_there_is_gets_one_message() -> None:
 
 
 def test_config_show_says_who_set_what(tmp_path: Path) -> None:
-    (tmp_path / "touchpoint.toml").write_text('shard = 4\nlog_level = "debug"\nqueue_items_max = 7\n')
+    (tmp_path / "touchpoint.toml").write_text('shard = "4/9"\nlog_level = "debug"\nqueue_items_max = 7\n')
     done = run(
-        "config", "show", "--origin", "--json", "--config", str(tmp_path / "touchpoint.toml"), "--shard", "6",
-        TOUCHPOINT_SHARD="5", TOUCHPOINT_LOG_LEVEL="error",
+        "config", "show", "--origin", "--json", "--config", str(tmp_path / "touchpoint.toml"), "--shard", "6/9",
+        TOUCHPOINT_SHARD="5/9", TOUCHPOINT_LOG_LEVEL="error",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
-    assert shown["shard"] == {"value": 6, "origin": "flag"}
+    assert shown["shard"] == {"value": "6/9", "origin": "flag"}
     assert shown["log_level"] == {"value": "error", "origin": "TOUCHPOINT_LOG_LEVEL"}
     assert shown["queue_items_max"] == {"value": 7, "origin": str(tmp_path / "touchpoint.toml")}
     assert shown["insecure"] == {"value": False, "origin": "default"}

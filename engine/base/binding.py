@@ -110,12 +110,13 @@ class Binding:
         return self._live if self.overlay.person_count else self._nobody
 
     def label_density(self) -> npt.NDArray[np.float64]:
-        """Return (64 * label words,): the share of subscribers that have each label, as DENSITY_ROWS of them tell; rows stand in order of a hash."""
-        rows = min(self.snapshot.manifest.rows, DENSITY_ROWS)
+        """Return (64 * label words,): the share of subscribers that have each label, as DENSITY_ROWS of the shard's tell; rows stand in order of a hash."""
+        own = self.snapshot.own_rows[:DENSITY_ROWS]
+        rows = len(own)
         if not rows:
             return np.zeros(64 * self.label_words)
         words, stride = self.label_words, self.snapshot.manifest.layout.stride
-        labels = self.snapshot.rows.r8[: rows * stride].reshape(rows, stride)[:, : 8 * words]
+        labels = self.snapshot.rows.r8[own.start * stride : own.stop * stride].reshape(rows, stride)[:, : 8 * words]
         held = np.zeros(64 * words, np.int64)
         for start in range(0, rows, ROWS_AT_ONCE):
             some = labels[start : start + ROWS_AT_ONCE]

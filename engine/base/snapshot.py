@@ -29,6 +29,7 @@ from engine.catalogue.terms import ValueType
 from engine.dtypes.base import Rows
 from engine.jit import frozen
 from engine.kernels.gather import find_row
+from engine.shard import WHOLE, Shard
 
 _PRELOAD_BYTES: Final = 64 << 20
 
@@ -42,6 +43,8 @@ class Snapshot:
     rows: Rows
     dictionaries: dict[str, list[str]]
     """By string attribute: sorted; the stored code is the index."""
+    shard: Shard = WHOLE
+    """Whose subscribers are asked for. Rows lie in the order of their hashes, so they are one stretch of each file; nothing else is read."""
 
     @property
     def version(self) -> str:
@@ -50,22 +53,54 @@ class Snapshot:
 
     @property
     def bytes(self) -> int:
-        """All files together: what is resident once every subscriber was asked for."""
-        return sum(info.bytes for info in self.manifest.files.values())
+        """What is resident once every subscriber of the shard was asked for: all files together, or their part of each."""
+        whole = sum(info.bytes for info in self.manifest.files.values())
+        if self.shard.of == 1:
+            return whole
+        mapped = (self.rows.directory, self.rows.hashes, self.rows.r8)
+        return whole - sum(array.nbytes for array in mapped) + sum(part.nbytes for _, part, _ in self._parts())
+
+    @property
+    def own_rows(self) -> range:
+        """The rows of the shard's subscribers."""
+        if self.shard.of == 1:
+            return range(self.manifest.rows)
+        return range(self._row_from(self.shard.first), self._row_from(self.shard.last + 1))
+
+    def _row_from(self, subscriber: int) -> int:
+        """Return the first row whose hash is at least that."""
+        shift = 64 - self.manifest.directory_bits
+        if subscriber >> shift >= len(self.rows.directory) - 1:
+            return self.manifest.rows
+        start, stop = (int(row) for row in self.rows.directory[subscriber >> shift :][:2])
+        return start + int(np.searchsorted(self.rows.hashes[start:stop], np.uint64(subscriber)))
+
+    def _parts(self) -> list[tuple[str, npt.NDArray[np.uint8], int]]:
+        """Return the shard's part of each mapped file: the file's name, the bytes, and where they begin."""
+        shift, own, stride = 64 - self.manifest.directory_bits, self.own_rows, self.manifest.layout.stride
+        buckets = range(self.shard.first >> shift, (self.shard.last >> shift) + 2)
+        return [
+            (name, array[rows.start * size : rows.stop * size], rows.start * size)
+            for name, array, rows, size in (
+                (DIRECTORY, self.rows.directory.view(np.uint8), buckets, self.rows.directory.itemsize),
+                (HASHES, self.rows.hashes.view(np.uint8), own, self.rows.hashes.itemsize),
+                (ROWS, self.rows.r8, own, stride),
+            )
+        ]
 
     def preload(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Bring the index and the rows into memory, in order and some at a time, until `stopped` says so; the GIL is free meanwhile."""
+        """Bring the shard's part of index and rows into memory, in order and some at a time, until `stopped` says so; the GIL is free meanwhile."""
         with contextlib.suppress(FileNotFoundError):  # removed since it was mapped: there is a newer one
             self._preload(stopped)
 
     def _preload(self, stopped: Callable[[], bool]) -> None:
-        for name, array in ((DIRECTORY, self.rows.directory), (HASHES, self.rows.hashes), (ROWS, self.rows.r8)):
-            raw = array.view(np.uint8)
+        for name, raw, first in self._parts():
             with (self.folder / name).open("rb") as file:
                 for start in range(0, len(raw), _PRELOAD_BYTES):
                     if stopped():
                         return
-                    os.posix_fadvise(file.fileno(), start, 2 * _PRELOAD_BYTES, os.POSIX_FADV_WILLNEED)
+                    ahead = min(2 * _PRELOAD_BYTES, len(raw) - start)
+                    os.posix_fadvise(file.fileno(), first + start, ahead, os.POSIX_FADV_WILLNEED)
                     raw[start : start + _PRELOAD_BYTES : mmap.PAGESIZE].max()
 
     def read_ahead(self, start: int, stop: int) -> None:
@@ -90,12 +125,12 @@ class Snapshot:
         return int(self.rows.r32[(row * layout.stride + layout.as_of) // 4]) * 1_000_000
 
 
-def open_current(folder: Path, keys: SubscriberKeys | None) -> Snapshot:
+def open_current(folder: Path, keys: SubscriberKeys | None, shard: Shard = WHOLE) -> Snapshot:
     """Open the folder's current snapshot; raises SnapshotError."""
-    return open_snapshot(folder / current_version(folder), keys)
+    return open_snapshot(folder / current_version(folder), keys, shard)
 
 
-def open_snapshot(folder: Path, keys: SubscriberKeys | None) -> Snapshot:
+def open_snapshot(folder: Path, keys: SubscriberKeys | None, shard: Shard = WHOLE) -> Snapshot:
     """Map the snapshot of this folder; raises SnapshotError naming the file when anything is missing or of a wrong size, or hashed with another secret.
 
     Manifest, sizes and dictionaries are checked. The rows are not read: `damage_of` reads everything. Who asks for nobody by key needs no `keys`.
@@ -118,7 +153,7 @@ def open_snapshot(folder: Path, keys: SubscriberKeys | None) -> Snapshot:
         data.view(np.int64),
         data.view(np.float32),
     )
-    return Snapshot(folder, manifest, rows, dictionaries)
+    return Snapshot(folder, manifest, rows, dictionaries, shard)
 
 
 def _check_keys(folder: Path, manifest: Manifest, keys: SubscriberKeys) -> None:

@@ -1,7 +1,8 @@
 """The journal as it is written: records gathered in a buffer, a turn's worth at a time written at once, and synced as durability asks.
 
     always     what `commit` returned True for is on the medium
-    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within
+    everysec   it is with the system, which another thread has write it out every second: lost only if the machine ends within. But what is urgent,
+               pushes that are held, consent and erasures, is on the medium, so that no push is sent that nobody knows of afterwards
     none       it is with the system
 
 What may not be on the medium is kept in memory until it is. When writing or syncing fails, a new segment is begun as soon as that can be, with the first
@@ -11,7 +12,7 @@ the old file is not touched again.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
@@ -62,8 +63,10 @@ class Journal:
         *,
         first: int = 1,
         writer: Writer = NOBODY,
+        steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on with record `first`, in a segment that the first `commit` begins."""
+        self._steady_s = steady_s
         self._disk, self._owner, self._writer = disk, owner, writer
         self.durability: Final[Durability] = durability
         self.buffer: npt.NDArray[np.uint8] = np.zeros(_BUFFER_BYTES, np.uint8)
@@ -72,17 +75,22 @@ class Journal:
         self.next = first
         """The next record's number."""
         self._unwritten = first
+        self._urgent = False
+        self.promised = False
+        """Whether what was committed last was to be on the medium before it is acknowledged."""
         self._unsafe: deque[tuple[int, bytes]] = deque()
         """(first number, frames) of each commit that may not be on the medium."""
         self._kept_bytes = self._dropped_bytes = 0
         self._file: File | None = None
         self._file_bytes = 0
+        self.rotate = False
+        """Set by another thread: begin a new segment soon, whatever the size of this one."""
         self._syncing = Lock()
         self._sync_failure: OSError | None = None
         self.failure: OSError | None = None
         """Why what was committed last is not written; None when all is well."""
         self._retry_s = 0.0
-        self.syncs = self.failures = 0
+        self.syncs = self.failures = self.erasures = 0
         self.written_bytes = 0
 
     def reserve(self, more_bytes: int) -> None:
@@ -92,19 +100,20 @@ class Journal:
             grown[: self.used_bytes] = self.buffer[: self.used_bytes]
             self.buffer = grown
 
-    def added(self, end: int) -> None:
-        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`."""
+    def added(self, end: int, *, urgent: bool = False) -> None:
+        """Count the frame that somebody wrote to `buffer` as record `next`, from `used_bytes` to `end`; `urgent` as in `add`."""
         self.used_bytes = end
         self.next += 1
+        self._urgent = self._urgent or urgent
 
-    def add(self, record: Any) -> None:
-        """Add a small record (engine.journal.records)."""
+    def add(self, record: Any, *, urgent: bool = False) -> None:
+        """Add a small record (engine.journal.records); what is `urgent` is at `everysec` synced before it is acknowledged, too."""
         body = encode(record)
         start, end = self.used_bytes, self.used_bytes + HEADER_BYTES + len(body)
         self.reserve(end - start)
         self.buffer[start + HEADER_BYTES : end] = np.frombuffer(body, np.uint8)
         _seal_frame(self.buffer, start, end, self.next)
-        self.added(end)
+        self.added(end, urgent=urgent)
 
     @property
     def unsafe_bytes(self) -> int:
@@ -118,12 +127,14 @@ class Journal:
 
     def commit(self) -> bool:
         """Write what was added; return whether all of it is as safe as durability says. Never raises."""
+        self.promised = self.durability == "always" or (self.durability == "everysec" and self._urgent)
+        self._urgent = False
         if self.used_bytes:
             frames = self.buffer[: self.used_bytes].tobytes()
             self._unsafe.append((self._unwritten, frames))
             self._kept_bytes += len(frames)
             self.used_bytes, self._unwritten = 0, self.next
-        elif self.failure is None and self._sync_failure is None:
+        elif self.failure is None and self._sync_failure is None and not self.rotate:
             return True
         else:
             frames = b""
@@ -138,24 +149,22 @@ class Journal:
         if self.failure is None and self._sync_failure is not None:
             raise self._sync_failure
         if self.failure is not None:
-            if time.monotonic() < self._retry_s:
+            if self._steady_s() < self._retry_s:
                 raise self.failure
             self._begin_segment()
             return
-        if self._file is None:
+        if self._file is None or not frames:
             self._begin_segment()
             return
         self._append(self._file, frames)
-        if self.durability == "always" or self.unsafe_bytes > UNSAFE_BYTES_MAX:
+        if self.promised or self.unsafe_bytes > UNSAFE_BYTES_MAX:
             with self._syncing:
                 self._sync(self._file, len(self._unsafe))
         elif self.durability == "none":
             self._drop(len(self._unsafe))
-        if self._file_bytes > SEGMENT_BYTES and (
+        if (self._file_bytes > SEGMENT_BYTES or self.rotate) and (
             self.unsafe_bytes <= ROTATE_BYTES_MAX or self._file_bytes > 2 * SEGMENT_BYTES
         ):
-            if self.durability == "none":
-                self._file.sync()  # damage may be in the last segment alone
             self._begin_segment()
 
     def _append(self, file: File, frames: bytes) -> None:
@@ -167,6 +176,8 @@ class Journal:
         """Go on in a new segment, with what may not be on the medium at its front; it is whole and synced before it has its name."""
         with self._syncing:
             first = self._unsafe[0][0] if self._unsafe else self.next
+            if self._file is not None and self.durability == "none":
+                self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
             old, self._file = self._file, None
             if old is not None:
                 with suppress(OSError):
@@ -187,6 +198,7 @@ class Journal:
                 raise
             self._drop(len(self._unsafe))
             self._file, self.failure, self._sync_failure = file, None, None
+            self.rotate = False
 
     def _header(self, first: int) -> bytes:
         owner, writer = self._owner, self._writer
@@ -212,7 +224,7 @@ class Journal:
     def _fail(self, error: OSError) -> None:
         if error is not self.failure:
             self.failures += 1
-            self._retry_s = time.monotonic() + RETRY_S
+            self._retry_s = self._steady_s() + RETRY_S
         self.failure = error
 
     def sync(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.base.overlay import Write
+from engine.base.overlay import PAIR, Write
 from engine.journal.journal import Journal
 from engine.journal.records import Began, Changed, Clock, Ended, Forgot, Named, Policy, Recorded, Swapped
 from engine.ledger.names import Kind
@@ -65,11 +65,12 @@ class Keeping:
     def changed(self, subscriber: int, at_us: int, writes: Sequence[Write]) -> None:
         """A subscriber was changed."""
         rows = [(w.kind, w.family, w.name, w.value, w.value_family, w.value_name) for w in writes]
-        self.journal.add(Changed(subscriber, at_us, rows))
+        self.journal.add(Changed(subscriber, at_us, rows), urgent=any(w.family == PAIR for w in writes))
 
     def forgot(self, subscriber: int, now_us: int) -> None:
         """A subscriber was erased."""
-        self.journal.add(Forgot(subscriber, now_us))
+        self.journal.add(Forgot(subscriber, now_us), urgent=True)
+        self.journal.erasures += 1
 
     def confirmed(self, now_us: int) -> None:
         """The clock was confirmed."""

@@ -1,7 +1,7 @@
 """What records say. Each is a MessagePack array that begins with its kind; instants are microseconds since 1970.
 
     0 segment   before a segment's first record, without a number of its own: whose journal it is, and who wrote it
-    1 decided   a batch: instants, whether push was stopped, and each request with what it was answered and what was held (engine/kernels/noting.py)
+    1 decided   a batch: instants, whether push was stopped, generation; each request, its answer, what was held (server/codec/kernels/noting.py)
     2 recorded  outcomes, and what became of each
     3 changed   a live change of a subscriber
     4 forgot    an erasure
@@ -12,9 +12,12 @@
     9 began     a process began to write, after what it knows to be lost
     10 ended    a process ended in order: nothing after it is lost
 
-A decision's record holds its request as it came, but for the subscriber's key, whose bytes are zeros ('0'): the keyed hash stands for it.
+A decision's record holds its request as it came, but for the subscriber's key, whose bytes are zeros ('0'): the keyed hash stands for it. An erasure
+rewrites segments: in what comes before it a number made for that stands for the subscriber, requests, answers and changes are blank, and what was held
+stays, because totals count it.
 """
 
+from struct import pack
 from typing import Any, Final
 
 import msgspec
@@ -85,6 +88,8 @@ class Forgot(msgspec.Struct, array_like=True, frozen=True, tag=FORGOT):
 
     subscriber: int
     now_us: int
+    stand_in: int = 0
+    """Once segments were rewritten: the number that stands for the subscriber in what comes before, and is known nowhere else."""
 
 
 class Swapped(msgspec.Struct, array_like=True, frozen=True, tag=SWAPPED):
@@ -160,7 +165,8 @@ class Decided(msgspec.Struct, array_like=True, frozen=True, tag=DECIDED):
 
     raw_us: int
     now_us: int
-    push_stopped: int
+    stopped: int
+    """PUSH_STOPPED, PUSH_WITHHELD of server.noting."""
     generation: int
     rows: list[Row]
 
@@ -173,7 +179,7 @@ _decided_decoder: Final = msgspec.msgpack.Decoder(Decided)
 
 def encode(record: Any) -> bytes:
     """Return the record's MessagePack."""
-    return _encode(record)
+    return encode_decided(record) if isinstance(record, Decided) else _encode(record)
 
 
 def decode(body: memoryview | bytes) -> Any:
@@ -184,6 +190,41 @@ def decode(body: memoryview | bytes) -> Any:
 def decode_decided(body: memoryview | bytes) -> Decided:
     """Return a decided record; raises as `decode`."""
     return _decided_decoder.decode(body)
+
+
+def encode_decided(decided: Decided) -> bytes:
+    """Return a decided record's MessagePack in the forms that kernels read, which are those that they write (server/codec/kernels/noting.py)."""
+    parts = [b"\x96\x01", _form(0xD3, "q", decided.raw_us), _form(0xD3, "q", decided.now_us)]
+    parts += [
+        _form(0xCC, "B", decided.stopped),
+        _form(0xCF, "Q", decided.generation),
+        _form(0xDD, "I", len(decided.rows)),
+    ]
+    for row in decided.rows:
+        parts += [
+            b"\x96",
+            _bin(row.request),
+            _form(0xCF, "Q", row.body),
+            _form(0xCF, "Q", row.subscriber),
+            _bin(row.message),
+        ]
+        parts.append(_bin(row.answer) if isinstance(row.answer, bytes) else _form(0xCF, "Q", row.answer))
+        if row.hold is None:
+            parts.append(b"\xc0")
+            continue
+        parts += [b"\x93", _form(0xCF, "Q", row.hold.decision), _form(0xD3, "q", row.hold.expires_us)]
+        parts.append(_form(0xDD, "I", len(row.hold.seats)))
+        for *codes, flags in row.hold.seats:
+            parts += [b"\x95", *(_form(0xCD, "H", code) for code in codes), _form(0xCC, "B", flags)]
+    return b"".join(parts)
+
+
+def _form(form: int, kind: str, number: int) -> bytes:
+    return pack(f">B{kind}", form, number)
+
+
+def _bin(data: bytes) -> bytes:
+    return _form(0xC6, "I", len(data)) + data
 
 
 def read_segment(body: memoryview) -> Segment | None:

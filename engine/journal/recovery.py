@@ -17,6 +17,7 @@ from engine.journal.records import (
     Began,
     Changed,
     Clock,
+    Decided,
     Ended,
     Forgot,
     Named,
@@ -24,6 +25,7 @@ from engine.journal.records import (
     Recorded,
     Swapped,
     decode,
+    encode_decided,
 )
 from engine.journal.segments import Cut, JournalError, Log, Record
 from engine.kernels.grants import Asks
@@ -70,6 +72,8 @@ class Recovered:
     serving: Swapped | None = None
     """What answered last."""
     by_kind: dict[str, int] = field(default_factory=dict)
+    erasing: int = 0
+    """Erasures that had not been done on disk when their record was read."""
 
 
 class Recovery:
@@ -99,7 +103,7 @@ class Recovery:
             if record.kind == DECIDED:
                 self._take_decided(record)
             else:
-                self._take_small(decode(record.body()))
+                self.take_small(decode(record.body()))
         except (ValueError, AssertionError, LookupError) as error:
             raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
         recovered.records += 1
@@ -119,6 +123,11 @@ class Recovery:
         self.recovered.last_us = int(self._head[1])
         self.recovered.decisions += int(self._head[4])
 
+    def take_decided(self, decided: Decided) -> None:
+        """Take back what a decided record holds, without its being decided again; raises JournalError."""
+        data = np.frombuffer(bytearray(encode_decided(decided)), np.uint8)
+        self._take_decided(Record(0, DECIDED, data, 0, len(data)))
+
     def _restoring_of(self, record: Record) -> Any:
         """Return what the kernel takes, with the record's segment in it."""
         in_memory, _ = self._ledger.in_memory(BATCH_ITEMS_MAX)
@@ -130,18 +139,26 @@ class Recovery:
             self._restoring = reference(Restoring(in_memory, *self._kept, answers, self._index))
         return self._restoring
 
-    def _take_small(self, record: Any) -> None:
+    def take_small(self, record: Any) -> None:
+        """Take back a record of another kind than decided."""
         recovered, ledger = self.recovered, self._ledger
         recovered.last_us = max(recovered.last_us, getattr(record, "now_us", 0))
         match record:
             case Recorded():
                 self._take_outcomes(record)
             case Changed(subscriber, at_us, writes):
-                self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
-            case Forgot(subscriber):
+                if writes:
+                    self._overlay.write(subscriber, [Write(*write) for write in writes], at_us)
+            case Forgot(subscriber, now_us, stand_in):
+                ledger.advance(now_us)  # what had expired by then was counted, and is not released
                 self._overlay.erase(subscriber)
                 ledger.forget(subscriber)
+                if stand_in:
+                    ledger.forget(stand_in)
+                else:
+                    recovered.erasing += 1
             case Policy():
+                ledger.advance(record.now_us)
                 retention = Retention(*record.retention)
                 ledger.set_policy(retention, record.first_day, np.array(record.day_starts_us, np.int64))
             case Named(names):
@@ -149,26 +166,33 @@ class Recovery:
                     ledger.names.code(kind, name)
             case Swapped():
                 recovered.serving = record
-            case Clock() | Began() | Ended():
+            case Began(now_us):
+                ledger.advance(now_us)
+                ledger.number_from(now_us)
+            case Clock() | Ended():
                 pass
             case _:
                 raise ValueError("it begins a segment, and lies within one")
 
     def _take_outcomes(self, record: Recorded) -> None:
         self._ledger.advance(record.now_us)
-        outcomes = Outcomes(
-            outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
-            body=np.frombuffer(record.body, "<u8").astype(np.uint64),
-            subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
-            decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
-            rank=np.frombuffer(record.rank, np.uint8),
-            kind=np.frombuffer(record.kind, np.uint8),
-            event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
-        )
-        if self._ledger.record(outcomes).result().tobytes() != record.results:
+        if self._ledger.record(outcomes_of(record)).result().tobytes() != record.results:
             raise ValueError(
                 "its outcomes become something else than they did; the journal was changed, or written by something else"
             )
+
+
+def outcomes_of(record: Recorded) -> Outcomes:
+    """Return the outcomes of a record."""
+    return Outcomes(
+        outcome=np.frombuffer(record.outcome, "<u8").astype(np.uint64).reshape(-1, 2),
+        body=np.frombuffer(record.body, "<u8").astype(np.uint64),
+        subscriber=np.frombuffer(record.subscriber, "<u8").astype(np.uint64),
+        decision=np.frombuffer(record.decision, "<u8").astype(np.uint64),
+        rank=np.frombuffer(record.rank, np.uint8),
+        kind=np.frombuffer(record.kind, np.uint8),
+        event_us=np.frombuffer(record.event_us, "<i8").astype(np.int64),
+    )
 
 
 def _new_rows(n: int, k: int) -> NotedRows:

@@ -11,6 +11,7 @@ from engine.journal.segments import JournalError, Log, Owner, first_of, headers,
 from engine.journal.snapshot import load, next_of, save, snapshot_names
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
+from engine.shard import Shard, parse_shard
 
 SIZES: Final = ("contacts_max", "outcomes_max", "answers_bytes_max", "overlay_subscribers_max")
 """The settings that say how much ledger and overlay have room for."""
@@ -29,6 +30,17 @@ def sizes_in(disk: Disk) -> dict[str, int]:
     if not said:
         raise JournalError("expected segments of a journal of Touchpoint, there is none that can be read")
     return {name: max(sizes.get(name, 0) for sizes in said) for name in SIZES}
+
+
+def shard_in(disk: Disk) -> Shard:
+    """Return the shard whose journal it is; raises JournalError as `sizes_in`."""
+    shards = {header.shard for header in headers(disk).values() if header is not None}
+    if len(shards) != 1:
+        raise JournalError(f"expected the journal of one shard, was of {sorted(shards) or 'none'}")
+    try:
+        return parse_shard(shards.pop())
+    except ValueError as error:
+        raise JournalError(f"the journal's shard: {error}") from None
 
 
 class Restored(NamedTuple):
@@ -78,8 +90,8 @@ def retired(disk: Disk, keep: int = 2) -> list[str]:
     return sorted(covered) + snapshots[:-keep]
 
 
-def snapshot_of_segments(disk: Disk) -> str:
-    """Write a snapshot of what all segments but the last one come to, remove what no start needs any more, and return its name.
+def snapshot_of_segments(disk: Disk, *, retire: bool = True) -> str:
+    """Write a snapshot of what all segments but the last one come to, remove what no start needs any more if `retire`, and return its name.
 
     Empty when there is nothing new to cover. For another process than the one that writes the journal; raises what `restored` raises, and OSError.
     """
@@ -91,6 +103,6 @@ def snapshot_of_segments(disk: Disk) -> str:
     header = headers(disk)[segments[-1]]
     assert header is not None, "the last segment was whole when it was given its name"
     name = save(disk, Owner(header.shard, header.check), found.ledger, found.overlay, found.recovered)
-    for old in retired(disk):
+    for old in retired(disk) if retire else ():
         disk.remove(old)
     return name

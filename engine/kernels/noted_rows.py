@@ -148,7 +148,7 @@ def _read_head(data: npt.NDArray[np.uint8], at: Int, end: Int, head: npt.NDArray
 def read_noted(data: npt.NDArray[np.uint8], start: Int, end: Int, rows: NotedRows, head: npt.NDArray[np.int64]) -> Int:
     """Read the decided record [start, end); return how many rows it has, -1 for what is no such record or has more rows than fit.
 
-    `head`, four or more: raw instant, ledger instant, whether push was stopped, generation.
+    `head`, four or more: raw instant, ledger instant, `stopped` of engine.journal.records.Decided, generation.
     """
     at = _read_head(data, start, end, head)
     if at < 0 or not is_form(data, at, end, ARRAY, 4):

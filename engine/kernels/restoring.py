@@ -105,6 +105,10 @@ def restore_noted(restoring: Restoring, start: Int, end: Int, head: npt.NDArray[
     for item in range(held):
         if ledger.decision[item] != rows.decision[restoring.chosen[item]]:
             return OTHERWISE
-    index = restoring.chosen[:held]
+    known = 0
+    for item in range(held):  # an erased subscriber's answers are no more
+        restoring.chosen[known] = restoring.chosen[item]
+        known += restoring.answers.length_bytes[restoring.chosen[item]] > 0
+    index = restoring.chosen[:known]
     fitted = remember_texts(ledger.memory, ledger.arena, restoring.requests, index, head[1], restoring.answers)
     return RESTORED if fitted == FITTED else NO_ANSWERS

@@ -57,6 +57,7 @@ class Failed(NamedTuple):
     code: int
     message: str
     field: str | None
+    shard: int | None
 
 
 def write_answers(given: Given, offered: Offered, failed: Sequence[Failed]) -> memoryview:
@@ -118,6 +119,7 @@ def _failures(failed: Sequence[Failed], rows: int) -> dict[str, pa.Array]:
             "error_code": pa.nulls(rows, pa.int32()),
             "error_message": pa.nulls(rows, pa.utf8()),
             "error_field": pa.nulls(rows, pa.utf8()),
+            "error_shard": pa.nulls(rows, pa.uint16()),
         }
     by_row = {one.row: one for one in failed}
     found = [by_row.get(row) for row in range(rows)]
@@ -125,6 +127,7 @@ def _failures(failed: Sequence[Failed], rows: int) -> dict[str, pa.Array]:
         "error_code": pa.array([one and one.code for one in found], pa.int32()),
         "error_message": pa.array([one and one.message for one in found], pa.utf8()),
         "error_field": pa.array([one and one.field for one in found], pa.utf8()),
+        "error_shard": pa.array([one and one.shard for one in found], pa.uint16()),
     }
 
 

@@ -136,7 +136,13 @@ class AnswerSheet:
             },
         )
         failed = [
-            Failed(row, int(failure.code), failure.message, failure.violations[0].field if failure.violations else None)
+            Failed(
+                row,
+                int(failure.code),
+                failure.message,
+                failure.violations[0].field if failure.violations else None,
+                failure.elsewhere.owner if failure.elsewhere else None,
+            )
             for row, failure in sorted(self._failures.items())
         ]
         return write_answers(given, offered, failed)

@@ -5,6 +5,7 @@ A string of a trigger field that conditions ask for and that no request brought 
 
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +18,7 @@ from engine.breathing import breathe
 from engine.bundles import reference
 from engine.jit import direct, frozen
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_SECOND
+from engine.shard import WHOLE, Shard, owners
 from server.codec.binding import new_coded, tables_of
 from server.codec.dtypes import EXPLAIN, Asked
 from server.codec.items import Items
@@ -26,6 +28,7 @@ from server.codec.kernels.naming import add_coded
 from server.codec.kernels.reading import identify_rows, read_requests
 from server.codec.kernels.sheets import begin_fields, read_rows
 from server.codec.request_tables import Coded, Columns, Sheet, Tables
+from server.elsewhere import elsewhere
 from server.failure import Failure, RefusedError
 from server.requests import Question, Requests
 from server.subscriber_hashes import SubscriberHashes
@@ -46,10 +49,12 @@ class Reading(NamedTuple):
     asked: Asked
     """Row for row with `batch`."""
     failures: dict[int, Failure]
-    """By item, in their order: those that have no row. The rows are the other items', in their order."""
+    """By item: those that have no row. The rows are the other items', in their order."""
 
     odd: int
     """How many items were not in usual form; only of such may a row want an explanation."""
+    foreign: int = 0
+    """How many of the failures are of subscribers that other shards own."""
 
     def stretches(self) -> Iterator[tuple[Batch, Asked]]:
         """Yield the rows in parts that may be decided together: a row that wants an explanation must see the state at its own place, and goes alone."""
@@ -99,10 +104,11 @@ class Codes:
 class Reader:
     """Reads for one rulebook bound to a base; owned by the thread that decides."""
 
-    def __init__(self, bound: Bound, hashes: SubscriberHashes, batch: Batch) -> None:
-        """`batch`, with room for BATCH_ITEMS_MAX items, is what is filled."""
+    def __init__(self, bound: Bound, hashes: SubscriberHashes, batch: Batch, shard: Shard = WHOLE) -> None:
+        """`batch`, with room for BATCH_ITEMS_MAX items, is what is filled; subscribers of other shards than `shard` are refused."""
         self._bound = bound
         self._hashes = hashes
+        self._shard = shard
         self._tables = tables_of(bound, hashes)
         breathe()
         self._batch = batch
@@ -126,8 +132,24 @@ class Reader:
         odd = self._read_usual(text, count, now_us) if isinstance(items, Items) else self._read_rows(items, now_us)
         if odd:
             text, failures = self._read_odd(items, now_us)
-        self._batch.count = count - len(failures)
-        return Reading(self._batch, self._asked._replace(text=text), failures, odd)
+        self._batch.count, wrong = count - len(failures), len(failures)
+        if self._shard.of > 1:
+            self._take_out_foreign(count, failures)
+        return Reading(self._batch, self._asked._replace(text=text), failures, odd, len(failures) - wrong)
+
+    def _take_out_foreign(self, count: int, failures: dict[int, Failure]) -> None:
+        """Take the rows of subscribers that other shards own out, and add them to the failures of the `count` items."""
+        rows, columns = self._batch.count, self._columns
+        foreign = self._shard.foreign(columns.subscriber[:rows])
+        if not len(foreign):
+            return
+        items = np.delete(np.arange(count), list(failures))[foreign] if failures else foreign
+        owner = owners(columns.subscriber[foreign], self._shard.of)
+        failures.update(zip(items.tolist(), map(partial(elsewhere, self._shard), owner.tolist()), strict=True))
+        kept = np.delete(np.arange(rows), foreign)
+        for column in columns:
+            column[: len(kept)] = column[kept]
+        self._batch.count = len(kept)
 
     def _read_usual(self, text: npt.NDArray[np.uint8], count: int, now_us: int) -> int:
         """Fill the rows of items in usual form; return how many are not."""

@@ -81,6 +81,14 @@ class Rows:
             start = end
 
     @property
+    def subscribers(self) -> list[str | None]:
+        """The rows' keys as they were sent."""
+        column = self.table.texts.get("subscriber")
+        if column is None:
+            return [None] * len(self)
+        return [_text_at(self.table.text, column, row) for row in range(self.start, self.end)]
+
+    @property
     def text(self) -> bytes:
         """What the spans of texts lie in."""
         return self.table.text

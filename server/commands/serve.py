@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import rich_click as click
 from server.commands.flags import resolved, settings_options
 
 if TYPE_CHECKING:
-    from server.lifecycle import Serving
+    from server.serving import Serving
     from server.settings import Settings
 
 # A customer of the demo for whom every channel has something; the play's too.
@@ -40,8 +41,9 @@ KERNELS = ("engine.kernels", "server.codec.kernels")
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write the served address to, once ready.",
 )
+@click.option("--end-with-input", is_flag=True, hidden=True, help="Stop when standard input ends: for workers.")
 @settings_options
-def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) -> None:
+def serve(demo: bool, announce: Path | None, end_with_input: bool, config: Path | None, **flags: Any) -> None:
     """Serve decisions over gRPC until SIGTERM or Ctrl-C; SIGHUP reloads."""
     _compile()
 
@@ -54,7 +56,8 @@ def serve(demo: bool, announce: Path | None, config: Path | None, **flags: Any) 
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     try:
-        run(found.settings, lambda serving: _tell(serving, found.settings, announce, demo))
+        tell = partial(_tell, settings=found.settings, announce=announce, demo=demo)
+        run(found.settings, tell, end_with_input=end_with_input)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
     except Exception as error:

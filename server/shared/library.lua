@@ -161,9 +161,9 @@ local function epoch(keys, args)
   return { held[1], held[4], held[3], number(now) }
 end
 
--- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its shard number.
+-- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its number.
 -- All may grant in an epoch once each replica that was there within a lease before it has asserted what it knows, or a lease after it began.
--- keys: epoch's, replicas'. args: shard, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
+-- keys: epoch's, replicas'. args: its number, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
 local function beat(keys, args)
   local now = micros()
   local mine = redis.call('HGET', keys[2], args[1])
@@ -188,7 +188,7 @@ local function beat(keys, args)
   return { held[1] or '', held[2] or '', number(now), redis.call('HGETALL', keys[2]) }
 end
 
--- A replica goes: its number is free. args: shard, life.
+-- A replica goes: its number is free. args: its number, life.
 local function leave(keys, args)
   local mine = redis.call('HGET', keys[1], args[1])
   if mine and string.match(mine, '^(%S+)') == args[2] then redis.call('HDEL', keys[1], args[1]) end

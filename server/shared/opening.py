@@ -24,8 +24,8 @@ from server.shared.states import States
 from server.shared.topology import Topology, topology_of
 from server.shared.watch import Identity, Watch
 
-SHARD_BITS_AT: Final = 48
-SHARD_MAX: Final = (1 << 63 - SHARD_BITS_AT) - 1
+REPLICA_BITS_AT: Final = 48
+REPLICA_MAX: Final = (1 << 63 - REPLICA_BITS_AT) - 1
 EPOCH_US: Final = 1_577_836_800_000_000
 """2020-01-01: decisions are numbered from then on, 131,072 a second, so that 48 bits last until 2088."""
 
@@ -53,15 +53,15 @@ class SharedClock(Clock):
         return now_us
 
 
-def first_decision(shard: int, now_us: int) -> int:
+def first_decision(replica: int, now_us: int) -> int:
     """Return the number of a replica's first decision: no other replica, and no other life of this one, comes to it."""
-    return shard << SHARD_BITS_AT | max(now_us - EPOCH_US, 1) * 131_072 // 1_000_000
+    return replica << REPLICA_BITS_AT | max(now_us - EPOCH_US, 1) * 131_072 // 1_000_000
 
 
 def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shared:
     """Return the ledger that the settings name, with codes for all that the catalogue names; raises SettingsError."""
-    if settings.shard > SHARD_MAX:
-        raise SettingsError(f"shard: expected 0 to {SHARD_MAX} with ledger_redis, was {settings.shard}")
+    if settings.replica > REPLICA_MAX:
+        raise SettingsError(f"replica: expected 0 to {REPLICA_MAX}, was {settings.replica}")
     if settings.journal:
         raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
     check_shareable(catalogue)
@@ -74,7 +74,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     names = SharedNames(working.names, topology)
     fetching = Fetching(working, States(topology), names)
     fingerprint = blake2b(b"ledger", key=secret, digest_size=8).hexdigest()
-    identity = Identity(catalogue.id, fingerprint, settings.shard, life.hex())
+    identity = Identity(catalogue.id, fingerprint, settings.replica, life.hex())
     watch = Watch(topology, identity, settings.ledger_redis_timeout_ms / 1_000, recent, working.names)
 
     def set_clock(skew_us: int) -> None:
@@ -94,10 +94,10 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     except (UnavailableError, ForeignError, LedgerFullError) as error:
         watch.stop()
         said = str(error)
-        raise SettingsError(said if said.startswith(("ledger", "shard")) else f"ledger_redis: {said}") from None
+        raise SettingsError(said if said.startswith(("ledger", "replica")) else f"ledger_redis: {said}") from None
     _warn_of_open_ways(topology)
     watch.start()
-    working.number_from(first_decision(settings.shard, steady_us() + fetching.offset_us))
+    working.number_from(first_decision(settings.replica, steady_us() + fetching.offset_us))
     sharing = Sharing(fetching, names, watch, recent, life)
     return Shared(working, sharing, SharedClock(sharing))
 

@@ -26,8 +26,8 @@ from server.shared.topology import Topology
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
 WATCH_TIMEOUT_S: Final = 0.5
-SHARD_KEPT_US: Final = 3_000_000
-"""A replica that was not heard of for so long has lost its shard number."""
+NUMBER_KEPT_US: Final = 3_000_000
+"""A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
@@ -39,7 +39,7 @@ class Identity(NamedTuple):
     catalogue: str
     secret: str
     """A digest of the installation's secret: keys and digests of another one would mean others."""
-    shard: int
+    replica: int
     life: str
     """Of this process, and no other."""
 
@@ -63,7 +63,7 @@ class Watched:
         self.grants = False
         """Whether all may grant in the epoch."""
         self.replicas: list[bytes] = []
-        """What all replicas said of themselves last, as it lies there: shard, then its words."""
+        """What all replicas said of themselves last, as it lies there: number, then its words."""
         self.trouble = ""
 
 
@@ -86,12 +86,12 @@ class Watch:
 
     def open(self, wanted: dict[Any, list[str]]) -> None:
         """Connect to all servers, and have codes given to the wanted names; raises UnavailableError, ForeignError, LedgerFullError."""
-        end_s = time.monotonic() + 1.5 * SHARD_KEPT_US / 1e6
+        end_s = time.monotonic() + 1.5 * NUMBER_KEPT_US / 1e6
         for watched in list(self._watched.values()):
             while not self._look(watched, wanted):
                 if time.monotonic() > end_s:
                     raise ForeignError(
-                        f"shard: {self._identity.shard} is the number of another server that shares this ledger; give each its own with --shard"
+                        f"replica: {self._identity.replica} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
             self._give_link(watched)  # a server that is too slow may become faster
@@ -105,7 +105,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, free the shard's number, close every connection."""
+        """End, free the replica's number, close every connection."""
         self._stopping = True
         self._due.set()
         if self._thread.is_alive():
@@ -149,7 +149,7 @@ class Watch:
                 del self._watched[node]
 
     def _look_again(self, watched: Watched) -> None:
-        taken = f"another server has shard number {self._identity.shard}"
+        taken = f"another server has replica number {self._identity.replica}"
         try:
             trouble = self._give_link(watched) if self._look(watched, {}) else taken
         except (UnavailableError, ForeignError) as error:
@@ -167,7 +167,7 @@ class Watch:
                 log().error("the shared ledger cannot be used; nothing is offered meanwhile", why=trouble)
 
     def _look(self, watched: Watched, wanted: dict[Any, list[str]]) -> bool:
-        """Connect if need be, say that this replica is there, assert if need be; return False when another has its shard number."""
+        """Connect if need be, say that this replica is there, assert if need be; return False when another has its number."""
         connection = watched.connection or self._connect(watched, wanted)
         beat = self._beat(watched, connection)
         if beat is not None and beat.epoch != watched.epoch:  # somebody raised it, or it was lost with everything else
@@ -246,7 +246,7 @@ class Watch:
     def _beat(self, watched: Watched, connection: Connection) -> Beat | None:
         """Say that this replica is there; None when another one has its number."""
         node, who = watched.node, self._identity
-        told = str(who.shard), who.life, str(SHARD_KEPT_US), str(LEASE_US), watched.asserted or b"0"
+        told = str(who.replica), who.life, str(NUMBER_KEPT_US), str(LEASE_US), watched.asserted or b"0"
         reply = connection.command(*watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             return None
@@ -271,11 +271,11 @@ class Watch:
                 *watched.calls.words["leave"],
                 "1",
                 watched.node.replicas_key,
-                str(self._identity.shard),
+                str(self._identity.replica),
                 self._identity.life,
             )
         except UnavailableError as error:
-            log().info("the shard's number was not freed", why=str(error))
+            log().info("the replica's number was not freed", why=str(error))
         self._lose(watched)
 
     @staticmethod

@@ -205,3 +205,11 @@ def test_shared() -> None:
     assert found["redis_ratio"] > 0
     assert found["p50_alone_ms"]["touchpoint_redis"] > 0
     assert found["offered_share"] >= 0.95
+
+
+def test_restart() -> None:
+    found = smallest("restart")
+    for key in ("ready_after_kill_s", "ready_from_snapshot_s", "ready_without_s"):
+        assert found[key] > 0, key
+    assert found["replay_identical"] == 1
+    assert found["replayed"] >= 2_000

@@ -15,7 +15,8 @@ from touchpoint.v1.decision_service_pb2_grpc import DecisionServiceStub
 from touchpoint.v1.outcome_service_pb2_grpc import OutcomeServiceStub
 from touchpoint.v1.subscriber_service_pb2_grpc import SubscriberServiceStub
 
-from server.lifecycle import Server, Serving
+from server.lifecycle import Server, server_of
+from server.serving import Serving
 from server.settings import Settings
 from tests.server.operator_fixture import Operator, msisdn
 
@@ -40,6 +41,7 @@ class Running:
         self._thread = threading.Thread(target=self.loop.run_forever, name="server loop")
         self._thread.start()
         try:
+            # Before workers it is a Router, which tests of those know.
             self.server: Server = self.on_loop(_made(settings))
             self.serving: Serving = self.on_loop(self.server.start())
         except BaseException:
@@ -86,8 +88,8 @@ class Running:
             holding.result(PATIENCE_S)
 
 
-async def _made(settings: Settings) -> Server:
-    return Server(settings)
+async def _made(settings: Settings) -> Any:
+    return server_of(settings)
 
 
 @contextmanager

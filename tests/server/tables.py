@@ -102,6 +102,7 @@ def told(result: pb.DecideResponse | Failure | pb.DecideBatchResult, words: bool
         "error_code": None,
         "error_message": None,
         "error_field": None,
+        "error_shard": None,
     }
 
 
@@ -119,7 +120,7 @@ def _us(message: Any, name: str) -> int | None:
 def _failed(code: int, message: str, field: str | None) -> dict[str, Any]:
     names = ("reason", "decision_id", "offers", "hold_until", "send_not_before", "send_deadline", "next_allowed")
     nothing: dict[str, Any] = dict.fromkeys((*names, "decided_at", "rulebook_generation", "base_version"))
-    return nothing | {"error_code": code, "error_message": message, "error_field": field}
+    return nothing | {"error_code": code, "error_message": message, "error_field": field, "error_shard": None}
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:

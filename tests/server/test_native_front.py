@@ -20,7 +20,7 @@ from server.decision_thread import CALL_ITEMS_MAX
 from server.failure import Failure
 from server.gate import Gate
 from server.lifecycle import Server
-from server.native_front import NativeFront, _private_folder
+from server.native_front import NativeFront, socket_folder
 from server.security import Principal, Tokens, new_token
 from tests.server.operator_fixture import Operator
 from tests.server.running import Running, asking, running, settings_for
@@ -152,7 +152,7 @@ def test_a_long_path_for_temporary_files_is_left_for_a_short_one(
     long = tmp_path / ("x" * 100)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
-    made = _private_folder()
+    made = socket_folder()
     assert made.parent != long
     assert not list(long.iterdir())
     made.rmdir()

@@ -14,6 +14,7 @@ from touchpoint.v1.value_pb2 import Value
 
 from tests.server.operator_fixture import CUSTOMERS, Operator, msisdn
 from tests.server.running import Running, asking, running, settings_for
+from tests.server.sharing import customers_by_owner
 from tests.server.test_decisions import violations
 
 
@@ -61,13 +62,17 @@ def test_outcomes_count_once_and_each_by_itself(server: Running) -> None:
     assert [bool(result.message) for result in results] == [False, False, *[True] * 8]
 
 
-def test_an_outcome_of_another_shard_says_so(operator: Operator, server: Running) -> None:
-    with running(settings_for(operator, shard=4)) as other:
-        held = other.decisions.Decide(asking(32)).decision_id
-    assert held.startswith("s4-")
+def test_an_outcome_of_other_times_says_who_made_it(operator: Operator, server: Running) -> None:
+    number = customers_by_owner(operator, 2)[1][0]
+    with running(settings_for(operator, shard="1/2")) as other:
+        held = other.decisions.Decide(asking(number)).decision_id
+    assert held.startswith("s1-")
     (result,) = record(server, outcome(held, "elsewhere"))
     assert result.status == outcomes.OUTCOME_STATUS_UNKNOWN_DECISION
-    assert "shard 4" in result.message
+    assert "made by shard 1 when" in result.message
+    with pytest.raises(grpc.RpcError) as caught:
+        server.decisions.CheckHandOff(pb.CheckHandOffRequest(decision_id=held, rank=1))
+    assert violations(caught.value) == ["decision_id"]
 
 
 def test_an_id_of_an_earlier_life_is_unknown(operator: Operator, server: Running) -> None:

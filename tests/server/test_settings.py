@@ -9,10 +9,10 @@ from server.settings import PREFIX, Settings, SettingsError, resolve
 
 def test_flags_win_over_variables_win_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "touchpoint.toml"
-    file.write_text('listen = "127.0.0.1:1"\nshard = 1\nqueue_items_max = 10\n')
-    environment = {"TOUCHPOINT_SHARD": "2", "TOUCHPOINT_QUEUE_ITEMS_MAX": "20"}
+    file.write_text('listen = "127.0.0.1:1"\nshard = "1/4"\nqueue_items_max = 10\n')
+    environment = {"TOUCHPOINT_SHARD": "2/4", "TOUCHPOINT_QUEUE_ITEMS_MAX": "20"}
     found = resolve({"queue_items_max": 30, "base": None}, environment, file)
-    assert (found.settings.listen, found.settings.shard, found.settings.queue_items_max) == ("127.0.0.1:1", 2, 30)
+    assert (found.settings.listen, found.settings.shard, found.settings.queue_items_max) == ("127.0.0.1:1", "2/4", 30)
     assert found.origins["listen"] == str(file)
     assert found.origins["shard"] == "TOUCHPOINT_SHARD"
     assert found.origins["queue_items_max"] == "flag"
@@ -57,6 +57,21 @@ def test_variables_are_read_as_their_type(text: str, value: bool) -> None:
 def test_a_variable_that_nearly_names_a_setting_is_a_warning() -> None:
     found = resolve({}, {"TOUCHPOINT_LISTN": "x", "TOUCHPOINT_PORT": "tcp://10.0.0.1:7717", "TOUCHPOINT_TOKEN": "x"})
     assert [warning.partition(":")[0] for warning in found.warnings] == ["TOUCHPOINT_LISTN"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"workers": "2", "shard": "0/2"}, "workers: 2 with shard 0/2: expected one of them"),
+        ({"ledger_redis": "redis://h", "shard": "1/2"}, "ledger_redis: expected neither shard nor workers"),
+        ({"ledger_redis": "redis://h", "workers": "2"}, "ledger_redis: expected neither shard nor workers"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_said_once(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(given, {})
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
 
 
 def test_no_setting_is_named_like_a_secret() -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!touchpoint/v1/admin_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xea\x04\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tcatalogue\x18\x02 \x01(\t\x12\x1b\n\x13rulebook_generation\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x04 \x01(\t\x12\x18\n\x10subscriber_count\x18\x05 \x01(\x04\x12\x16\n\x0e\x63\x61mpaign_count\x18\x06 \x01(\r\x12\x13\n\x0boffer_count\x18\x07 \x01(\r\x12\x17\n\x0f\x63\x61ndidate_count\x18\x08 \x01(\r\x12\x16\n\x0e\x64\x65\x63ision_count\x18\t \x01(\x04\x12\x18\n\x10offer_made_count\x18\n \x01(\x04\x12\x15\n\routcome_count\x18\x0b \x01(\x04\x12.\n\nstarted_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tuptime_ms\x18\r \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x0e \x01(\x04\x12\x17\n\x0f\x63lock_confirmed\x18\x0f \x01(\x08\x12\x15\n\rclock_jump_ms\x18\x10 \x01(\x03\x12/\n\x0breloaded_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_reload_error\x18\x12 \x01(\t\x12<\n\x06ledger\x18\x13 \x03(\x0b\x32,.touchpoint.v1.GetStatusResponse.LedgerEntry\x12\x13\n\x0bqueue_depth\x18\x14 \x01(\r\x1a-\n\x0bLedgerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x0f\n\rReloadRequest\"T\n\x0eReloadResponse\x12\x1b\n\x13rulebook_generation\x18\x01 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\"\x15\n\x13\x43onfirmClockRequest\"X\n\x14\x43onfirmClockResponse\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fwas_unconfirmed\x18\x02 \x01(\x08\x32\xfe\x01\n\x0c\x41\x64minService\x12N\n\tGetStatus\x12\x1f.touchpoint.v1.GetStatusRequest\x1a .touchpoint.v1.GetStatusResponse\x12\x45\n\x06Reload\x12\x1c.touchpoint.v1.ReloadRequest\x1a\x1d.touchpoint.v1.ReloadResponse\x12W\n\x0c\x43onfirmClock\x12\".touchpoint.v1.ConfirmClockRequest\x1a#.touchpoint.v1.ConfirmClockResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!touchpoint/v1/admin_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xc0\x05\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tcatalogue\x18\x02 \x01(\t\x12\x1b\n\x13rulebook_generation\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x04 \x01(\t\x12\x18\n\x10subscriber_count\x18\x05 \x01(\x04\x12\x16\n\x0e\x63\x61mpaign_count\x18\x06 \x01(\r\x12\x13\n\x0boffer_count\x18\x07 \x01(\r\x12\x17\n\x0f\x63\x61ndidate_count\x18\x08 \x01(\r\x12\x16\n\x0e\x64\x65\x63ision_count\x18\t \x01(\x04\x12\x18\n\x10offer_made_count\x18\n \x01(\x04\x12\x15\n\routcome_count\x18\x0b \x01(\x04\x12.\n\nstarted_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tuptime_ms\x18\r \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x0e \x01(\x04\x12\x17\n\x0f\x63lock_confirmed\x18\x0f \x01(\x08\x12\x15\n\rclock_jump_ms\x18\x10 \x01(\x03\x12/\n\x0breloaded_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11last_reload_error\x18\x12 \x01(\t\x12<\n\x06ledger\x18\x13 \x03(\x0b\x32,.touchpoint.v1.GetStatusResponse.LedgerEntry\x12\x13\n\x0bqueue_depth\x18\x14 \x01(\r\x12\r\n\x05shard\x18\x15 \x01(\r\x12\x13\n\x0bshard_count\x18\x16 \x01(\r\x12\x14\n\x0cworker_count\x18\x17 \x01(\r\x12\x1a\n\x12worker_ready_count\x18\x18 \x01(\r\x1a-\n\x0bLedgerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x0f\n\rReloadRequest\"T\n\x0eReloadResponse\x12\x1b\n\x13rulebook_generation\x18\x01 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\"\x15\n\x13\x43onfirmClockRequest\"X\n\x14\x43onfirmClockResponse\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fwas_unconfirmed\x18\x02 \x01(\x08\x32\xfe\x01\n\x0c\x41\x64minService\x12N\n\tGetStatus\x12\x1f.touchpoint.v1.GetStatusRequest\x1a .touchpoint.v1.GetStatusResponse\x12\x45\n\x06Reload\x12\x1c.touchpoint.v1.ReloadRequest\x1a\x1d.touchpoint.v1.ReloadResponse\x12W\n\x0c\x43onfirmClock\x12\".touchpoint.v1.ConfirmClockRequest\x1a#.touchpoint.v1.ConfirmClockResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,17 +37,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=85
   _globals['_GETSTATUSREQUEST']._serialized_end=103
   _globals['_GETSTATUSRESPONSE']._serialized_start=106
-  _globals['_GETSTATUSRESPONSE']._serialized_end=724
-  _globals['_GETSTATUSRESPONSE_LEDGERENTRY']._serialized_start=679
-  _globals['_GETSTATUSRESPONSE_LEDGERENTRY']._serialized_end=724
-  _globals['_RELOADREQUEST']._serialized_start=726
-  _globals['_RELOADREQUEST']._serialized_end=741
-  _globals['_RELOADRESPONSE']._serialized_start=743
-  _globals['_RELOADRESPONSE']._serialized_end=827
-  _globals['_CONFIRMCLOCKREQUEST']._serialized_start=829
-  _globals['_CONFIRMCLOCKREQUEST']._serialized_end=850
-  _globals['_CONFIRMCLOCKRESPONSE']._serialized_start=852
-  _globals['_CONFIRMCLOCKRESPONSE']._serialized_end=940
-  _globals['_ADMINSERVICE']._serialized_start=943
-  _globals['_ADMINSERVICE']._serialized_end=1197
+  _globals['_GETSTATUSRESPONSE']._serialized_end=810
+  _globals['_GETSTATUSRESPONSE_LEDGERENTRY']._serialized_start=765
+  _globals['_GETSTATUSRESPONSE_LEDGERENTRY']._serialized_end=810
+  _globals['_RELOADREQUEST']._serialized_start=812
+  _globals['_RELOADREQUEST']._serialized_end=827
+  _globals['_RELOADRESPONSE']._serialized_start=829
+  _globals['_RELOADRESPONSE']._serialized_end=913
+  _globals['_CONFIRMCLOCKREQUEST']._serialized_start=915
+  _globals['_CONFIRMCLOCKREQUEST']._serialized_end=936
+  _globals['_CONFIRMCLOCKRESPONSE']._serialized_start=938
+  _globals['_CONFIRMCLOCKRESPONSE']._serialized_end=1026
+  _globals['_ADMINSERVICE']._serialized_start=1029
+  _globals['_ADMINSERVICE']._serialized_end=1283
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,10 @@ class GetStatusResponse(_message.Message):
     LAST_RELOAD_ERROR_FIELD_NUMBER: _builtins.int
     LEDGER_FIELD_NUMBER: _builtins.int
     QUEUE_DEPTH_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    SHARD_COUNT_FIELD_NUMBER: _builtins.int
+    WORKER_COUNT_FIELD_NUMBER: _builtins.int
+    WORKER_READY_COUNT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The program's version."""
     catalogue: _builtins.str
@@ -91,7 +95,7 @@ class GetStatusResponse(_message.Message):
     base_version: _builtins.str
     """Version of the base in use."""
     subscriber_count: _builtins.int
-    """Subscribers in the base."""
+    """Subscribers in the base that this server owns."""
     campaign_count: _builtins.int
     """Campaigns in the rulebook, live or not."""
     offer_count: _builtins.int
@@ -116,6 +120,14 @@ class GetStatusResponse(_message.Message):
     """Why the last reload failed; empty when it succeeded or there was none."""
     queue_depth: _builtins.int
     """Requests that wait for the decision thread at this moment."""
+    shard: _builtins.int
+    """Which shard this server is, counted from 0 ..."""
+    shard_count: _builtins.int
+    """... and of how many."""
+    worker_count: _builtins.int
+    """Before workers: how many share the subscribers behind this address; the figures are those of all that answer together. 0: there are none."""
+    worker_ready_count: _builtins.int
+    """Of those, how many answered."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """Since when this process serves."""
@@ -151,10 +163,14 @@ class GetStatusResponse(_message.Message):
         last_reload_error: _builtins.str = ...,
         ledger: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         queue_depth: _builtins.int = ...,
+        shard: _builtins.int = ...,
+        shard_count: _builtins.int = ...,
+        worker_count: _builtins.int = ...,
+        worker_ready_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reloaded_at", b"reloaded_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "campaign_count", b"campaign_count", "candidate_count", b"candidate_count", "catalogue", b"catalogue", "clock_confirmed", b"clock_confirmed", "clock_jump_ms", b"clock_jump_ms", "decision_count", b"decision_count", "last_reload_error", b"last_reload_error", "ledger", b"ledger", "memory_bytes", b"memory_bytes", "offer_count", b"offer_count", "offer_made_count", b"offer_made_count", "outcome_count", b"outcome_count", "queue_depth", b"queue_depth", "reloaded_at", b"reloaded_at", "rulebook_generation", b"rulebook_generation", "started_at", b"started_at", "subscriber_count", b"subscriber_count", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "campaign_count", b"campaign_count", "candidate_count", b"candidate_count", "catalogue", b"catalogue", "clock_confirmed", b"clock_confirmed", "clock_jump_ms", b"clock_jump_ms", "decision_count", b"decision_count", "last_reload_error", b"last_reload_error", "ledger", b"ledger", "memory_bytes", b"memory_bytes", "offer_count", b"offer_count", "offer_made_count", b"offer_made_count", "outcome_count", b"outcome_count", "queue_depth", b"queue_depth", "reloaded_at", b"reloaded_at", "rulebook_generation", b"rulebook_generation", "shard", b"shard", "shard_count", b"shard_count", "started_at", b"started_at", "subscriber_count", b"subscriber_count", "uptime_ms", b"uptime_ms", "version", b"version", "worker_count", b"worker_count", "worker_ready_count", b"worker_ready_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

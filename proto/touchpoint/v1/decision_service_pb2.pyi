@@ -348,6 +348,7 @@ class DecideColumnsResponse(_message.Message):
       base_version        utf8*
       replayed            bool: the request was answered before, and this is that answer
       error_code, error_message, error_field    int32, utf8, utf8: why the row failed, as ItemError has it, with the first field at fault
+      error_shard         uint16: the shard that owns the row's subscriber, where the row failed for that
     Timestamps are in microseconds, UTC.
     """
     def __init__(
@@ -528,3 +529,46 @@ class CheckHandOffResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckHandOffResponse: _TypeAlias = CheckHandOffResponse  # noqa: Y015
+
+@_typing.final
+class GetShardRequest(_message.Message):
+    """Nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShardRequest: _TypeAlias = GetShardRequest  # noqa: Y015
+
+@_typing.final
+class GetShardResponse(_message.Message):
+    """Shard `number` of so many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Counted from 0."""
+    of: _builtins.int
+    """1: this server owns all subscribers."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        of: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "of", b"of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShardResponse: _TypeAlias = GetShardResponse  # noqa: Y015

@@ -28,8 +28,10 @@ if _version_not_supported:
 class DecisionServiceStub:
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -70,13 +72,20 @@ class DecisionServiceStub:
                 request_serializer=touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffRequest.SerializeToString,
                 response_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffResponse.FromString,
                 _registered_method=True)
+        self.GetShard = channel.unary_unary(
+                '/touchpoint.v1.DecisionService/GetShard',
+                request_serializer=touchpoint_dot_v1_dot_decision__service__pb2.GetShardRequest.SerializeToString,
+                response_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.GetShardResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -125,6 +134,13 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetShard(self, request, context):
+        """Says which shard of how many answers here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -158,6 +174,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     request_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffRequest.FromString,
                     response_serializer=touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffResponse.SerializeToString,
             ),
+            'GetShard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShard,
+                    request_deserializer=touchpoint_dot_v1_dot_decision__service__pb2.GetShardRequest.FromString,
+                    response_serializer=touchpoint_dot_v1_dot_decision__service__pb2.GetShardResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'touchpoint.v1.DecisionService', rpc_method_handlers)
@@ -169,8 +190,10 @@ def add_DecisionServiceServicer_to_server(servicer, server):
 class DecisionService:
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -327,6 +350,33 @@ class DecisionService:
             '/touchpoint.v1.DecisionService/CheckHandOff',
             touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffRequest.SerializeToString,
             touchpoint_dot_v1_dot_decision__service__pb2.CheckHandOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/touchpoint.v1.DecisionService/GetShard',
+            touchpoint_dot_v1_dot_decision__service__pb2.GetShardRequest.SerializeToString,
+            touchpoint_dot_v1_dot_decision__service__pb2.GetShardResponse.FromString,
             options,
             channel_credentials,
             insecure,

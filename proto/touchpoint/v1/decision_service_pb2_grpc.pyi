@@ -29,8 +29,10 @@ GRPC_VERSION: str
 class DecisionServiceStub:
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -54,13 +56,17 @@ class DecisionServiceStub:
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
     CheckHandOff: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.CheckHandOffRequest, _decision_service_pb2.CheckHandOffResponse]
     """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+    GetShard: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.GetShardRequest, _decision_service_pb2.GetShardResponse]
+    """Says which shard of how many answers here."""
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -81,12 +87,16 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
     CheckHandOff: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.CheckHandOffRequest, _decision_service_pb2.CheckHandOffResponse]  # type: ignore[assignment]
     """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+    GetShard: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.GetShardRequest, _decision_service_pb2.GetShardResponse]  # type: ignore[assignment]
+    """Says which shard of how many answers here."""
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides which offers a subscriber gets now. "No offer" is an answer with a reason, never an error.
 
-    Where several servers each own a share of the subscribers, a router picks the server by the request metadata `touchpoint-route`: the first
-    four hex digits (lower case) of the SHA-256 of the subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
+    Where several servers, shards, each own a share of the subscribers, only they know whose: FAILED_PRECONDITION names the owner (OtherShard). A router
+    picks a server by the request metadata `touchpoint-shard`, the owner's number, once the caller knows it; before that by `touchpoint-route`, which
+    leads all calls about a subscriber to the same shard, if not to the right one: the first four hex digits (lower case) of the SHA-256 of the
+    subscriber's key as sent. It is short on purpose: it spreads load and identifies nobody.
 
     Calls may be repeated safely: the same request_id with the same body gets the same answer for 24 hours. Retry UNAVAILABLE and CANCELLED.
     """
@@ -141,5 +151,13 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.CheckHandOffResponse, _abc.Awaitable[_decision_service_pb2.CheckHandOffResponse]]:
         """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+
+    @_abc_1.abstractmethod
+    def GetShard(
+        self,
+        request: _decision_service_pb2.GetShardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_service_pb2.GetShardResponse, _abc.Awaitable[_decision_service_pb2.GetShardResponse]]:
+        """Says which shard of how many answers here."""
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19touchpoint/v1/error.proto\x12\rtouchpoint.v1\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"]\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.touchpoint.v1.FieldViolationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19touchpoint/v1/error.proto\x12\rtouchpoint.v1\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"6\n\nOtherShard\x12\r\n\x05owner\x18\x01 \x01(\r\x12\r\n\x05shard\x18\x02 \x01(\r\x12\n\n\x02of\x18\x03 \x01(\r\"\x8d\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.touchpoint.v1.FieldViolation\x12.\n\x0bother_shard\x18\x04 \x01(\x0b\x32\x19.touchpoint.v1.OtherShardb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FIELDVIOLATION']._serialized_start=44
   _globals['_FIELDVIOLATION']._serialized_end=96
-  _globals['_ITEMERROR']._serialized_start=98
-  _globals['_ITEMERROR']._serialized_end=191
+  _globals['_OTHERSHARD']._serialized_start=98
+  _globals['_OTHERSHARD']._serialized_end=152
+  _globals['_ITEMERROR']._serialized_start=155
+  _globals['_ITEMERROR']._serialized_end=296
 # @@protoc_insertion_point(module_scope)

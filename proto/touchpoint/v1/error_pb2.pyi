@@ -45,6 +45,38 @@ class FieldViolation(_message.Message):
 Global___FieldViolation: _TypeAlias = FieldViolation  # noqa: Y015
 
 @_typing.final
+class OtherShard(_message.Message):
+    """Another shard owns the subscriber: send the request there. The same as google.rpc.ErrorInfo of domain "touchpoint.v1" with reason OTHER_SHARD,
+    whose metadata has these numbers by these names.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    owner: _builtins.int
+    """The shard that owns the subscriber, counted from 0."""
+    shard: _builtins.int
+    """The shard that was asked."""
+    of: _builtins.int
+    """How many shards there are."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.int = ...,
+        shard: _builtins.int = ...,
+        of: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["of", b"of", "owner", b"owner", "shard", b"shard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OtherShard: _TypeAlias = OtherShard  # noqa: Y015
+
+@_typing.final
 class ItemError(_message.Message):
     """Why one item of a batch or one request of a stream failed, while the others went on."""
 
@@ -53,9 +85,10 @@ class ItemError(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
+    OTHER_SHARD_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """A google.rpc.Code number, as the same request would have failed a Decide call: 3 INVALID_ARGUMENT, 6 ALREADY_EXISTS
-    (the request id was used before with another body), 8 RESOURCE_EXHAUSTED, ...
+    (the request id was used before with another body), 8 RESOURCE_EXHAUSTED, 9 FAILED_PRECONDITION (another shard owns the subscriber), ...
     """
     message: _builtins.str
     """One line for a person: what was expected, what it was, what to do."""
@@ -63,16 +96,21 @@ class ItemError(_message.Message):
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
         """The fields at fault; empty when no single field is."""
 
+    @_builtins.property
+    def other_shard(self) -> Global___OtherShard:
+        """Set when another shard owns the item's subscriber."""
+
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         message: _builtins.str = ...,
         violations: _abc.Iterable[Global___FieldViolation] | None = ...,
+        other_shard: Global___OtherShard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other_shard", b"other_shard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "other_shard", b"other_shard", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,27 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from touchpoint.v1 import error_pb2 as touchpoint_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#touchpoint/v1/outcome_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x01\n\x07Outcome\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.touchpoint.v1.OutcomeKind\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erefusal_reason\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\"A\n\x15RecordOutcomesRequest\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.touchpoint.v1.Outcome\"b\n\rOutcomeResult\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.touchpoint.v1.OutcomeStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\"G\n\x16RecordOutcomesResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.touchpoint.v1.OutcomeResult*\xfd\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_KIND_HANDED_OFF\x10\x01\x12\x15\n\x11OUTCOME_KIND_SEEN\x10\x02\x12\x18\n\x14OUTCOME_KIND_CLICKED\x10\x03\x12\x19\n\x15OUTCOME_KIND_ACCEPTED\x10\x04\x12\x1a\n\x16OUTCOME_KIND_FULFILLED\x10\x05\x12\x18\n\x14OUTCOME_KIND_REFUSED\x10\x06\x12\x18\n\x14OUTCOME_KIND_NOT_NOW\x10\x07\x12\x17\n\x13OUTCOME_KIND_FAILED\x10\x08*\xea\x01\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_STATUS_RECORDED\x10\x01\x12 \n\x1cOUTCOME_STATUS_RECORDED_LATE\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_DUPLICATE\x10\x03\x12\x1b\n\x17OUTCOME_STATUS_CONFLICT\x10\x04\x12#\n\x1fOUTCOME_STATUS_UNKNOWN_DECISION\x10\x05\x12\x1a\n\x16OUTCOME_STATUS_INVALID\x10\x06\x32o\n\x0eOutcomeService\x12]\n\x0eRecordOutcomes\x12$.touchpoint.v1.RecordOutcomesRequest\x1a%.touchpoint.v1.RecordOutcomesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#touchpoint/v1/outcome_service.proto\x12\rtouchpoint.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19touchpoint/v1/error.proto\"\xc9\x01\n\x07Outcome\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.touchpoint.v1.OutcomeKind\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erefusal_reason\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\"A\n\x15RecordOutcomesRequest\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.touchpoint.v1.Outcome\"\x92\x01\n\rOutcomeResult\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.touchpoint.v1.OutcomeStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\x0bother_shard\x18\x04 \x01(\x0b\x32\x19.touchpoint.v1.OtherShard\"G\n\x16RecordOutcomesResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.touchpoint.v1.OutcomeResult*\xfd\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_KIND_HANDED_OFF\x10\x01\x12\x15\n\x11OUTCOME_KIND_SEEN\x10\x02\x12\x18\n\x14OUTCOME_KIND_CLICKED\x10\x03\x12\x19\n\x15OUTCOME_KIND_ACCEPTED\x10\x04\x12\x1a\n\x16OUTCOME_KIND_FULFILLED\x10\x05\x12\x18\n\x14OUTCOME_KIND_REFUSED\x10\x06\x12\x18\n\x14OUTCOME_KIND_NOT_NOW\x10\x07\x12\x17\n\x13OUTCOME_KIND_FAILED\x10\x08*\x8a\x02\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_STATUS_RECORDED\x10\x01\x12 \n\x1cOUTCOME_STATUS_RECORDED_LATE\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_DUPLICATE\x10\x03\x12\x1b\n\x17OUTCOME_STATUS_CONFLICT\x10\x04\x12#\n\x1fOUTCOME_STATUS_UNKNOWN_DECISION\x10\x05\x12\x1a\n\x16OUTCOME_STATUS_INVALID\x10\x06\x12\x1e\n\x1aOUTCOME_STATUS_OTHER_SHARD\x10\x07\x32o\n\x0eOutcomeService\x12]\n\x0eRecordOutcomes\x12$.touchpoint.v1.RecordOutcomesRequest\x1a%.touchpoint.v1.RecordOutcomesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'touchpoint.v1.outcome_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOMEKIND']._serialized_start=532
-  _globals['_OUTCOMEKIND']._serialized_end=785
-  _globals['_OUTCOMESTATUS']._serialized_start=788
-  _globals['_OUTCOMESTATUS']._serialized_end=1022
-  _globals['_OUTCOME']._serialized_start=88
-  _globals['_OUTCOME']._serialized_end=289
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=291
-  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=356
-  _globals['_OUTCOMERESULT']._serialized_start=358
-  _globals['_OUTCOMERESULT']._serialized_end=456
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=458
-  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=529
-  _globals['_OUTCOMESERVICE']._serialized_start=1024
-  _globals['_OUTCOMESERVICE']._serialized_end=1135
+  _globals['_OUTCOMEKIND']._serialized_start=608
+  _globals['_OUTCOMEKIND']._serialized_end=861
+  _globals['_OUTCOMESTATUS']._serialized_start=864
+  _globals['_OUTCOMESTATUS']._serialized_end=1130
+  _globals['_OUTCOME']._serialized_start=115
+  _globals['_OUTCOME']._serialized_end=316
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_start=318
+  _globals['_RECORDOUTCOMESREQUEST']._serialized_end=383
+  _globals['_OUTCOMERESULT']._serialized_start=386
+  _globals['_OUTCOMERESULT']._serialized_end=532
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_start=534
+  _globals['_RECORDOUTCOMESRESPONSE']._serialized_end=605
+  _globals['_OUTCOMESERVICE']._serialized_start=1132
+  _globals['_OUTCOMESERVICE']._serialized_end=1243
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from touchpoint.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -88,6 +89,8 @@ class _OutcomeStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome
     """No such decision, or no such rank in it; nothing was done."""
     OUTCOME_STATUS_INVALID: _OutcomeStatus.ValueType  # 6
     """Something about it is wrong, see message; nothing was done."""
+    OUTCOME_STATUS_OTHER_SHARD: _OutcomeStatus.ValueType  # 7
+    """Another shard owns the decision's subscriber, see other_shard; nothing was done."""
 
 class OutcomeStatus(_OutcomeStatus, metaclass=_OutcomeStatusEnumTypeWrapper):
     """What the server did with an outcome."""
@@ -106,6 +109,8 @@ OUTCOME_STATUS_UNKNOWN_DECISION: OutcomeStatus.ValueType  # 5
 """No such decision, or no such rank in it; nothing was done."""
 OUTCOME_STATUS_INVALID: OutcomeStatus.ValueType  # 6
 """Something about it is wrong, see message; nothing was done."""
+OUTCOME_STATUS_OTHER_SHARD: OutcomeStatus.ValueType  # 7
+"""Another shard owns the decision's subscriber, see other_shard; nothing was done."""
 Global___OutcomeStatus: _TypeAlias = OutcomeStatus  # noqa: Y015
 
 @_typing.final
@@ -193,22 +198,28 @@ class OutcomeResult(_message.Message):
     OUTCOME_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    OTHER_SHARD_FIELD_NUMBER: _builtins.int
     outcome_id: _builtins.str
     """The outcome's id."""
     status: Global___OutcomeStatus.ValueType
     """What was done."""
     message: _builtins.str
-    """With OUTCOME_STATUS_INVALID, UNKNOWN_DECISION and CONFLICT: what was expected, what it was, what to do."""
+    """With OUTCOME_STATUS_INVALID, UNKNOWN_DECISION, CONFLICT and OTHER_SHARD: what was expected, what it was, what to do."""
+    @_builtins.property
+    def other_shard(self) -> _error_pb2.OtherShard:
+        """With OUTCOME_STATUS_OTHER_SHARD: where to send it."""
+
     def __init__(
         self,
         *,
         outcome_id: _builtins.str = ...,
         status: Global___OutcomeStatus.ValueType = ...,
         message: _builtins.str = ...,
+        other_shard: _error_pb2.OtherShard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other_shard", b"other_shard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "outcome_id", b"outcome_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "other_shard", b"other_shard", "outcome_id", b"outcome_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,12 +1,12 @@
 """A decided batch as a record of the journal, MessagePack: what was asked, what was answered, what was held.
 
-    record   [1, raw_us i64, now_us i64, push_stopped u8, generation u64, [row, ...]]
+    record   [1, raw_us i64, now_us i64, stopped u8, generation u64, [row, ...]]
     row      [request bin, body u64, subscriber u64, message bin, answer, hold]
     answer   bin: the remembered bytes, of a row that holds something; u64: their digest, of one that does not
     hold     nil | [decision u64, expires_us i64, [[offer u16, campaign u16, category u16, channel u16, flags u8], ...]]
 
-Dry runs, repeated answers and conflicts have no row, what was held for an answer that then found no room to be remembered (nobody saw it) among
-them. The bytes of the subscriber's key in a message become zeros.
+Dry runs, repeated answers, conflicts and requests about those who were erased have no row, nor has what was held for an answer that then found no
+room to be remembered, which nobody saw. The bytes of the subscriber's key in a message become zeros.
 """
 
 from typing import Any, NamedTuple
@@ -24,12 +24,14 @@ from engine.kernels.frames import HEADER_BYTES, seal_frame
 from engine.kernels.msgpack import ARRAY, BIN, I64, NIL, OUT, SHORT_ARRAY, U8, U16, U64, put_big, put_form
 from engine.kernels.siphash import Int, sip_bytes
 from engine.kernels.texts import copy_bytes
+from engine.reasons import Reason
 from server.codec.dtypes import ASKED_TYPE, Asked
 from server.codec.kernels.message import SUBSCRIBER, has, split_message
 from server.codec.kernels.wire import READ
 
 DRY_RUN = 1
 """As engine.batch has it."""
+SUBSCRIBER_ERASED = int(Reason.SUBSCRIBER_ERASED)
 ROW_BYTES = 1 + 21 + 9 + 9 + 5 + 5 + 24
 """Most bytes of a row without its message, answer and seats."""
 SEAT_BYTES = 15
@@ -69,9 +71,11 @@ NOTED_TYPE: Any = bundle(
 
 @kernel(types.boolean(NOTED_TYPE, types.int64), inner=True)
 def is_noted(noted: Noted, row: int) -> bool:
-    """Return whether the row changed the state, or would have, had there been an offer."""
+    """Return whether the row changed the state, or would have, had there been an offer; of those who were erased nothing is kept."""
     decisions = noted.decisions
-    return not (noted.flags[row] & DRY_RUN or decisions.replayed[row] or decisions.conflict[row])
+    if noted.flags[row] & DRY_RUN or decisions.replayed[row] or decisions.conflict[row]:
+        return False
+    return bool(decisions.reason[row] != SUBSCRIBER_ERASED)
 
 
 @kernel(types.int64(NOTED_TYPE, OUT, types.int64, types.int64), inner=True)
@@ -152,7 +156,7 @@ def note_batch(
 ) -> Int:
     """Write the frame of the first `count` rows' record at `start`; return where it ends, `start` when no row is noted, or minus the bytes that it wants.
 
-    `head`: raw instant, ledger instant, whether push was stopped, generation.
+    `head`, (5,): raw instant, ledger instant, `stopped` of engine.journal.records.Decided, generation; written: how many rows hold something to be pushed.
     """
     most = _most_bytes(noted, count)
     if most == 0:
@@ -165,9 +169,12 @@ def note_batch(
     at = put_form(out, at, I64, np.uint64(head[1]), 8)
     at = put_form(out, at, U8, np.uint64(head[2]), 1)
     at = put_form(out, at, U64, np.uint64(head[3]), 8)
-    rows = 0
+    rows = head[4] = 0
     for row in range(count):
-        rows += is_noted(noted, row)
+        if is_noted(noted, row):
+            rows += 1
+            held = noted.decisions.decision[row] != np.uint64(0)
+            head[4] += held and noted.rules.channels[noted.channel[row]]["push"]
     at = put_form(out, at, ARRAY, np.uint64(rows), 4)
     for row in range(count):
         if is_noted(noted, row):

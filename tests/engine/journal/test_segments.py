@@ -217,3 +217,26 @@ def test_record_positions_are_those_of_the_segment(tmp_path: Path) -> None:
     record = next(iter(Log(FolderDisk(tmp_path), OWNER)))
     assert isinstance(record, Record)
     assert segment.read_bytes()[record.start : record.end] == bytes(record.body())
+
+
+def test_what_is_urgent_is_synced_at_everysec(tmp_path: Path) -> None:
+    disk = Failing(tmp_path)
+    journal = Journal(disk, OWNER, "everysec")
+    journal.add(Clock(1))
+    assert journal.commit()
+    before = journal.syncs
+    journal.add(Clock(2))
+    assert journal.commit()
+    assert journal.syncs == before
+    journal.add(Clock(3), urgent=True)
+    assert journal.commit()
+    assert (journal.syncs, journal.unsafe_bytes) == (before + 1, 0)
+    disk.broken = "sync"
+    journal.add(Clock(4))
+    assert journal.commit()
+    journal.add(Clock(5), urgent=True)
+    assert not journal.commit()
+    assert journal.promised
+    journal.add(Clock(6))
+    assert not journal.commit()
+    assert not journal.promised, "that one may be answered"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.fronts.doors import DOORS, Door, envoy, opened
+from tests.server.fronts.doors import ALL_DOORS, Door, envoy, opened
 from tests.server.operator_fixture import Operator
 
 
@@ -20,6 +20,7 @@ def _plain(name: str) -> Any:
 
 grpcio_door = _plain("grpcio")
 native_door = _plain("native")
+workers_door = _plain("workers")
 
 
 @pytest.fixture(scope="session", name="envoy-l7")
@@ -38,7 +39,7 @@ def l4_door(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield Door("envoy-l4", server, port, tls=True, token=token, process_ids=(process_id,))
 
 
-@pytest.fixture(scope="session", params=DOORS)
+@pytest.fixture(scope="session", params=ALL_DOORS)
 def door(request: pytest.FixtureRequest) -> Door:
     """Each door in its turn."""
     found: Door = request.getfixturevalue(request.param)

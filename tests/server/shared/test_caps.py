@@ -30,8 +30,8 @@ def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     operator = write_operator(folder, request.param, SUBSCRIBERS)
     with (
         redis_server(folder / "redis") as redis,
-        running(settings_for(operator, ledger_redis=redis.url, shard=1, ledger_redis_timeout_ms=2_000)) as one,
-        running(settings_for(operator, ledger_redis=redis.url, shard=2, ledger_redis_timeout_ms=2_000)) as other,
+        running(settings_for(operator, ledger_redis=redis.url, replica=1, ledger_redis_timeout_ms=2_000)) as one,
+        running(settings_for(operator, ledger_redis=redis.url, replica=2, ledger_redis_timeout_ms=2_000)) as other,
     ):
         yield [one, other]
 

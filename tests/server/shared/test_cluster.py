@@ -51,7 +51,7 @@ def cluster(binary: str, tmp_path: Path) -> Iterator[list[RedisServer]]:
 
 
 def replicas_of(operator: Operator, url: str, stack: ExitStack) -> list[Running]:
-    settings = [settings_for(operator, ledger_redis=url, shard=shard) for shard in (1, 2)]
+    settings = [settings_for(operator, ledger_redis=url, replica=replica) for replica in (1, 2)]
     return [stack.enter_context(running(each)) for each in settings]
 
 

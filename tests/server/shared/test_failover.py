@@ -59,7 +59,7 @@ def failing(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Failing]:
         stack.callback(proxy.close)
         url = f"redis://127.0.0.1:{proxy.port}"
         one, other = (
-            stack.enter_context(running(settings_for(capped, ledger_redis=url, shard=shard))) for shard in (1, 2)
+            stack.enter_context(running(settings_for(capped, ledger_redis=url, replica=replica))) for replica in (1, 2)
         )
         yield Failing(one, other, primary, replica, proxy)
 

@@ -73,7 +73,7 @@ def test_a_restart_with_what_was_written_and_a_request_sent_again(
 ) -> None:
     with (
         redis_server(tmp_path / "redis", binary, appendonly="yes", appendfsync="always") as redis,
-        running(settings_for(capped, ledger_redis=redis.url, shard=1)) as one,
+        running(settings_for(capped, ledger_redis=redis.url, replica=1)) as one,
     ):
         request = asking(3)
         first = one.decisions.Decide(request)
@@ -232,11 +232,13 @@ def test_somebody_elses_library_and_somebody_elses_ledger_are_left(
         assert redis.command("DBSIZE") == keys
 
 
-def test_a_shard_number_that_is_taken_and_one_that_is_free_again(capped: Operator, binary: str, tmp_path: Path) -> None:
+def test_a_replicas_number_that_is_taken_and_one_that_is_free_again(
+    capped: Operator, binary: str, tmp_path: Path
+) -> None:
     with redis_server(tmp_path / "redis", binary) as redis:
-        with running(settings_for(capped, ledger_redis=redis.url, shard=4)):
-            assert "4 is the number of another server" in refused(capped, ledger_redis=redis.url, shard=4)
-        with running(settings_for(capped, ledger_redis=redis.url, shard=4)) as replica:
+        with running(settings_for(capped, ledger_redis=redis.url, replica=4)):
+            assert "4 is the number of another server" in refused(capped, ledger_redis=redis.url, replica=4)
+        with running(settings_for(capped, ledger_redis=redis.url, replica=4)) as replica:
             assert replica.decisions.Decide(asking(1)).offers
 
 

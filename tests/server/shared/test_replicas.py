@@ -127,7 +127,7 @@ def test_live_changes_are_known_to_a_replica_that_comes_later(pair: Pair, capped
     change(pair.other, 3, attributes=[subscribers.AttributeChange(id="first_name", value=Value(string_value="Ada"))])
     say(pair.one, 43, subscribers.CONSENT_STATE_REFUSED)
     say(pair.other, 43, subscribers.CONSENT_STATE_WITHDRAWN)
-    with running(settings_for(capped, ledger_redis=pair.redis.url, shard=3)) as late:
+    with running(settings_for(capped, ledger_redis=pair.redis.url, replica=3)) as late:
         assert late.decisions.Decide(asking(43)).reason == reason_pb2.REASON_CONSENT_REFUSED
         for replica in (late, pair.other, pair.one):
             offers = {

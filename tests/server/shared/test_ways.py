@@ -24,8 +24,8 @@ CERTIFICATES = Path(__file__).parent.parent / "certificates"
 def test_scripts_where_there_are_no_function_libraries(capped: Operator, binary: str, tmp_path: Path) -> None:
     with (
         redis_server(tmp_path / "redis", binary, rename_command="FUNCTION NONE") as redis,
-        running(settings_for(capped, ledger_redis=redis.url, shard=1)) as one,
-        running(settings_for(capped, ledger_redis=redis.url, shard=2)) as other,
+        running(settings_for(capped, ledger_redis=redis.url, replica=1)) as one,
+        running(settings_for(capped, ledger_redis=redis.url, replica=2)) as other,
     ):
         request = asking(1)
         first = one.decisions.Decide(request)
@@ -93,8 +93,8 @@ def test_names_that_another_replica_brings_count_here_too(binary: str, tmp_path:
     newer = made._replace(rulebook=tmp_path / "newer")
     with (
         redis_server(tmp_path / "redis", binary) as redis,
-        running(settings_for(made, ledger_redis=redis.url, shard=1)) as one,
-        running(settings_for(newer, ledger_redis=redis.url, shard=2)) as other,
+        running(settings_for(made, ledger_redis=redis.url, replica=1)) as one,
+        running(settings_for(newer, ledger_redis=redis.url, replica=2)) as other,
     ):
         _rewrite(
             newer,

@@ -1,0 +1,1 @@
+"""Replay: a journal's requests decided again."""

@@ -1,0 +1,105 @@
+"""What a journal is replayed in: rulebooks and bases by what the journal calls them, and a ledger and an overlay that follow it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.base.folder import current_version
+from engine.base.keys import SubscriberKeys, read_secret
+from engine.base.manifest import read_manifest
+from engine.base.overlay import Overlay
+from engine.base.snapshot import Snapshot, open_snapshot
+from engine.engine import Engine, Generation
+from engine.journal.disk import Disk
+from engine.journal.records import Swapped
+from engine.journal.recovery import Recovery
+from engine.journal.segments import JournalError, Log, first_of, segment_names
+from engine.journal.snapshot import load, next_of, snapshot_names
+from engine.journal.starting import new_state, sizes_in
+from engine.ledger.memory import MemoryLedger
+from engine.rulebook import Rulebook, load_rulebook
+from engine.shard import Shard
+from loaders.msisdn import parse_number
+from server.clock import Clock
+from server.decision_id import DecisionIds
+from server.figures import Figures
+from server.front import DecisionFront
+from server.subscriber_hashes import SubscriberHashes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Rulebooks by digest, bases by version, and the secret that hashes keys and writes decision ids."""
+
+    rulebooks: dict[str, Rulebook]
+    bases: dict[str, Snapshot]
+    keys: SubscriberKeys
+    secret: bytes
+
+
+def known_of(rulebooks: Sequence[Path], bases: Sequence[Path], key_secret_file: Path) -> Known:
+    """Open what a replay is given; raises RulebookError, SnapshotError, OSError, ValueError."""
+    secret = read_secret(key_secret_file)
+    books = [load_rulebook(path) for path in rulebooks]
+    folders = [folder / current_version(folder) if (folder / "current").exists() else folder for folder in bases]
+    info = read_manifest(folders[0]).key
+    keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
+    snapshots = [open_snapshot(folder, keys) for folder in folders]
+    return Known({book.digest: book for book in books}, {base.version: base for base in snapshots}, keys, secret)
+
+
+class World:
+    """A ledger and an overlay as they were at some point of the journal, and what decides there."""
+
+    def __init__(self, known: Known, ledger: MemoryLedger, overlay: Overlay, shard: Shard) -> None:
+        self.ledger, self.overlay = ledger, overlay
+        self._known = known
+        self._shard = shard
+        self._hashes = SubscriberHashes(known.keys, known.secret)
+        self._ids = DecisionIds(known.secret, shard.number)
+        self.front: DecisionFront | None = None
+        """None until the journal said what answers."""
+
+    def swap(self, swapped: Swapped) -> None:
+        """Answer by what the record names, as that generation; raises JournalError when it was not given."""
+        rulebook, base = self._known.rulebooks.get(swapped.rulebook), self._known.bases.get(swapped.base)
+        if rulebook is None:
+            given = ", ".join(digest[:12] for digest in self._known.rulebooks)
+            raise JournalError(
+                f"it was decided by the rulebook with digest {swapped.rulebook[:12]}, given: {given}; add it with --rulebook"
+            )
+        if base is None:
+            given = ", ".join(self._known.bases)
+            raise JournalError(f"it was decided with the base {swapped.base}, given: {given}; add it with --base")
+        self.overlay.on_new_base(base)
+        self.answer_by(rulebook, base, swapped)
+
+    def answer_by(self, rulebook: Rulebook, base: Snapshot, swapped: Swapped) -> None:
+        """Answer by this rulebook and base from here on, as the record's generation."""
+        own = replace(base, shard=self._shard)
+        engine = Engine(rulebook, own, self.overlay, self.ledger, swapped.now_us)
+        engine.generation = Generation(swapped.generation, rulebook.digest)
+        self.front = DecisionFront(engine, self._hashes, self._ids, Clock(), Figures())
+
+
+def begin(disk: Disk, known: Known, shard: Shard) -> tuple[World, Recovery, Log]:
+    """Return a world where the journal's first record finds it, what takes records back that are no decisions, and the records.
+
+    Where segments were removed, that is the oldest snapshot from which all records are there. Raises JournalError.
+    """
+    sizes = sizes_in(disk)
+    first = first_of(segment_names(disk)[0])
+    snapshots = [name for name in snapshot_names(disk) if next_of(name) >= first]
+    if first == 1:
+        ledger, overlay = new_state(sizes)
+        return World(known, ledger, overlay, shard), Recovery(ledger, overlay), Log(disk, None)
+    if not snapshots:
+        raise JournalError(
+            f"records 1 to {first - 1:,} are missing, and there is no snapshot to begin with; bring them back"
+        )
+    ledger, overlay = new_state(sizes)
+    before = load(disk, snapshots[0], None, ledger, overlay)
+    world = World(known, ledger, overlay, shard)
+    if before.serving is not None:
+        world.swap(before.serving)
+    return world, Recovery(ledger, overlay, before), Log(disk, None, after=before.next - 1)
