@@ -17,6 +17,7 @@ from tests.server.running import asking, running, settings_for, timeless
 from tests.server.shared.conftest import CAP, CAPPED
 from tests.server.shared.redis_servers import REDIS, free_port, keys_of, redis_server
 from tests.server.shared.test_faults import heals
+from tests.server.test_decisions import usage
 
 CERTIFICATES = Path(__file__).parent.parent / "certificates"
 
@@ -149,3 +150,28 @@ def _rewrite(made: Operator, catalogue: str, source: Path) -> None:
     source.mkdir()
     (source / "all.yaml").write_text(catalogue)
     save_rulebook(compile_rulebook(load_catalogue(source, now_us=int(NOW.timestamp()) * 1_000_000)), made.rulebook)
+
+
+def test_push_waits_while_the_ledgers_clock_and_this_hosts_are_apart(capped: Operator, tmp_path: Path) -> None:
+    with redis_server(tmp_path / "redis") as redis, running(settings_for(capped, ledger_redis=redis.url)) as replica:
+        clock = replica.server.decisions.clock
+        assert abs(clock.now_us() - time.time_ns() // 1_000) < 1_000_000
+        assert clock.trusted
+        shared = replica.server._shared
+        assert shared is not None
+        with replica.busy():
+            shared.sharing._fetching.offset_us += 3_000_000
+            clock.now_us()
+            assert not clock.trusted
+            assert clock.jump_us > 2_000_000
+        assert replica.decisions.Decide(asking(1, channel="desk")).offers
+        used = usage()
+        assert (
+            replica.decisions.Decide(asking(1, channel="sms", trigger=used)).reason
+            == reason_pb2.REASON_CLOCK_UNCONFIRMED
+        )
+        replica.admin.ConfirmClock(admin.ConfirmClockRequest())
+        assert (
+            replica.decisions.Decide(asking(1, channel="sms", trigger=used)).reason
+            != reason_pb2.REASON_CLOCK_UNCONFIRMED
+        )
