@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import reason_pb2
+from touchpoint.v1 import subscriber_service_pb2 as subscribers
 
 from engine.rulebook import compile_rulebook, save_rulebook
 from loaders.catalogue.load import load_catalogue
 from server.settings import Settings, SettingsError
 from server.shared.address import place_of
-from tests.server.operator_fixture import NOW, Operator, write_operator
+from tests.server.operator_fixture import NOW, Operator, msisdn, write_operator
 from tests.server.running import asking, running, settings_for, timeless
 from tests.server.shared.conftest import CAP, CAPPED
 from tests.server.shared.redis_servers import REDIS, free_port, keys_of, redis_server
 from tests.server.shared.test_faults import heals
+from tests.server.shared.test_replicas import STATUS, say
 from tests.server.test_decisions import usage
+from tests.server.test_rpcs import outcome, record
 
 CERTIFICATES = Path(__file__).parent.parent / "certificates"
 
@@ -175,3 +178,20 @@ def test_push_waits_while_the_ledgers_clock_and_this_hosts_are_apart(capped: Ope
             replica.decisions.Decide(asking(1, channel="sms", trigger=used)).reason
             != reason_pb2.REASON_CLOCK_UNCONFIRMED
         )
+
+
+RIGHTS = "on >secret ~tp:* +@read +@write +@scripting +@connection +info +time"
+
+
+def test_a_user_with_no_more_rights_than_needed(capped: Operator, binary: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    with redis_server(tmp_path / "redis", binary) as redis:
+        redis.command("ACL", "SETUSER", "touchpoint", *RIGHTS.split(" "))
+        url = redis.url.replace("//", "//touchpoint@")
+        with running(settings_for(capped, ledger_redis=url, ledger_redis_password_file=str(file))) as replica:
+            first = replica.decisions.Decide(asking(1))
+            assert first.offers
+            assert record(replica, outcome(first.decision_id, "seen-1"))[0].status == STATUS.OUTCOME_STATUS_RECORDED
+            say(replica, 2, subscribers.CONSENT_STATE_REFUSED)
+            replica.subscribers.ForgetSubscriber(subscribers.ForgetSubscriberRequest(subscriber=msisdn(3)))
