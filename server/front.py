@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.base.changes import Change
+from engine.base.describe import Description
 from engine.base.snapshot import Snapshot
 from engine.batch import DRY_RUN, Batch, Decisions, new_batch
 from engine.bound import Bound
@@ -127,6 +129,8 @@ class DecisionFront:
     def tick(self) -> None:
         """Do what time alone brings."""
         self.engine.tick(self.now_us())
+        if self.around is not None:
+            self.around.tick()
 
     @property
     def changes(self) -> int:
@@ -263,6 +267,19 @@ class DecisionFront:
             return self.engine.check_hand_off(hold, now_us)
         return self.around.check_hand_off(hold[0], lambda: self.engine.check_hand_off(hold, now_us))
 
+    def update(self, subscriber: int, change: Change) -> None:
+        """Apply a live change; raises what engine.base.changes.apply_change raises, and RefusedError."""
+        if self.around is None:
+            self.engine.update(subscriber, change)
+        else:
+            self.around.update(subscriber, change.at_us, lambda: self.engine.update(subscriber, change))
+
+    def describe(self, subscriber: int, now_us: int) -> Description:
+        """Return what is known of the subscriber at this instant."""
+        if self.around is None:
+            return self.engine.describe(subscriber, now_us)
+        return self.around.describe(subscriber, lambda: self.engine.describe(subscriber, now_us))
+
     def forget(self, subscriber: int) -> None:
         """Erase a subscriber; raises OverlayFullError, RefusedError."""
         self.check_kept()
@@ -272,9 +289,8 @@ class DecisionFront:
             self.around.forget(subscriber, lambda: self.engine.forget(subscriber))
 
     def statistics(self) -> dict[str, int]:
-        """Return the ledger's figures."""
-        shared = {} if self.around is None else self.around.statistics()
-        return {**self.engine.ledger.statistics(), **shared}
+        """Return the ledger's figures; those of what is shared, not of where it is worked in."""
+        return self.engine.ledger.statistics() if self.around is None else self.around.statistics()
 
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """Give names their codes; raises LedgerFullError, RefusedError."""
