@@ -9,7 +9,14 @@ FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False, 
 KINDS = ("decided", "recorded", "changed", "forgot", "swapped", "policy", "named", "clock", "began", "ended")
 
 
-@click.group()
+@click.group(
+    epilog="""Examples:
+
+    touchpoint journal check run/journal
+
+    touchpoint journal dump run/journal --kind recorded
+    """
+)
 def journal() -> None:
     """Look at a server's journal, or mend it."""
 
