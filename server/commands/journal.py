@@ -91,5 +91,7 @@ def dump(folder: Path, first: int, last: int | None, kinds: tuple[str, ...]) -> 
     try:
         for line in dumped(folder, first, last, kinds):
             click.echo(line)
+    except BrokenPipeError:
+        raise
     except (JournalError, OSError) as error:
         raise click.ClickException(str(error)) from None
