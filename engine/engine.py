@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from engine.base.changes import Change, apply_change
 from engine.base.describe import Description, describe
-from engine.base.overlay import Overlay
+from engine.base.overlay import Overlay, Write
 from engine.base.snapshot import Snapshot
 from engine.batch import Batch, Decisions, new_batch
 from engine.bound import Bound
@@ -109,11 +109,12 @@ class Engine:
         """Return whether the hold (subscriber hash, decision, rank) may go out now."""
         return drive(checking(self._decider, self.bound, self.ledger, hold, now_us))
 
-    def update(self, subscriber: int, change: Change) -> None:
-        """Apply a live change; the very next decision sees it. Raises what engine.base.changes.apply_change raises."""
+    def update(self, subscriber: int, change: Change) -> list[Write]:
+        """Apply a live change and return what it wrote; the very next decision sees it. Raises what engine.base.changes.apply_change raises."""
         writes = apply_change(self.bound.binding, subscriber, change)
         if self.keeping is not None:
             self.keeping.changed(subscriber, change.at_us, writes)
+        return writes
 
     def forget(self, subscriber: int) -> None:
         """Erase: every answer is SUBSCRIBER_ERASED from now on; contacts, holds and remembered answers are dropped. Raises OverlayFullError."""

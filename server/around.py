@@ -7,6 +7,8 @@ within a turn, by whoever has it.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from engine.base.describe import Description
+from engine.base.overlay import Write
 from engine.batch import Batch, Decisions
 from engine.handing_off import HandOff
 from engine.ledger.names import Kind
@@ -28,8 +30,17 @@ class Around(Protocol):
     def forget(self, subscriber: int, forget: Callable[[], None]) -> None:
         """Erase a subscriber; raises RefusedError, with nothing erased."""
 
+    def update(self, subscriber: int, at_us: int, update: Callable[[], list[Write]]) -> None:
+        """Change a subscriber; raises what `update` raises, and RefusedError when it is not sure that everybody will know."""
+
+    def describe(self, subscriber: int, describe: Callable[[], Description]) -> Description:
+        """Return what is known of a subscriber."""
+
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """See to it that names have the codes that they have everywhere, before the engine is given them; raises LedgerFullError, RefusedError."""
+
+    def tick(self) -> None:
+        """Do what time alone brings, when nobody calls."""
 
     def now_us(self) -> int:
         """Return the clock that all share, microseconds since 1970."""

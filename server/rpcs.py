@@ -119,7 +119,7 @@ class Rpcs:
         """GetSubscriber."""
         engine = self._front.engine
         name = self._owned(parsed(subscriber.GetSubscriberRequest, payload).subscriber)
-        description = engine.describe(name, self._front.now_us())
+        description = self._front.describe(name, self._front.now_us())
         return described(description, engine.rulebook.catalogue, engine.snapshot.version)
 
     def update_subscriber(self, payload: bytes, _info: CallInfo) -> bytes:
@@ -129,7 +129,7 @@ class Rpcs:
         change = ChangeReader(self._front.engine.rulebook.catalogue).read(request, now_us)
         self._front.check_kept()
         try:
-            self._front.engine.update(name, change)
+            self._front.update(name, change)
         except Exception as error:
             if failure := change_failure(error):
                 raise RefusedError(failure) from None

@@ -37,6 +37,7 @@ class Connection:
         try:
             plain = socket.create_connection((address.host, address.port), max(timeout_s, CONNECT_S))
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._socket = address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
         except OSError as error:
             raise UnavailableError(f"{address.name}: cannot be reached: {error}") from None
@@ -90,9 +91,10 @@ class Connection:
                 if time.monotonic() > end_s:
                     raise TimeoutError("timed out")
                 reader.feed(data)
+            if len(found) > replies:
+                raise hiredis.ProtocolError(f"expected {replies} replies, were {len(found)}")
         except (OSError, hiredis.ProtocolError) as error:
             raise self._failed(error) from None
-        assert len(found) == replies, "a reply for each command"
         return found
 
     def close(self) -> None:

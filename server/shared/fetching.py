@@ -10,10 +10,13 @@ from engine.engine import Engine
 from engine.ledger.working import NOT_CONTACTS, WorkingLedger
 from server.clock import steady_us
 from server.logs import log
+from server.shared.live_changes import apply
 from server.shared.shared_names import SharedNames
 from server.shared.states import Reading, State, States
 
 RECORD_BYTES: Final = CONTACT.itemsize
+COMPLAINTS_US: Final = 10_000_000
+"""How often the log is told of the same trouble."""
 
 
 class Fetching:
@@ -30,6 +33,9 @@ class Fetching:
         self.known: dict[int, State] = {}
         """What was fetched of each, and until when its contacts matter:"""
         self.until_us: dict[int, int] = {}
+        self._live: dict[int, bytes] = {}
+        """Of subscribers with live changes, the stamp of the last that the overlay has."""
+        self._complained_us = -COMPLAINTS_US
 
     def fetch(self, items: int, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
         """Know these distinct subscribers and nobody else, for so many items; return those of whom nothing could be known.
@@ -62,7 +68,7 @@ class Fetching:
         return reading.now_us
 
     def _install(self, subscribers: list[int], reading: Reading) -> list[int]:
-        missing, contacted = [], []
+        missing, contacted, changed = list[int](), list[int](), list[int]()
         for subscriber, state in zip(subscribers, reading.states, strict=True):
             if state is None:
                 missing.append(subscriber)
@@ -70,17 +76,27 @@ class Fetching:
             self.known[subscriber] = state
             if state.contacts:
                 contacted.append(subscriber)
-            if state.erased:
-                self._erase(subscriber)
+            if state.erased and not self._erase(subscriber):
+                missing.append(subscriber)
+            elif state.live and state.live != self._live.get(subscriber):
+                changed.append(subscriber)
+        if changed:
+            missing += self._learn_live(changed)
         wrong = self._enter(contacted) if contacted else []
         if wrong and self._names.give():
             wrong = self._enter(wrong)
         if wrong:
-            log().error(
-                "what the shared ledger holds of some subscribers is not known here; if it goes on, reload this server's rulebook",
-                subscribers=len(wrong),
-            )
+            self._complain(len(wrong))
         return missing + wrong
+
+    def _complain(self, subscribers: int) -> None:
+        """Say, not too often, that contacts cannot be read."""
+        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
+            self._complained_us = now_us
+            log().error(
+                "what the shared ledger holds of some subscribers is not known here, so nothing is offered; if it goes on, reload the rulebook",
+                subscribers=subscribers,
+            )
 
     def _enter(self, subscribers: list[int]) -> list[int]:
         """Enter their contacts; return those for whom there was something else."""
@@ -93,11 +109,23 @@ class Fetching:
         self.until_us.update(zip(subscribers, until_us, strict=True))
         return [subscriber for subscriber, until in zip(subscribers, until_us, strict=True) if until == NOT_CONTACTS]
 
-    def _erase(self, subscriber: int) -> None:
-        """Somebody was erased by way of another replica."""
+    def _learn_live(self, subscribers: list[int]) -> list[int]:
+        """Apply what was changed by way of other replicas; return the subscribers of whom it is not known."""
+        unknown = []
+        for subscriber, found in zip(subscribers, self.states.live_changes(subscribers), strict=True):
+            if found is None or not apply(self.engine, subscriber, found):
+                unknown.append(subscriber)
+            else:
+                self._live[subscriber] = self.known[subscriber].live
+        return unknown
+
+    def _erase(self, subscriber: int) -> bool:
+        """Somebody was erased by way of another replica; return False when there is no room to note it."""
         overlay = self.engine.overlay
         if not overlay.is_erased(subscriber):
             try:
                 overlay.erase(subscriber)
             except OverlayFullError as error:
-                log().error("an erased subscriber cannot be noted", why=str(error))
+                log().error("an erased subscriber cannot be noted, so nothing is offered", why=str(error))
+                return False
+        return True

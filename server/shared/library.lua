@@ -1,13 +1,15 @@
 -- What the ledger does within Redis: each function is one step that nobody sees half done. server/README.md says what lies under which key.
 --
 -- subscriber's hash   v stamp of the last change | c contacts, 80 bytes each | e "1" once erased | x index of what is remembered
---                     r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
+--                     u stamp of the last live change | r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
+-- live changes' hash  by family and name: "<kind> <instant in microseconds> ", then the value
 -- index x             25 bytes an entry: 8 of its end in microseconds, big-endian; 17 of the field's name; oldest first
 -- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | grants: the epoch once all may grant in it, else empty
 
 local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
 local EVENTS = { 25, 33, 41, 49, 57 }
 local RANK, FLAGS = 73, 74
+local GRANT, REFUSE, WITHDRAW = '8', '9', '10'
 
 local function micros()
   local time = redis.call('TIME')
@@ -57,18 +59,42 @@ local function commit(keys, args)
   local stamp = held[1] or ''
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
-  local was = stamp == '' and -2 or redis.call('PTTL', key)
+  local was = redis.call('PTTL', key)
   local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 8)
   redis.call('HSET', key, 'v', args[4], 'c', args[7], 'x', index)
   lives_until(key, args[6], was)
   return 1
 end
 
--- Erase a subscriber for good: what is left says that it was erased. args: epoch's key, epoch, stamp to be.
+-- Erase a subscriber for good: what is left says that it was erased. keys: its own, its live changes'. args: epoch's key, epoch, stamp to be.
 local function forget(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
-  redis.call('DEL', keys[1])
+  redis.call('DEL', keys[1], keys[2])
   redis.call('HSET', keys[1], 'v', args[3], 'e', '1')
+  return 1
+end
+
+-- Whether a consent that is stored stays, whatever is said now: a withdrawal takes back a grant alone, and no grant ends a later refusal.
+local function stays(kind, at, was, was_at)
+  return (kind == WITHDRAW and was ~= GRANT) or (kind == GRANT and was == REFUSE and tonumber(at) < was_at)
+end
+
+-- Note live changes of a subscriber. 1: noted; 0: it was erased; -1: not in this epoch.
+-- keys: its own, its live changes'. args: epoch's key, epoch, stamp, "1" to leave what is there from the same instant or later, then (name, kind, instant, value).
+local function change(keys, args)
+  if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  if redis.call('HEXISTS', keys[1], 'e') == 1 then return 0 end
+  for i = 5, #args, 4 do
+    local kind, at = args[i + 1], args[i + 2]
+    local stored = redis.call('HGET', keys[2], args[i])
+    local was, was_at = string.match(stored or '', '^(%d+) (-?%d+) ')
+    was_at = tonumber(was_at or '0')
+    if not was or not (stays(kind, at, was, was_at) or (args[4] == '1' and was_at >= tonumber(at))) then
+      redis.call('HSET', keys[2], args[i], kind .. ' ' .. at .. ' ' .. args[i + 3])
+    end
+  end
+  redis.call('HSET', keys[1], 'u', args[3])
+  redis.call('PERSIST', keys[1])
   return 1
 end
 
@@ -99,7 +125,7 @@ local function assert_contacts(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
   local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e')
   if held[4] then return 1 end
-  local was = held[1] and redis.call('PTTL', key) or -2
+  local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
   for from = 1, #args[6], RECORD do
     local mine = string.sub(args[6], from, from + RECORD - 1)
@@ -135,9 +161,9 @@ local function epoch(keys, args)
   return { held[1], held[4], held[3], number(now) }
 end
 
--- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its shard number.
+-- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its number.
 -- All may grant in an epoch once each replica that was there within a lease before it has asserted what it knows, or a lease after it began.
--- keys: epoch's, replicas'. args: shard, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
+-- keys: epoch's, replicas'. args: its number, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
 local function beat(keys, args)
   local now = micros()
   local mine = redis.call('HGET', keys[2], args[1])
@@ -162,7 +188,7 @@ local function beat(keys, args)
   return { held[1] or '', held[2] or '', number(now), redis.call('HGETALL', keys[2]) }
 end
 
--- A replica goes: its number is free. args: shard, life.
+-- A replica goes: its number is free. args: its number, life.
 local function leave(keys, args)
   local mine = redis.call('HGET', keys[1], args[1])
   if mine and string.match(mine, '^(%S+)') == args[2] then redis.call('HDEL', keys[1], args[1]) end

@@ -11,7 +11,7 @@ from typing import Final
 from server.shared.connection import Connection, ReplyError
 
 NAME: Final = "touchpoint1"
-FUNCTIONS: Final = ("commit", "forget", "assert_contacts", "epoch", "beat", "leave", "names")
+FUNCTIONS: Final = ("commit", "forget", "change", "assert_contacts", "epoch", "beat", "leave", "names")
 _BODY: Final = files("server.shared").joinpath("library.lua").read_text(encoding="utf-8")
 _FLAGS: Final = "allow-cross-slot-keys"
 """The epoch's key is in a slot of its own, of the same server."""

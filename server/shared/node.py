@@ -40,3 +40,8 @@ class Node:
 def subscriber_key(subscriber: int) -> bytes:
     """Return the key of a subscriber's hash; its hash tag is the subscriber's keyed hash."""
     return b"tp:{%016x}" % subscriber
+
+
+def live_key(subscriber: int) -> bytes:
+    """Return the key of a subscriber's live changes, in the same slot."""
+    return subscriber_key(subscriber) + b":live"

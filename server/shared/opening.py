@@ -9,6 +9,8 @@ from engine.catalogue.model import Catalogue
 from engine.ledger.names import LedgerFullError
 from engine.ledger.working import WorkingLedger
 from server.clock import BACKWARD_MAX_US, Clock, steady_us, wall_us
+from server.logs import log
+from server.security import is_local
 from server.settings import Settings, SettingsError
 from server.shared.address import place_of
 from server.shared.connection import UnavailableError
@@ -19,11 +21,11 @@ from server.shared.shareable import check_shareable
 from server.shared.shared_names import CODES_AHEAD, SharedNames
 from server.shared.sharing import Sharing
 from server.shared.states import States
-from server.shared.topology import topology_of
+from server.shared.topology import Topology, topology_of
 from server.shared.watch import Identity, Watch
 
-SHARD_BITS_AT: Final = 48
-SHARD_MAX: Final = (1 << 63 - SHARD_BITS_AT) - 1
+REPLICA_BITS_AT: Final = 48
+REPLICA_MAX: Final = (1 << 63 - REPLICA_BITS_AT) - 1
 EPOCH_US: Final = 1_577_836_800_000_000
 """2020-01-01: decisions are numbered from then on, 131,072 a second, so that 48 bits last until 2088."""
 
@@ -51,20 +53,19 @@ class SharedClock(Clock):
         return now_us
 
 
-def first_decision(shard: int, now_us: int) -> int:
+def first_decision(replica: int, now_us: int) -> int:
     """Return the number of a replica's first decision: no other replica, and no other life of this one, comes to it."""
-    return shard << SHARD_BITS_AT | max(now_us - EPOCH_US, 1) * 131_072 // 1_000_000
+    return replica << REPLICA_BITS_AT | max(now_us - EPOCH_US, 1) * 131_072 // 1_000_000
 
 
 def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shared:
     """Return the ledger that the settings name, with codes for all that the catalogue names; raises SettingsError."""
-    if settings.replica > SHARD_MAX:
-        raise SettingsError(f"replica: expected 0 to {SHARD_MAX}, was {settings.replica}")
+    if settings.replica > REPLICA_MAX:
+        raise SettingsError(f"replica: expected 0 to {REPLICA_MAX}, was {settings.replica}")
     if settings.journal:
         raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
     check_shareable(catalogue)
-    now_us, life = wall_us(), secrets.token_bytes(8)
-    working = WorkingLedger(decision_first=first_decision(settings.replica, now_us), now_us=0)
+    life, working = secrets.token_bytes(8), WorkingLedger(decision_first=1, now_us=0)
     working.names.codes_ahead = CODES_AHEAD
     try:
         topology, recent = topology_of(place_of(settings)), Recent()
@@ -78,6 +79,11 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
 
     def set_clock(skew_us: int) -> None:
         fetching.offset_us = wall_us() + skew_us - steady_us()
+        if abs(skew_us) > BACKWARD_MAX_US:
+            log().warning(
+                "the ledger's server and this host do not agree on the time; push waits until they do",
+                apart_ms=skew_us // 1_000,
+            )
 
     watch.on_skew = set_clock
     wanted: dict[str, list[str]] = {}
@@ -89,6 +95,16 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
         watch.stop()
         said = str(error)
         raise SettingsError(said if said.startswith(("ledger", "replica")) else f"ledger_redis: {said}") from None
+    _warn_of_open_ways(topology)
     watch.start()
+    working.number_from(first_decision(settings.replica, steady_us() + fetching.offset_us))
     sharing = Sharing(fetching, names, watch, recent, life)
     return Shared(working, sharing, SharedClock(sharing))
+
+
+def _warn_of_open_ways(topology: Topology) -> None:
+    for node in topology.nodes:
+        if node.address.tls is None and not is_local(
+            f"[{node.address.host}]:0" if ":" in node.address.host else f"{node.address.host}:0"
+        ):
+            log().warning("what goes to the shared ledger is not encrypted; use rediss://", server=node.address.name)

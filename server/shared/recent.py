@@ -14,10 +14,13 @@ class Kept(NamedTuple):
     """A change as it went out; bytes and numbers alone, which the garbage collector does not look at."""
 
     at_s: float
+    function: str
+    """What is to be called to assert it."""
     subscriber: int
     words: int
-    """How many arguments `tail` is; 0: it is the stamp of an erasure."""
+    """How many arguments `tail` is."""
     tail: bytes
+    """What comes after the epoch."""
 
 
 class Recent:
@@ -27,10 +30,10 @@ class Recent:
         self._kept: deque[Kept] = deque()
         self._bytes = 0
 
-    def add(self, subscriber: int, words: int, tail: bytes) -> None:
+    def add(self, function: str, subscriber: int, words: int, tail: bytes) -> None:
         """Keep what was written just now."""
         now_s = time.monotonic()
-        self._kept.append(Kept(now_s, subscriber, words, tail))
+        self._kept.append(Kept(now_s, function, subscriber, words, tail))
         self._bytes += len(tail) + _OBJECT_BYTES
         while self._bytes > KEPT_BYTES_MAX or now_s - self._kept[0].at_s > KEPT_S:
             self._bytes -= len(self._kept.popleft().tail) + _OBJECT_BYTES

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.base.describe import Description
+from engine.base.overlay import Write
 from engine.batch import Batch, Decisions
 from engine.dtypes.contact import CONTACT
 from engine.dtypes.ledger import RECORDED, RECORDED_LATE
@@ -21,6 +23,7 @@ from server.clock import steady_us
 from server.failure import Code, Failure, RefusedError
 from server.shared.ends import ends_ms, matters_until_us, new_hold_until_us
 from server.shared.fetching import Fetching
+from server.shared.live_changes import words_of
 from server.shared.recent import Recent
 from server.shared.remembered import OUTCOME, Asking, outcome_value, over_bytes
 from server.shared.shared_names import SharedNames
@@ -99,15 +102,34 @@ class Sharing:
     def forget(self, subscriber: int, forget: Callable[[], None]) -> None:
         """Erase a subscriber, here by `forget`; raises RefusedError when it is not erased for sure."""
         stamp = self._stamp()
-        if not self._fetching.states.forget(subscriber, stamp):
+        if not self._fetching.states.call("forget", subscriber, [stamp]):
             raise RefusedError(UNAVAILABLE)
-        self._recent.add(subscriber, 0, argument(stamp))
+        self._recent.add("forget", subscriber, 1, argument(stamp))
         forget()
+
+    def update(self, subscriber: int, at_us: int, update: Callable[[], list[Write]]) -> None:
+        """Change a subscriber as of an instant, here by `update`; raises what that raises, and RefusedError when not all replicas will know for sure."""
+        if self._fetching.fetch(1, [subscriber], [[]]):
+            raise RefusedError(UNAVAILABLE)
+        words, stamp = words_of(update(), at_us), self._stamp()
+        if not self._fetching.states.call("change", subscriber, [stamp, b"0", *words]):
+            raise RefusedError(UNAVAILABLE)
+        kept = b"".join(map(argument, [stamp, b"1", *words]))
+        self._recent.add("change", subscriber, 2 + len(words), kept)
+
+    def describe(self, subscriber: int, describe: Callable[[], Description]) -> Description:
+        """Return what is known of a subscriber: by now, or while the ledger does not answer, here."""
+        self._fetching.fetch(1, [subscriber], [[]])
+        return describe()
 
     def admit(self, named: Sequence[tuple[Kind, str]]) -> None:
         """See to it that the names have the codes that they have everywhere; raises LedgerFullError, RefusedError."""
         if not self._names.give(named):
             raise RefusedError(UNAVAILABLE)
+
+    def tick(self) -> None:
+        """Keep idle connections alive."""
+        self._fetching.states.keep_alive()
 
     def now_us(self) -> int:
         """Return the servers' clock: never later than it is there."""
@@ -176,7 +198,7 @@ class Sharing:
         results, known = self._fetching.states.write(changes), self._fetching.known
         for change, written in zip(changes, results, strict=True):
             if written is Written.DONE:
-                self._recent.add(change.subscriber, change.words, change.tail)
+                self._recent.add("assert_contacts", change.subscriber, change.words, change.tail)
                 known[change.subscriber] = known[change.subscriber]._replace(stamp=change.stamp)
             self.changed += written is Written.CHANGED
         return results

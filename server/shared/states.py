@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from server.shared.connection import UnavailableError
-from server.shared.node import Link, Node, subscriber_key
+from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.topology import Topology
 
-REMEMBERED_ANSWER: Final = b"r"
-REMEMBERED_OUTCOME: Final = b"o"
+OTHER_EPOCH: Final = -1
+_PING: Final = b"*1\r\n$4\r\nPING\r\n"
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
-_READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n%b"
+_READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n$1\r\nu\r\n%b"
 
 
 class State(NamedTuple):
@@ -27,6 +27,8 @@ class State(NamedTuple):
     """Empty when nothing is known."""
     contacts: bytes
     erased: bool
+    live: bytes
+    """The stamp of the last live change; empty when there was none."""
     remembered: list[bytes | None]
     """The values of the fields that were asked for."""
 
@@ -60,7 +62,7 @@ class Written(Enum):
     DONE = 1
     CHANGED = 0
     """Somebody else changed the state since it was read; nothing was done."""
-    REFUSED = -1
+    REFUSED = OTHER_EPOCH
     """The server is in another epoch, or nobody may grant yet, or it gave an error; nothing was done."""
     UNKNOWN = 2
     """No answer: it may have been done, or may yet be."""
@@ -94,13 +96,14 @@ class States:
                 asked.append((node, link, places, b"".join(commands) + _TIME))
         now_us = 0
         for node, link, places, replies in self._exchanged(asked, 1):
-            if replies is None or any(isinstance(reply, hiredis.ReplyError) for reply in replies):
+            if replies is None or _all_errors(replies[:-1]) or isinstance(replies[-1], hiredis.ReplyError):
                 node.drop(link)
                 continue
             seconds, micros = replies[-1]
             now_us = max(now_us, int(seconds) * 1_000_000 + int(micros))
-            for place, (stamp, contacts, erased, *remembered) in zip(places, replies, strict=False):
-                states[place] = State(stamp or b"", contacts or b"", erased is not None, remembered)
+            for place, reply in zip(places, replies, strict=False):
+                if not isinstance(reply, hiredis.ReplyError):
+                    states[place] = _state(reply)
         return Reading(states, now_us)
 
     def write(self, changes: list[Change]) -> list[Written]:
@@ -113,26 +116,48 @@ class States:
                 commands = [_write(changes[place], link, epoch) for place in places]
                 asked.append((node, link, places, b"".join(commands)))
         for node, link, places, replies in self._exchanged(asked, 0):
-            if replies is None:
+            if replies is None or _all_errors(replies) or OTHER_EPOCH in replies:
                 node.drop(link)
             for number, place in enumerate(places):
                 results[place] = Written.UNKNOWN if replies is None else _result(replies[number])
-            if replies is not None and any(results[place] is Written.REFUSED for place in places):
-                node.drop(link)
         return results
 
-    def forget(self, subscriber: int, stamp: bytes) -> bool:
-        """Erase a subscriber; return whether that is done for sure."""
+    def call(self, function: str, subscriber: int, arguments: Sequence[bytes]) -> bool:
+        """Have `forget` or `change` done to a subscriber, the arguments being what comes after the epoch; return whether it is done for sure."""
+        keys = b"2", subscriber_key(subscriber), live_key(subscriber)
         node = self._topology.node_of(subscriber)
         if (link := node.link) is None:
             return False
-        words = link.calls.words["forget"]
         try:
-            reply = link.connection.command(*words, "1", subscriber_key(subscriber), node.epoch_key, link.epoch, stamp)
+            reply = link.connection.command(*link.calls.words[function], *keys, node.epoch_key, link.epoch, *arguments)
         except UnavailableError:
             node.drop(link)
             return False
         return bool(reply == 1)
+
+    def live_changes(self, subscribers: list[int]) -> list[dict[bytes, bytes] | None]:
+        """Return the live changes of distinct subscribers by name; None where a server did not answer."""
+        found: list[dict[bytes, bytes] | None] = [None] * len(subscribers)
+        asked = []
+        for node, places in self._by_node(subscribers):
+            if (link := node.link) is not None:
+                keys = [argument(live_key(subscribers[place])) for place in places]
+                asked.append((node, link, places, b"".join(b"*2\r\n$7\r\nHGETALL\r\n" + key for key in keys)))
+        for node, link, places, replies in self._exchanged(asked, 0):
+            if replies is None or _all_errors(replies):
+                node.drop(link)
+                continue
+            for place, reply in zip(places, replies, strict=True):
+                if not isinstance(reply, hiredis.ReplyError):
+                    found[place] = dict(zip(reply[::2], reply[1::2], strict=True))
+        return found
+
+    def keep_alive(self) -> None:
+        """See whether idle connections are still of use, before somebody waits for them."""
+        asked = [(node, link, range(1), _PING) for node in self._topology.nodes if (link := node.link) is not None]
+        for node, link, _, replies in self._exchanged(asked, 0):
+            if replies is None or _all_errors(replies):
+                node.drop(link)
 
     def _by_node(self, subscribers: list[int]) -> list[tuple[Node, Sequence[int]]]:
         nodes = self._topology.nodes
@@ -145,7 +170,7 @@ class States:
 
     @staticmethod
     def _exchanged(
-        asked: list[tuple[Node, Link, Sequence[int], bytes]], more: int
+        asked: Sequence[tuple[Node, Link, Sequence[int], bytes]], more: int
     ) -> list[tuple[Node, Link, Sequence[int], list[Any] | None]]:
         """Send every pipeline, then receive each one's replies, `more` than it has places; None where that failed."""
         sent = []
@@ -167,8 +192,18 @@ class States:
         return found
 
 
+def _state(reply: list[Any]) -> State:
+    stamp, contacts, erased, live, *remembered = reply
+    return State(stamp or b"", contacts or b"", erased is not None, live or b"", remembered)
+
+
+def _all_errors(replies: list[Any]) -> bool:
+    """Return whether a server cannot do anything of this kind; a key that is somebody else's is a matter of its subscriber."""
+    return bool(replies) and all(isinstance(reply, hiredis.ReplyError) for reply in replies)
+
+
 def _read(subscriber: int, fields: list[bytes]) -> bytes:
-    return _READ % (5 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
+    return _READ % (6 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
 
 
 def change_of(subscriber: int, read: bytes, stamp: bytes, now_us: int, contents: Contents) -> Change:

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from engine.ledger.names import Names
-from server.logs import log
+from server.logs import frames, log
 from server.shared.connection import Connection, UnavailableError
 from server.shared.library import Calls, ForeignError, load
-from server.shared.node import Link, Node, subscriber_key
+from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.shared_names import give_codes, known_names
 from server.shared.states import argument
@@ -25,8 +25,8 @@ from server.shared.topology import Topology
 
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
-WATCH_TIMEOUT_S: Final = 0.25
-SHARD_KEPT_US: Final = 3_000_000
+WATCH_TIMEOUT_S: Final = 0.5
+NUMBER_KEPT_US: Final = 3_000_000
 """A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
 ASSERTED_AT_ONCE: Final = 256
@@ -39,9 +39,16 @@ class Identity(NamedTuple):
     catalogue: str
     secret: str
     """A digest of the installation's secret: keys and digests of another one would mean others."""
-    shard: int
+    replica: int
     life: str
     """Of this process, and no other."""
+
+
+class Beat(NamedTuple):
+    """What a server says to a beat: its epoch, and that in which all may grant."""
+
+    epoch: bytes
+    grants: bytes
 
 
 class Watched:
@@ -53,8 +60,10 @@ class Watched:
         self.calls: Calls
         self.epoch = b""
         self.asserted = b""
+        self.grants = False
+        """Whether all may grant in the epoch."""
         self.replicas: list[bytes] = []
-        """What all replicas said of themselves last, as it lies there: shard, then its words."""
+        """What all replicas said of themselves last, as it lies there: number, then its words."""
         self.trouble = ""
 
 
@@ -77,14 +86,15 @@ class Watch:
 
     def open(self, wanted: dict[Any, list[str]]) -> None:
         """Connect to all servers, and have codes given to the wanted names; raises UnavailableError, ForeignError, LedgerFullError."""
-        end_s = time.monotonic() + 1.5 * SHARD_KEPT_US / 1e6
+        end_s = time.monotonic() + 1.5 * NUMBER_KEPT_US / 1e6
         for watched in list(self._watched.values()):
             while not self._look(watched, wanted):
                 if time.monotonic() > end_s:
                     raise ForeignError(
-                        f"replica: {self._identity.shard} is the number of another server that shares this ledger; give each its own with --replica"
+                        f"replica: {self._identity.replica} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
+            self._give_link(watched)  # a server that is too slow may become faster
 
     def links(self) -> int:
         """Return how many servers decisions may use."""
@@ -139,12 +149,15 @@ class Watch:
                 del self._watched[node]
 
     def _look_again(self, watched: Watched) -> None:
-        trouble = ""
+        taken = f"another server has replica number {self._identity.replica}"
         try:
-            if not self._look(watched, {}):
-                trouble = f"another server has replica number {self._identity.shard}"
+            trouble = self._give_link(watched) if self._look(watched, {}) else taken
         except (UnavailableError, ForeignError) as error:
             trouble = str(error)
+            self._lose(watched)
+        except Exception as error:  # the watch goes on, whatever a server answers
+            trouble = f"{watched.node.address.name}: {type(error).__name__}"
+            log().error("the watch over the shared ledger failed", error=type(error).__name__, where=frames(error))
             self._lose(watched)
         if trouble and (link := watched.node.link):
             watched.node.drop(link)
@@ -154,22 +167,34 @@ class Watch:
                 log().error("the shared ledger cannot be used; nothing is offered meanwhile", why=trouble)
 
     def _look(self, watched: Watched, wanted: dict[Any, list[str]]) -> bool:
-        """Connect if need be, say that this replica is there, assert if need be, give the link; return False when another has its number."""
+        """Connect if need be, say that this replica is there, assert if need be; return False when another has its number."""
         connection = watched.connection or self._connect(watched, wanted)
-        grants = self._beat(watched, connection)
-        if grants is None:
+        beat = self._beat(watched, connection)
+        if beat is not None and beat.epoch != watched.epoch:  # somebody raised it, or it was lost with everything else
+            self._lose(watched)
+            connection = self._connect(watched, wanted)
+            beat = self._beat(watched, connection)
+        if beat is None:
             return False
         if watched.asserted != watched.epoch:
             self._assert(watched, connection)
             watched.asserted = watched.epoch
-            grants = self._beat(watched, connection)
+            beat = self._beat(watched, connection) or beat
+        watched.grants = beat.grants == watched.epoch
+        return True
+
+    def _give_link(self, watched: Watched) -> str:
+        """Give decisions a connection, if they may grant; return why not, when the server is not as fast as they want it."""
         node = watched.node
         if node.link is not None and node.link.epoch != watched.epoch:
             node.drop(node.link)
-        if grants == watched.epoch and node.link is None:
-            node.link = Link(Connection(node.address, self._timeout_s), watched.calls, watched.epoch)
+        if watched.grants and node.link is None:
+            try:
+                node.link = Link(Connection(node.address, self._timeout_s), watched.calls, watched.epoch)
+            except UnavailableError as error:
+                return str(error)
             log().info("the shared ledger is in use", server=node.address.name, epoch=watched.epoch.decode())
-        return True
+        return ""
 
     def _connect(self, watched: Watched, wanted: dict[Any, list[str]]) -> Connection:
         connection = Connection(watched.node.address, max(self._timeout_s, WATCH_TIMEOUT_S))
@@ -218,19 +243,17 @@ class Watch:
         watched.epoch = epoch
         self.on_skew(int(now) - time.time_ns() // 1_000)
 
-    def _beat(self, watched: Watched, connection: Connection) -> bytes | None:
-        """Return the epoch in which all may grant; None when another replica has this one's number."""
+    def _beat(self, watched: Watched, connection: Connection) -> Beat | None:
+        """Say that this replica is there; None when another one has its number."""
         node, who = watched.node, self._identity
-        reply = connection.command(
-            *watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, str(who.shard), who.life,
-            str(SHARD_KEPT_US), str(LEASE_US), watched.asserted or b"0",
-        )  # fmt: skip
+        told = str(who.replica), who.life, str(NUMBER_KEPT_US), str(LEASE_US), watched.asserted or b"0"
+        reply = connection.command(*watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             return None
-        epoch, grants, _, watched.replicas = reply
-        if epoch != watched.epoch:
-            self._find_epoch(watched, connection, _checked_life(connection))
-        return bytes(grants)
+        epoch, grants, _, replicas = reply
+        if epoch == watched.epoch:  # else others may be missing, and whoever raises the epoch says who was there
+            watched.replicas = replicas
+        return Beat(epoch, grants)
 
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""
@@ -238,7 +261,7 @@ class Watch:
         for start in range(0, len(changes), ASSERTED_AT_ONCE):
             part = changes[start : start + ASSERTED_AT_ONCE]
             replies = connection.exchange(b"".join(_asserting(watched, kept) for kept in part), len(part))
-            if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply != 1]:
+            if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply == -1]:
                 raise UnavailableError(f"{watched.node.address.name}: did not take what was written before: {wrong[0]}")
         log().info("asserted what was written in the last minute", changes=len(changes), epoch=watched.epoch.decode())
 
@@ -248,7 +271,7 @@ class Watch:
                 *watched.calls.words["leave"],
                 "1",
                 watched.node.replicas_key,
-                str(self._identity.shard),
+                str(self._identity.replica),
                 self._identity.life,
             )
         except UnavailableError as error:
@@ -283,9 +306,7 @@ def _checked_life(connection: Connection) -> str:
 
 
 def _asserting(watched: Watched, kept: Kept) -> bytes:
-    key = argument(subscriber_key(kept.subscriber))
+    keys = argument(subscriber_key(kept.subscriber)) + argument(live_key(kept.subscriber))
     epoch = argument(watched.node.epoch_key.encode()) + argument(watched.epoch)
-    if not kept.words:
-        return b"*7\r\n%b$1\r\n1\r\n%b%b%b" % (watched.calls.prefix["forget"], key, epoch, kept.tail)
-    prefix = watched.calls.prefix["assert_contacts"]
-    return b"*%d\r\n%b$1\r\n1\r\n%b%b%b" % (6 + kept.words, prefix, key, epoch, kept.tail)
+    prefix = watched.calls.prefix[kept.function]
+    return b"*%d\r\n%b$1\r\n2\r\n%b%b%b" % (7 + kept.words, prefix, keys, epoch, kept.tail)

@@ -42,7 +42,11 @@ class Between:
         with suppress(OSError):
             while True:
                 inside, _ = self._listener.accept()
-                outside = socket.create_connection(("127.0.0.1", self.to))
+                try:
+                    outside = socket.create_connection(("127.0.0.1", self.to))
+                except OSError:
+                    inside.close()
+                    continue
                 self._sockets += [inside, outside]
                 cut = threading.Event()
                 for way in ((inside, outside, cut, True), (outside, inside, cut, False)):

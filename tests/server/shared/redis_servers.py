@@ -46,14 +46,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        plain = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": "", "daemonize": "no"}
-        words = [
-            word
-            for name, value in {**plain, **self._options}.items()
-            for word in (f"--{name.replace('_', '-')}", value)
-        ]
         log = (self.folder / "log").open("ab")
-        self._process = subprocess.Popen([self._binary, *words], stdout=log, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen([self._binary, *self.words()], stdout=log, stderr=subprocess.STDOUT)
         log.close()
         end = time.monotonic() + PATIENCE_S
         while True:
@@ -64,6 +58,11 @@ class RedisServer:
                 assert self._process.poll() is None, (self.folder / "log").read_text()
                 assert time.monotonic() < end, "it never answered"
                 time.sleep(0.01)
+
+    def words(self) -> list[str]:
+        plain = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": "", "daemonize": "no"}
+        options = {**plain, **self._options}
+        return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", *value.split(" "))]
 
     def connection(self, timeout_s: float = 5.0) -> Connection:
         return Connection(Address("127.0.0.1", self.port, password=self._options.get("requirepass", "")), timeout_s)
@@ -97,6 +96,33 @@ class RedisServer:
 def redis_server(folder: Path, binary: str = VALKEY, **options: str) -> Iterator[RedisServer]:
     """Start a server and end it at the end."""
     server = RedisServer(folder, binary, **options)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Sentinel(RedisServer):
+    """A Sentinel, whose options are a file that it writes."""
+
+    def __init__(self, folder: Path, binary: str, primary_port: int, service: str) -> None:
+        folder.mkdir()
+        told = (
+            f"sentinel monitor {service} 127.0.0.1 {primary_port} 1",
+            f"sentinel down-after-milliseconds {service} 300",
+            f"sentinel failover-timeout {service} 2000",
+        )
+        (folder / "sentinel.conf").write_text("\n".join(told) + "\n")
+        super().__init__(folder, binary)
+
+    def words(self) -> list[str]:
+        return [str(self.folder / "sentinel.conf"), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1"]
+
+
+@contextmanager
+def sentinel(folder: Path, binary: str, primary_port: int, service: str) -> Iterator[RedisServer]:
+    """Start a Sentinel of a primary, alone enough for a failover, and end it at the end."""
+    server = Sentinel(folder, binary, primary_port, service)
     try:
         yield server
     finally:

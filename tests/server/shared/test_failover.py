@@ -9,14 +9,16 @@ from typing import NamedTuple
 import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import reason_pb2
+from touchpoint.v1 import subscriber_service_pb2 as subscribers
 
 from server.shared.connection import UnavailableError
-from tests.server.operator_fixture import Operator
+from tests.server.operator_fixture import Operator, msisdn
 from tests.server.running import Running, asking, running, settings_for, timeless
 from tests.server.shared.between import Between
 from tests.server.shared.conftest import CAP
 from tests.server.shared.redis_servers import RedisServer, redis_server
 from tests.server.shared.test_faults import UNAVAILABLE, heals
+from tests.server.shared.test_replicas import say
 
 PATIENCE_S = 15.0
 
@@ -50,12 +52,8 @@ class Failing(NamedTuple):
 @pytest.fixture
 def failing(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Failing]:
     with ExitStack() as stack:
-        primary = stack.enter_context(redis_server(tmp_path / "primary", binary))
-        replica = stack.enter_context(
-            redis_server(
-                tmp_path / "replica", binary, replicaof=f"127.0.0.1 {primary.port}", repl_diskless_sync_delay="0"
-            )
-        )
+        primary = stack.enter_context(redis_server(tmp_path / "primary", binary, repl_diskless_sync_delay="0"))
+        replica = stack.enter_context(redis_server(tmp_path / "replica", binary, replicaof=f"127.0.0.1 {primary.port}"))
         until(lambda: synced(replica))
         proxy = Between(primary.port)
         stack.callback(proxy.close)
@@ -74,9 +72,13 @@ def test_acknowledged_writes_that_a_failover_loses(failing: Failing) -> None:
     answers = [failing.one.decisions.Decide(lost[0]), failing.other.decisions.Decide(lost[1])]
     assert kept.offers
     assert all(answer.offers for answer in answers)
+    say(failing.one, 6, subscribers.CONSENT_STATE_REFUSED)
+    failing.one.subscribers.ForgetSubscriber(subscribers.ForgetSubscriberRequest(subscriber=msisdn(7)))
     failing.primary.stop()
     failing.replica.go_on()
     failing.promote()
+    assert heals(lambda: failing.other.decisions.Decide(asking(6))).reason == reason_pb2.REASON_CONSENT_REFUSED
+    assert heals(lambda: failing.other.decisions.Decide(asking(7))).reason == reason_pb2.REASON_SUBSCRIBER_ERASED
     assert heals(lambda: failing.other.decisions.Decide(asking(1))).reason == reason_pb2.REASON_CAP_REACHED
     for replica in (failing.one, failing.other):
         for request, answer in zip(lost, answers, strict=True):

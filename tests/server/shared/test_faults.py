@@ -17,7 +17,7 @@ from tests.server.operator_fixture import Operator, msisdn
 from tests.server.running import Running, asking, running, settings_for, timeless
 from tests.server.shared.between import Between
 from tests.server.shared.conftest import CAP, Pair
-from tests.server.shared.redis_servers import RedisServer, free_port, redis_server
+from tests.server.shared.redis_servers import RedisServer, free_port, keys_of, redis_server
 from tests.server.test_rpcs import outcome, record
 
 UNAVAILABLE: Final = reason_pb2.REASON_STATE_UNAVAILABLE
@@ -100,6 +100,39 @@ def test_a_server_that_lost_everything_is_told_by_each_replica(pair: Pair) -> No
     again = heals(lambda: pair.other.decisions.Decide(asking(4)))
     assert first.offers[0].offer not in [offer.offer for offer in again.offers]
     assert record(pair.one, outcome(first.decision_id, "refused-4"))[0].status == outcomes.OUTCOME_STATUS_DUPLICATE
+
+
+def test_a_server_that_is_emptied_while_it_runs(pair: Pair) -> None:
+    given = [
+        bool(replica.decisions.Decide(asking(14)).offers) for replica in (pair.one, pair.other, pair.one, pair.other)
+    ]
+    assert given == [True] * CAP + [False]
+    pair.redis.command("FLUSHALL")
+    pair.redis.command("FUNCTION", "FLUSH")
+    asked = [heals(partial(replica.decisions.Decide, asking(14))) for replica in (pair.other, pair.one)]
+    assert {answer.reason for answer in asked} == {reason_pb2.REASON_CAP_REACHED}
+    assert heals(partial(pair.one.decisions.Decide, asking(15))).offers
+
+
+def test_keys_and_contacts_that_somebody_else_wrote_concern_their_subscriber_alone(pair: Pair) -> None:
+    for number in (16, 17):
+        assert pair.one.decisions.Decide(asking(number)).offers
+    one, other = (key for key in keys_of(pair.redis) if key.endswith(b"}"))
+    pair.redis.command("DEL", one)
+    pair.redis.command("LPUSH", one, "no hash")
+    pair.redis.command("HSET", other, "c", b"\xff" * 80 + b"more")
+    batch = pb.DecideBatchRequest(items=[asking(number) for number in (16, 17, 18)])
+    for replica in (pair.one, pair.other):
+        answers = [result.answer for result in replica.decisions.DecideBatch(batch).results]
+        assert [answer.reason for answer in answers[:2]] == [UNAVAILABLE] * 2
+        assert answers[2].offers
+
+
+def test_a_connection_that_dies_while_nobody_asks(pair: Pair) -> None:
+    assert pair.one.decisions.Decide(asking(19)).offers
+    pair.redis.command("CLIENT", "KILL", "TYPE", "normal")
+    time.sleep(1.6)
+    assert pair.one.decisions.Decide(asking(19)).offers
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Two replicas that share a ledger answer as one server would."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -8,9 +9,10 @@ from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
+from touchpoint.v1.value_pb2 import Value
 
-from tests.server.operator_fixture import msisdn
-from tests.server.running import asking, timeless
+from tests.server.operator_fixture import Operator, msisdn
+from tests.server.running import Running, asking, running, settings_for, timeless
 from tests.server.shared.conftest import CAP, Pair
 from tests.server.shared.redis_servers import keys_of
 from tests.server.test_rpcs import outcome, record
@@ -92,3 +94,68 @@ def test_a_dry_run_sees_what_others_hold_and_holds_nothing(pair: Pair) -> None:
         assert pair.other.decisions.Decide(asking(30, dry_run=True)).offers
         assert pair.one.decisions.Decide(asking(30)).offers
     assert not pair.other.decisions.Decide(asking(30, dry_run=True)).offers
+
+
+def change(replica: Running, number: int, **fields: Any) -> None:
+    request = subscribers.UpdateSubscriberRequest(subscriber=msisdn(number), **fields)
+    replica.subscribers.UpdateSubscriber(request)
+
+
+def say(replica: Running, number: int, state: Any) -> None:
+    change(replica, number, consents=[subscribers.Consent(purpose="service", channel="desk", state=state)])
+
+
+def test_what_is_said_of_consent_holds_at_the_next_decision_of_any_replica(pair: Pair) -> None:
+    say(pair.one, 40, subscribers.CONSENT_STATE_REFUSED)
+    for replica in (pair.other, pair.one):
+        assert replica.decisions.Decide(asking(40)).reason == reason_pb2.REASON_CONSENT_REFUSED
+    say(pair.other, 40, subscribers.CONSENT_STATE_WITHDRAWN)
+    assert pair.one.decisions.Decide(asking(40)).reason == reason_pb2.REASON_CONSENT_REFUSED, "only a grant ends it"
+    say(pair.other, 40, subscribers.CONSENT_STATE_GRANTED)
+    assert pair.one.decisions.Decide(asking(40)).offers
+    say(pair.one, 40, subscribers.CONSENT_STATE_REFUSED)
+    assert pair.other.decisions.Decide(asking(40)).reason == reason_pb2.REASON_CONSENT_REFUSED
+
+
+def test_live_changes_are_known_to_a_replica_that_comes_later(pair: Pair, capped: Operator) -> None:
+    assert not [
+        offer
+        for offer in pair.other.decisions.Decide(asking(3, max_offers=6, dry_run=True)).offers
+        if offer.offer == "film_month"
+    ]
+    change(pair.one, 3, labels=[subscribers.LabelChange(id="vip", present=True)])
+    change(pair.other, 3, attributes=[subscribers.AttributeChange(id="first_name", value=Value(string_value="Ada"))])
+    say(pair.one, 43, subscribers.CONSENT_STATE_REFUSED)
+    say(pair.other, 43, subscribers.CONSENT_STATE_WITHDRAWN)
+    with running(settings_for(capped, ledger_redis=pair.redis.url, replica=3)) as late:
+        assert late.decisions.Decide(asking(43)).reason == reason_pb2.REASON_CONSENT_REFUSED
+        for replica in (late, pair.other, pair.one):
+            offers = {
+                offer.offer: offer for offer in replica.decisions.Decide(asking(3, max_offers=6, dry_run=True)).offers
+            }
+            assert "film_month" in offers
+            assert offers["a_half"].content.startswith("Ada")
+        described = [
+            replica.subscribers.GetSubscriber(subscribers.GetSubscriberRequest(subscriber=msisdn(3)))
+            for replica in (late, pair.other, pair.one)
+        ]
+        assert len({each.SerializeToString(deterministic=True) for each in described}) == 1
+    key = next(
+        key
+        for key in keys_of(pair.redis)
+        if pair.redis.command("TYPE", key) == b"hash"
+        and pair.redis.command("HLEN", key) == 2
+        and key.endswith(b":live")
+    )
+    assert pair.redis.command("PTTL", key[: -len(b":live")]) == -1
+
+
+def test_live_changes_that_are_wrong_or_too_late_are_nobodys(pair: Pair) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        change(pair.one, 41, labels=[subscribers.LabelChange(id="nobody", present=True)])
+    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    pair.other.subscribers.ForgetSubscriber(subscribers.ForgetSubscriberRequest(subscriber=msisdn(42)))
+    with pytest.raises(grpc.RpcError) as raised:
+        say(pair.one, 42, subscribers.CONSENT_STATE_GRANTED)
+    assert raised.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert not [key for key in keys_of(pair.redis) if key.endswith(b":live")]
