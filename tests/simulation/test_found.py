@@ -146,8 +146,8 @@ def test_an_answer_outlives_a_kill_and_a_power_failure() -> None:
     decided(node, asking("zeroth"))  # begins the segment, which is synced
     first = decided(node, asking("first"))
     assert first.offers
+    lose_power(node)
+    assert decided(node, asking("first")).decision_id == first.decision_id
     node.kill()
     start(node)
-    assert decided(node, asking("first")).decision_id == first.decision_id
-    lose_power(node)
     assert decided(node, asking("first")).decision_id == first.decision_id
