@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-virtualenv
 
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint type test test-long nojit bounds mutants bench bench-country micro run demo lock clean
+.PHONY: help install proto lint type test test-long nojit bounds mutants simulate chaos bench bench-country micro run demo lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,17 @@ bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
 
 mutants: .venv/dev.stamp ## show that the tests catch each seeded mutant
 	$(BIN)/python -m tests.mutants
+
+SEEDS ?= 10000
+FIRST ?= 1
+JOBS ?= 1
+KILLS ?= 500
+
+simulate: .venv/dev.stamp ## play SEEDS simulations of a server and its journal, from seed FIRST on (JOBS at once)
+	$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS) --jobs $(JOBS)
+
+chaos: .venv/dev.stamp ## kill a loaded server KILLS times, and count what receivers got
+	$(BIN)/python -m tests.chaos --kills $(KILLS)
 
 bench: .venv/dev.stamp ## measure everything, ours beside the rivals, in one table (an hour or so)
 	$(BIN)/python -m bench

@@ -18,7 +18,6 @@ NAMES: Final = {
     "load": "bench.load",
     "ledger": "bench.ledger",
     "restart": "bench.restart",
-    "shared": "bench.shared",
     "reload": "bench.reload",
     "scale": "bench.scale",
     "memory": "bench.memory",
@@ -82,7 +81,7 @@ NAMES: Final = {
 def bench(name: str, as_json: bool, **sizes: Any) -> None:
     """Measure, ours beside the rivals' that are installed, and say what each figure means.
 
-    BENCH is match, engine, rpc, batch, columns, load, ledger, restart, shared, reload, scale, memory, start, steady or all.
+    BENCH is match, engine, rpc, batch, columns, load, ledger, restart, reload, scale, memory, start, steady or all.
 
     The server has one core, the load the others. A run whose answers are not what was asked for fails; of all, the others go on.
     """

@@ -102,7 +102,7 @@ class Engine:
         self.ledger.advance(now_us)
         results = drive(waited(self.ledger.record(outcomes)))
         if self.keeping is not None:
-            self.keeping.recorded(outcomes, now_us, results)
+            self.keeping.recorded(outcomes, self.ledger.now_us, results)
         return results
 
     def check_hand_off(self, hold: tuple[int, int, int], now_us: int) -> HandOff:

@@ -54,6 +54,12 @@ class Clock:
         self._steady_seen_us = steady
         return wall
 
+    def resume_after(self, last_us: int) -> None:
+        """Take into account the last instant of an earlier process: a clock that lies before it by more than a slew was set back meanwhile."""
+        jump = self._wall() - last_us
+        if jump < -BACKWARD_MAX_US:
+            self.trusted, self.jump_us = False, jump
+
     def confirm(self) -> bool:
         """Trust the clock again; returns whether it was not trusted."""
         was_untrusted, self.trusted = not self.trusted, True

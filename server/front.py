@@ -1,7 +1,7 @@
 """The seam's implementation: DecideRequest bytes in, DecideResponse bytes or failures out, for a batch of any size and with no grpc types."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from server.codec.answer_sheet import AnswerSheet
     from server.codec.rows import Rows
 
-Messages = Callable[[int], Any]
-"""From a row's number in its table to the DecideRequest that asks the same."""
 _ID_USED: Final = "used within 24 hours for another request of this subscriber; give each request its own id"
 CONFLICTS: Final = {
     REPEATED: Failure(Code.ALREADY_EXISTS, f"request_id: {_ID_USED}", (Violation("request_id", _ID_USED),)),
@@ -177,7 +175,7 @@ class DecisionFront:
         reading = self._speaking.reader.read(items, self.now_us())
         if reading.odd or reading.failures or not reading.batch.count:
             return self._decide_odd(reading, items, answers)
-        decisions, conflicts = self._decide(reading.batch, reading.asked, _messages(items))
+        decisions, conflicts = self._decide(reading.batch, reading.asked, _table(items))
         answers.take_all(decisions)
         if not conflicts:
             return {}
@@ -190,30 +188,30 @@ class DecisionFront:
         failures, rows = dict(reading.failures), reading.batch.count
         self.figures.failed += len(failures) - reading.foreign
         self.figures.foreign += reading.foreign
-        places, message_of = np.arange(len(items)), _messages(items)
+        places, table = np.arange(len(items)), _table(items)
         if failures:
             places = np.delete(places, list(failures))
         answers.begin(len(items))
         done = 0
         for batch, asked in reading.stretches():
             stretch = places[done : done + batch.count]
-            decisions, _ = self._decide(batch, asked, message_of)
+            decisions, _ = self._decide(batch, asked, table)
             answers.take(decisions, stretch, whole=batch.count == rows)
             for row in np.flatnonzero(decisions.conflict).tolist():
                 failures[int(stretch[row])] = CONFLICTS[int(decisions.conflict[row])]
             done += batch.count
         return failures
 
-    def _decide(self, batch: Batch, asked: Asked, message_of: Messages | None) -> tuple[Decisions, int]:
-        """Return the decisions, and how many of them are conflicts; `message_of` gives what a row of a table asks."""
+    def _decide(self, batch: Batch, asked: Asked, table: "Rows | None") -> tuple[Decisions, int]:
+        """Return the decisions, and how many of them are conflicts; `table`: what the batch is rows of."""
         answers = self._speaking.answers
         if self.around is None:
-            decisions = self._decide_here(batch, asked, message_of)
+            decisions = self._decide_here(batch, asked, table)
             if answers.counted:
                 self.figures.offers += answers.offers
                 return decisions, 0
         else:
-            decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, message_of))
+            decisions = self.around.decide(batch, lambda: self._decide_here(batch, asked, table))
         self._repeating += bool(decisions.replayed[: batch.count].any())
         return decisions, self.figures.decided(batch, decisions)
 
@@ -227,11 +225,11 @@ class DecisionFront:
             self._withhold(batch, whole=False)
         return self._decide_here(batch, asked, None)
 
-    def _decide_here(self, batch: Batch, asked: Asked, message_of: Messages | None) -> Decisions:
+    def _decide_here(self, batch: Batch, asked: Asked, table: "Rows | None") -> Decisions:
         answers = self._speaking.answers
         if self.journal is not None and self.journal.failure is not None:
             self._withhold(batch, whole=self.journal.full)
-        answers.prepare(asked, message_of)
+        answers.prepare(asked, None if table is None else table.message)
         at_once: AtOnce | None = answers.at_once
         if asked.flags[0] & EXPLAIN:
             at_once = None
@@ -239,7 +237,7 @@ class DecisionFront:
             answers.explained = self._speaking.explanations.of(explained, int(batch.channel[0]))
         decisions = self.engine.decide(batch, answers.render, at_once)
         if self._noting is not None and not self._noting.full:
-            self._noting.decided(batch, answers.asked_reference, decisions, message_of)
+            self._noting.decided(batch, answers.asked_reference, decisions, table)
         return decisions
 
     def _withhold(self, batch: Batch, *, whole: bool) -> None:
@@ -315,5 +313,5 @@ def let_go(left: list[Successor]) -> None:
         kept.pop()
 
 
-def _messages(items: "Items | Rows") -> Messages | None:
-    return None if isinstance(items, Items) else items.message
+def _table(items: "Items | Rows") -> "Rows | None":
+    return None if isinstance(items, Items) else items

@@ -169,6 +169,8 @@ class Server:
         engine, self._kept = new_engine(stores, settings, self._secret, now_us, working=working, opening=opening)
         if around is not None:
             around.serve(engine)
+        if self._kept is not None:
+            clock.resume_after(self._kept.recovered.last_us)
         hashes = SubscriberHashes(stores.keys, self._secret)
         ids = DecisionIds(self._secret, settings.replica if settings.ledger_redis else self._shard.number)
         journal = self._kept.journal if self._kept else None

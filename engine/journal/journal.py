@@ -129,35 +129,37 @@ class Journal:
         """Write what was added; return whether all of it is as safe as durability says. Never raises."""
         self.promised = self.durability == "always" or (self.durability == "everysec" and self._urgent)
         self._urgent = False
-        if self.used_bytes:
-            frames = self.buffer[: self.used_bytes].tobytes()
-            self._unsafe.append((self._unwritten, frames))
+        frames, first = self.buffer[: self.used_bytes].tobytes(), self._unwritten
+        self.used_bytes, self._unwritten = 0, self.next
+        if self.failure is None and self._sync_failure is not None:
+            self._fail(self._sync_failure)
+        file = self._file
+        if frames and self.failure is None and file is not None:
+            try:
+                self._append(file, frames)
+            except OSError as error:
+                self._fail(error)
+        # Only now: what is kept without a failure has been written, so that a sync by the other thread makes it safe.
+        if frames:
+            self._unsafe.append((first, frames))
             self._kept_bytes += len(frames)
-            self.used_bytes, self._unwritten = 0, self.next
-        elif self.failure is None and self._sync_failure is None and not self.rotate:
-            return True
-        else:
-            frames = b""
         try:
-            self._commit(frames)
+            self._secure(bool(frames))
         except OSError as error:
             self._fail(error)
-            return False
-        return True
+        return self.failure is None
 
-    def _commit(self, frames: bytes) -> None:
-        if self.failure is None and self._sync_failure is not None:
-            raise self._sync_failure
+    def _secure(self, added: bool) -> None:
+        """Make what is kept as safe as durability says."""
         if self.failure is not None:
-            if self._steady_s() < self._retry_s:
-                raise self.failure
-            self._begin_segment()
+            if self._steady_s() >= self._retry_s:
+                self._begin_segment()
             return
-        if self._file is None or not frames:
-            self._begin_segment()
+        if self._file is None:
+            if added:
+                self._begin_segment()
             return
-        self._append(self._file, frames)
-        if self.promised or self.unsafe_bytes > UNSAFE_BYTES_MAX:
+        if added and (self.promised or self.unsafe_bytes > UNSAFE_BYTES_MAX):
             with self._syncing:
                 self._sync(self._file, len(self._unsafe))
         elif self.durability == "none":
@@ -222,9 +224,9 @@ class Journal:
             self._dropped_bytes += len(self._unsafe.popleft()[1])
 
     def _fail(self, error: OSError) -> None:
-        if error is not self.failure:
+        if self.failure is None:
             self.failures += 1
-            self._retry_s = self._steady_s() + RETRY_S
+        self._retry_s = self._steady_s() + RETRY_S
         self.failure = error
 
     def sync(self) -> None:

@@ -240,3 +240,55 @@ def test_what_is_urgent_is_synced_at_everysec(tmp_path: Path) -> None:
     journal.add(Clock(6))
     assert not journal.commit()
     assert not journal.promised, "that one may be answered"
+
+
+def test_a_sync_by_the_other_thread_makes_safe_only_what_was_written(tmp_path: Path) -> None:
+    disk = FolderDisk(tmp_path)
+    journal = Journal(disk, OWNER, "everysec")
+    journal.add(Clock(1))
+    assert journal.commit()
+    file = journal._file
+    assert file is not None
+    append = file.append
+
+    def after_a_sync(data: memoryview) -> None:
+        journal.sync()
+        append(data)
+
+    file.append = after_a_sync  # type: ignore[method-assign]
+    journal.add(Clock(2))
+    assert journal.commit()
+    assert journal.unsafe_bytes > 0, "it was written after that sync"
+
+    def fails_after_a_sync(_data: memoryview) -> None:
+        journal.sync()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file.append = fails_after_a_sync  # type: ignore[method-assign]
+    journal.add(Clock(3))
+    assert not journal.commit()
+    assert journal._unsafe[-1][0] == 3
+    assert instants_of(Log(disk, OWNER)) == [1, 2]
+
+
+def test_what_failed_while_another_thread_synced_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.journal.journal.RETRY_S", 0.0)
+    disk = FolderDisk(tmp_path)
+    journal = Journal(disk, OWNER, "everysec")
+    journal.add(Clock(1))
+    assert journal.commit()
+    assert journal._file is not None
+
+    def fails(_data: memoryview) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal._file.append = fails  # type: ignore[method-assign,assignment]
+    journal.add(Clock(2))
+    journal.commit()
+    journal.sync()
+    journal.add(Clock(3))
+    assert journal.commit()
+    assert journal.close()
+    assert instants_of(Log(disk, OWNER)) == [1, 2, 3]
