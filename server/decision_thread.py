@@ -280,7 +280,7 @@ class DecisionThread:
             outcome = self._message(each) if isinstance(each, Message) else self._command(each)
             done.append(Done(each, outcome, self._front.changes != before))
         self._decide(calls, done)
-        if not self._guarded(self._front.settle):
+        if self._guarded(self._front.settle) is not True:
             done = [each._replace(outcome=UNSAFE) if each.changed else each for each in done]
         self._deliver(done)
 

@@ -58,7 +58,7 @@ def _segment_told(folder: Path, name: str, header: Any) -> dict[str, Any]:
 
 def report_lines(report: dict[str, Any]) -> Iterator[str]:
     """Yield the report as text."""
-    yield f"{report['folder']}: {len(report.get('segments', []))} segments, {len(report.get('snapshots', []))} snapshots"
+    yield f"{report['folder']}: segments: {len(report.get('segments', []))}, snapshots: {len(report.get('snapshots', []))}"
     for segment in report.get("segments", []):
         yield f"  {segment['name']}  {segment['bytes']:>12,} bytes  shard {segment.get('shard', '?')}, by {segment.get('writer', '?')}"
     for name in report.get("snapshots", []):

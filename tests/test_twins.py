@@ -57,6 +57,10 @@ TWINS: Final = {
     "copy_column": "tests/server/codec/test_answer_sheet.py",
     "index_names": "tests/server/codec/both_ways.py",
     "add_coded": "tests/server/codec/test_reader.py",
+    "write_messages": "tests/server/codec/test_messages.py",
+    "note_batch": "tests/server/journal/test_replay.py",
+    "restore_noted": "tests/server/journal/test_restart.py",
+    "restore_entries": "tests/server/journal/test_snapshots.py",
 }
 """Kernels that only our own functions call, which the tests compare as a whole with this plain Python."""
 

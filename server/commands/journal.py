@@ -9,7 +9,14 @@ FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False, 
 KINDS = ("decided", "recorded", "changed", "forgot", "swapped", "policy", "named", "clock", "began", "ended")
 
 
-@click.group()
+@click.group(
+    epilog="""Examples:
+
+    touchpoint journal check run/journal
+
+    touchpoint journal dump run/journal --kind recorded
+    """
+)
 def journal() -> None:
     """Look at a server's journal, or mend it."""
 
@@ -84,5 +91,7 @@ def dump(folder: Path, first: int, last: int | None, kinds: tuple[str, ...]) -> 
     try:
         for line in dumped(folder, first, last, kinds):
             click.echo(line)
+    except BrokenPipeError:
+        raise
     except (JournalError, OSError) as error:
         raise click.ClickException(str(error)) from None

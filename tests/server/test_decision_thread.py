@@ -7,7 +7,7 @@ import pytest
 
 from server.codec.items import Items
 from server.decision_thread import DecisionThread
-from server.failure import Code, Failure
+from server.failure import UNSAFE, Code, Failure
 from server.work import DROPPED, EXPIRED, Call, CallInfo, Calls, Command, Outcomes, Work
 
 NEVER_S = float("inf")
@@ -118,3 +118,34 @@ def test_a_batch_that_breaks_fails_each_of_its_calls(capsys: pytest.CaptureFixtu
     got = thread.turn(thread.calls("a", "broken"))
     capsys.readouterr()
     assert all(isinstance(got[ticket], Failure) and got[ticket].code == Code.INTERNAL for ticket in ("a", "broken"))
+
+
+@pytest.mark.parametrize("why", ["refused", "broken"])
+def test_what_changed_something_is_not_acknowledged_unless_it_is_safe(
+    why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thread = Thread()
+
+    class Kept(Echo):
+        changes = 0
+
+        def decide_batch(self, payloads: list[bytes], calls: list[CallInfo]) -> Outcomes:
+            self.changes += b"changes" in payloads
+            return super().decide_batch(payloads, calls)
+
+        def settle(self) -> bool:
+            if why == "broken":
+                raise ValueError("broken")
+            return False
+
+    thread.front = Kept()
+    thread.thread = DecisionThread(thread.front, 100, None)  # type: ignore[arg-type]  # no loop submits
+    got = thread.turn(
+        thread.calls("changes", "with it"),
+        Command(lambda: "said", NEVER_S, thread.post, "command"),
+        thread.calls("reads"),
+    )
+    capsys.readouterr()
+    assert (got["changes"], got["with it"]) == (UNSAFE, UNSAFE)
+    assert got["command"] == ("said", 1)
+    assert got["reads"] == b"to reads"

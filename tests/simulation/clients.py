@@ -114,6 +114,9 @@ class Ask:
                 raise ViolationError(f"{self.id}: answered without an offer, having made one before: {answer}")
             return
         data = answer.SerializeToString()
+        first = self.sim.clients.decided.setdefault(answer.decision_id, self.id)
+        if first != self.id:
+            raise ViolationError(f"{self.id}: has the decision id of {first}: {answer.decision_id}")
         if self.answer is None:
             self.answer, self.answer_moment = data, moment
             self.sim.receiver.answered(self, answer, moment, self.sim.high_us)
@@ -129,6 +132,36 @@ class Ask:
         return moment >= self.answer_moment and not erasing and recent
 
 
+@dataclass
+class Together:
+    """Requests that go out in one message, and those of them that stay unanswered by themselves later."""
+
+    sim: Any
+    asks: list[Ask]
+    at_once: bool = False
+
+    def send(self) -> None:
+        """Send them once, together."""
+        items = [decision.DecideRequest.FromString(ask.payload) for ask in self.asks]
+        payload = decision.DecideBatchRequest(items=items).SerializeToString()
+        self.sim.network.send(lambda: self.sim.arrive_together(payload, self))
+        for ask in self.asks:
+            self.sim.schedule.after(patience_us(1), ask.send)
+
+    def answered(self, result: Any, moment: int) -> None:
+        """Take the answers, each as if it had come alone."""
+        if isinstance(result, Failure):
+            for ask in self.asks:
+                ask.answered(result, moment)
+            return
+        results = decision.DecideBatchResponse.FromString(result).results
+        for ask, each in zip(self.asks, results, strict=True):
+            if each.HasField("answer"):
+                ask.answered(each.answer.SerializeToString(), moment)
+            else:
+                ask.answered(Failure(Code(each.error.code), each.error.message), moment)
+
+
 class Clients:
     """Everybody who calls the server of one simulation."""
 
@@ -140,6 +173,8 @@ class Clients:
         self.consents: dict[tuple[str, str, str], tuple[int, int]] = {}
         """By subscriber, purpose and channel: (state, turn) of what was acknowledged last."""
         self.changing: set[str] = set()
+        self.decided: dict[str, str] = {}
+        """By decision id: the request that it answered, whatever was lost since."""
         self.begun: set[str] = set()
         """Decisions whose offers were shown or sent: front ends keep that for themselves."""
 

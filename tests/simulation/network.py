@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from server.failure import Failure
 from server.work import Outcomes
-from tests.simulation.clock import SECOND_US, VirtualClock
+from tests.simulation.clock import MINUTE_US, SECOND_US, VirtualClock
 
 Do = Callable[[], None]
 
@@ -100,4 +100,4 @@ class Network:
 
 def patience_us(attempts: int) -> int:
     """Return how long somebody waits for an answer before the next attempt."""
-    return min(1 << attempts, 60) * 2 * SECOND_US
+    return min(SECOND_US // 5 << attempts, 2 * MINUTE_US)

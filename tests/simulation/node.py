@@ -18,13 +18,14 @@ from server.clock import Clock
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
 from server.figures import Figures
+from server.framing import batch_items
 from server.front import DecisionFront
 from server.journalling import Going, Kept, end_journal, go_on, sizes_of
 from server.rpcs import Rpcs
 from server.settings import Settings
 from server.stores import new_engine
 from server.subscriber_hashes import SubscriberHashes
-from server.work import CallInfo, Calls, Command, Delivery, Work
+from server.work import CallInfo, Calls, Command, Delivery, Message, Work
 from tests.engine.base.world import KEYS, SECRET
 from tests.simulation.clock import VirtualClock
 from tests.simulation.disk import VirtualDisk
@@ -94,6 +95,10 @@ class Node:
         """Queue DecideRequests that are answered one by one."""
         infos, deadlines_s = [CALLER] * len(payloads), [float("inf")] * len(payloads)
         self._submit(Calls(delivery, list(payloads), infos, deadlines_s, list(tickets)))
+
+    def decide_together(self, payload: bytes, ticket: Any, delivery: Delivery) -> None:
+        """Queue a DecideBatchRequest."""
+        self._submit(Message(batch_items(payload), CALLER, float("inf"), delivery, ticket))
 
     def call(self, name: str, payload: bytes, ticket: Any, delivery: Delivery) -> None:
         """Queue one of the rare methods, by its name in server.rpcs.Rpcs."""

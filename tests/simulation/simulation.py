@@ -17,7 +17,7 @@ from engine.journal.journal import Durability
 from engine.journal.segments import JournalError
 from engine.journal.starting import snapshot_of_segments
 from tests.simulation.caps_model import Span
-from tests.simulation.clients import Ask, Attempted, Clients
+from tests.simulation.clients import Ask, Attempted, Clients, Together
 from tests.simulation.clock import HOUR_US, MINUTE_US, SECOND_US, VirtualClock
 from tests.simulation.disk import Crash, Faults, VirtualDisk
 from tests.simulation.network import Network, Schedule
@@ -159,7 +159,7 @@ class Simulation:
             (self.arm_end_within_turn, 0.4),
             (self.swap, 0.4),
             (self.jump, 0.4),
-            (self.fill_disk, 0.2),
+            (self.fill_disk, 0.6),
             (self.make_snapshot, 0.6),
         ]
         self.rng.choices([do for do, _ in things], [weight for _, weight in things])[0]()
@@ -189,9 +189,15 @@ class Simulation:
     def ask(self) -> None:
         """Have one request sent, or some at once."""
         busy = SUBSCRIBERS[: self.rng.choice([1, 3, len(SUBSCRIBERS)])]
+        asks = []
         for _ in range(self.rng.choice([1, 1, 1, 2, 6])):
             channel = self.rng.choice(["desk", "ussd", "sms", "sms"])
-            self.clients.ask(self.rng.choice(busy), channel, self.rng.choice([1, 2, 3])).send()
+            asks.append(self.clients.ask(self.rng.choice(busy), channel, self.rng.choice([1, 2, 3])))
+        if len(asks) > 1 and self.rng.random() < 0.4:
+            Together(self, asks).send()
+            return
+        for ask in asks:
+            ask.send()
 
     def ask_again(self) -> None:
         """Send a request once more that was sent lately."""
@@ -210,6 +216,7 @@ class Simulation:
         if not self.node.up or not self.plan.swaps:
             return
         self.pass_time(1_000)
+        self.clock.go_to(self.clock.passed_us + 1)
         edition = self.rng.randrange(EDITIONS)
         self.receiver.editions.append((self.clock.wall_us(), edition))
         self.note(f"edition {edition}")
@@ -259,6 +266,12 @@ class Simulation:
         """Take a request that came over the network."""
         if self.node.up:
             self.node.decide([ask.payload], [ask], self.network)
+            self.turn_soon()
+
+    def arrive_together(self, payload: bytes, ticket: Any) -> None:
+        """Take requests that came in one message."""
+        if self.node.up:
+            self.node.decide_together(payload, ticket, self.network)
             self.turn_soon()
 
     def arrive_call(self, name: str, payload: bytes, ticket: Any) -> None:

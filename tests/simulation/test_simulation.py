@@ -1,5 +1,7 @@
 """Simulations from seeds: what was promised holds through faults, all is well after them, and a seed plays the same each time."""
 
+import gc
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -11,9 +13,15 @@ SEEDS: Final = 200 if COMPILED else 6
 AT_ONCE: Final = 10 if COMPILED else 3
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+"""Kernels that are plain Python wrap around, of which numpy warns."""
+
+
 @pytest.fixture(autouse=True)
-def ignore_wrapping(recwarn: pytest.WarningsRecorder) -> None:
-    """Kernels that are plain Python wrap around, of which numpy warns."""
+def collected() -> Iterator[None]:
+    """Let go of what was played: much of it is arrays, which the collector does not count."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE))

@@ -83,11 +83,11 @@ class DecideRequest(_message.Message):
     max_offers: _builtins.int
     """How many offers at most, 1 to 12; the channel's own limit applies as well. Absent: the channel's limit."""
     tool: _builtins.str
-    """The tool that asks, such as "crm-desk"; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
+    """The tool that asks, such as "crm-desk"; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
     agent: _builtins.str
-    """The agent at work, as an opaque id; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
+    """The agent at work, as an opaque id; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
     outlet: _builtins.str
-    """The outlet or stall; up to 128 bytes. Does not decide; checked, and part of the request's identity, not stored yet."""
+    """The outlet or stall; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
     dry_run: _builtins.bool
     """Decide without holding or remembering anything: the answer has no decision id."""
     explain: _builtins.bool

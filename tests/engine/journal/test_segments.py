@@ -264,7 +264,7 @@ def test_a_sync_by_the_other_thread_makes_safe_only_what_was_written(tmp_path: P
         journal.sync()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    file.append = fails_after_a_sync  # type: ignore[method-assign]
+    file.append = fails_after_a_sync  # type: ignore[method-assign,assignment]
     journal.add(Clock(3))
     assert not journal.commit()
     assert journal._unsafe[-1][0] == 3

@@ -21,7 +21,7 @@ from clients.decisions import DecisionClient
 from clients.target import Target
 from engine.journal.disk import FolderDisk
 from engine.journal.journal import Journal, Writer
-from engine.journal.records import DECIDED, Decided, decode, decode_decided
+from engine.journal.records import DECIDED, Decided, decode, decode_decided, encode_decided
 from engine.journal.segments import Log, Owner
 from engine.rulebook import save_rulebook
 from loaders.catalogue.load import compile_catalogue
@@ -166,6 +166,13 @@ def test_a_shards_decisions_come_out_the_same(tmp_path: Path) -> None:
     code, told, said = replayed(capped, tmp_path / "journal", [capped.rulebook])
     assert code == 0, (told, said)
     assert told["decisions"] == len(answers)
+
+
+def test_records_of_decisions_are_what_plain_messagepack_writes(journal: tuple[Path, Path, Path]) -> None:
+    decided = [record for record in Log(FolderDisk(journal[0]), None) if record.kind == DECIDED]
+    assert len(decided) > 100
+    for record in decided:
+        assert encode_decided(decode_decided(record.body())) == bytes(record.body())
 
 
 def test_a_rulebook_that_is_not_given_is_named(operator: Operator, journal: tuple[Path, Path, Path]) -> None:
