@@ -143,10 +143,13 @@ class Receiver:
         """Return the catalogue's edition at an instant."""
         return self.editions[bisect_right(self.editions, (at_us, 1 << 30)) - 1][1]
 
-    def lose(self, moment: int) -> None:
-        """Take it that the server may know nothing of what it did after turn `moment`: that is not counted, nor promised."""
+    def lose(self, moment: int, urgent_kept: bool) -> None:
+        """Take it that the server may know nothing of what it did after turn `moment`: that is not counted, nor promised.
+
+        `urgent_kept`: but for pushes that went out, refusals and erasures, which are safe before anybody hears of them.
+        """
         for key, received in list(self.received.items()):
-            if received.granted_moment > moment:
+            if received.granted_moment > moment and not (urgent_kept and received.sent_us is not None):
                 del self.received[key]
                 continue
             for event, known in list(received.confirmed.items()):
@@ -154,11 +157,13 @@ class Receiver:
                     del received.confirmed[event]
                     if received.sent_us is None or event == "accepted":
                         received.contact.events.pop(event, None)
+        self.ended = {key: [one for one in all_ if one[0] <= moment] for key, all_ in self.ended.items()}
+        if urgent_kept:
+            return
         for standing in self.standing.values():
             standing.refused = {pair: known for pair, known in standing.refused.items() if known <= moment}
             if standing.erased_moment is not None and standing.erased_moment > moment:
                 standing.erased_moment = None
-        self.ended = {key: [one for one in all_ if one[0] <= moment] for key, all_ in self.ended.items()}
 
     def check_caps(self) -> None:
         """Raise ViolationError when a cap was broken."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import subscriber_service_pb2 as subscriber
 
+from engine.journal.erasing import erase
 from engine.journal.journal import Durability
 from engine.journal.segments import JournalError
 from engine.journal.starting import snapshot_of_segments
@@ -160,7 +161,7 @@ class Simulation:
             (self.swap, 0.4),
             (self.jump, 0.4),
             (self.fill_disk, 0.6),
-            (self.make_snapshot, 0.6),
+            (self.do_chores, 0.8),
         ]
         self.rng.choices([do for do, _ in things], [weight for _, weight in things])[0]()
 
@@ -217,6 +218,8 @@ class Simulation:
             return
         self.pass_time(1_000)
         self.clock.go_to(self.clock.passed_us + 1)
+        if not self.node.up:
+            return
         edition = self.rng.randrange(EDITIONS)
         self.receiver.editions.append((self.clock.wall_us(), edition))
         self.note(f"edition {edition}")
@@ -248,19 +251,20 @@ class Simulation:
         """Make room again."""
         self.disk.faults.full = False
 
-    def make_snapshot(self) -> None:
-        """Have the other process make a snapshot of the journal; it may be killed within, alone or with the machine."""
+    def do_chores(self) -> None:
+        """Have another process make a snapshot of the journal, or do erasures on disk; it may be killed within, alone or with the machine."""
+        erasing = self.rng.random() < 0.4
         try:
-            name = snapshot_of_segments(self.disk)
+            done = erase(self.disk, lambda: self.rng.randbytes(16)) if erasing else snapshot_of_segments(self.disk)
         except JournalError as error:
-            raise ViolationError(f"no snapshot can be made: {error}") from error
+            raise ViolationError(f"what other processes do to the journal cannot be done: {error}") from error
         except OSError:
             return
         except Crash:
             if self.node.up and self.rng.random() < 0.5:
                 self.end(power=True)
             return
-        self.note(f"snapshot {name}")
+        self.note(f"erased {done}" if erasing else f"snapshot {done}")
 
     def arrive_ask(self, ask: Ask) -> None:
         """Take a request that came over the network."""
@@ -374,7 +378,7 @@ class Simulation:
         """Expect nothing of what was done after this turn, unless durability promises it."""
         if self.plan.durability != "always":
             self.network.lost_from, self.network.lost_to = moment, self.network.moment
-            self.receiver.lose(moment)
+            self.receiver.lose(moment, urgent_kept=self.plan.durability == "everysec")
             self.clients.lose(moment)
 
     def start(self) -> None:
