@@ -35,7 +35,7 @@ class Recent:
         now_s = time.monotonic()
         self._kept.append(Kept(now_s, function, subscriber, words, tail))
         self._bytes += len(tail) + _OBJECT_BYTES
-        while self._bytes > KEPT_BYTES_MAX or now_s - self._kept[0].at_s > KEPT_S:
+        while self._kept and (self._bytes > KEPT_BYTES_MAX or now_s - self._kept[0].at_s > KEPT_S):
             self._bytes -= len(self._kept.popleft().tail) + _OBJECT_BYTES
 
     def all(self) -> list[Kept]:

@@ -60,6 +60,8 @@ class Watched:
         self.calls: Calls
         self.epoch = b""
         self.asserted = b""
+        self.run = ""
+        """The life of the server that the connection leads to: a link must lead to the same."""
         self.grants = False
         """Whether all may grant in the epoch."""
         self.replicas: list[bytes] = []
@@ -190,20 +192,26 @@ class Watch:
             node.drop(node.link)
         if watched.grants and node.link is None:
             try:
-                node.link = Link(Connection(node.address, self._timeout_s), watched.calls, watched.epoch)
+                connection = Connection(node.address, self._timeout_s)
+                same = f"run_id:{watched.run}" in connection.command("INFO", "server").decode()
             except UnavailableError as error:
                 return str(error)
+            if not same:  # one stands in for it, while the watch's connection still leads to the old one
+                connection.close()
+                self._lose(watched)
+                return f"{node.address.name}: another server answers there by now"
+            node.link = Link(connection, watched.calls, watched.epoch)
             log().info("the shared ledger is in use", server=node.address.name, epoch=watched.epoch.decode())
         return ""
 
     def _connect(self, watched: Watched, wanted: dict[Any, list[str]]) -> Connection:
         connection = Connection(watched.node.address, max(self._timeout_s, WATCH_TIMEOUT_S))
         try:
-            run = _checked_life(connection)
+            watched.run = _checked_life(connection)
             self._claim(watched.node, connection)
             watched.calls = load(connection)
             self._give_codes(watched, connection, wanted)
-            self._find_epoch(watched, connection, run)
+            self._find_epoch(watched, connection)
         except BaseException:
             connection.close()
             raise
@@ -228,10 +236,10 @@ class Watch:
                     "nothing was changed. Give this one a Redis or a database of its own"
                 )
 
-    def _find_epoch(self, watched: Watched, connection: Connection, run: str) -> None:
+    def _find_epoch(self, watched: Watched, connection: Connection) -> None:
         node, known = watched.node, watched.epoch or b"0"
         reply = connection.command(
-            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, run, known, *watched.replicas
+            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, watched.run, known, *watched.replicas
         )
         if not reply:
             raise UnavailableError(

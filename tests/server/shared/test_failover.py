@@ -85,6 +85,33 @@ def test_acknowledged_writes_that_a_failover_loses(failing: Failing) -> None:
             assert timeless(heals(lambda: replica.decisions.Decide(request))) == timeless(answer)  # noqa: B023
 
 
+def test_a_link_that_leads_elsewhere_than_the_watch(failing: Failing) -> None:
+    given = [failing.one.decisions.Decide(asking(8)).offers for _ in range(CAP - 1)]
+    until(lambda: failing.replica.command("DBSIZE") == failing.primary.command("DBSIZE"))
+    time.sleep(0.2)
+    failing.replica.pause()
+    given.append(failing.one.decisions.Decide(asking(8)).offers)
+    assert all(given)
+    failing.primary.pause()
+    failing.replica.go_on()
+    failing.replica.command("REPLICAOF", "NO", "ONE")
+    failing.proxy.to = failing.replica.port
+    failing.primary.go_on()
+    shared = failing.one.server._shared
+    assert shared is not None
+    node = shared.sharing._fetching.states._topology.nodes[0]
+    with failing.one.busy():
+        assert node.link is not None
+        node.drop(node.link)
+    began = time.monotonic()
+    while time.monotonic() - began < 0.7:
+        assert failing.one.decisions.Decide(asking(8)).reason == UNAVAILABLE, (
+            "the other one is with the old primary yet"
+        )
+    failing.proxy.cut_all()
+    assert heals(lambda: failing.one.decisions.Decide(asking(8))).reason == reason_pb2.REASON_CAP_REACHED
+
+
 def test_nobody_grants_before_each_replica_has_asserted(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
     assert failing.one.decisions.Decide(asking(2)).offers
     watch = failing.other.server._shared.sharing._watch  # type: ignore[union-attr]
