@@ -55,8 +55,8 @@ class Network:
         self.lost_share = self.twice_share = 0.0
         self.delays_us: list[int] = [1_000]
         self.moment = 0
-        self.lost_from = self.lost_to = 0
-        """The turns after the first of these, up to the second, are forgotten: their answers do not arrive any more."""
+        self.lost: list[range] = []
+        """Turns that are forgotten: their answers do not arrive any more."""
         self.end_before_reply: Do = lambda: None
         """Called within the turn, when what it came to is safe and nobody knows yet."""
 
@@ -88,7 +88,7 @@ class Network:
         moment = self.moment
 
         def arrive() -> None:
-            if not self.lost_from < moment <= self.lost_to:
+            if not any(moment in turns for turns in self.lost):
                 ticket.answered(outcome, moment)
 
         if ticket.at_once:

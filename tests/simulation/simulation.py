@@ -377,7 +377,7 @@ class Simulation:
     def forget_after(self, moment: int) -> None:
         """Expect nothing of what was done after this turn, unless durability promises it."""
         if self.plan.durability != "always":
-            self.network.lost_from, self.network.lost_to = moment, self.network.moment
+            self.network.lost.append(range(moment + 1, self.network.moment + 1))
             self.receiver.lose(moment, urgent_kept=self.plan.durability == "everysec")
             self.clients.lose(moment)
 
