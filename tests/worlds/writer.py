@@ -32,6 +32,9 @@ from tests.worlds.world import CHANGES, World, hash_of, oracle_of
 
 STRANGER = "nobody knows me"
 
+OFFERS_MAX = [*[1, 2, 3, 6, 12] * 8, 0]
+"""What requests ask for; 0: nothing is known of what was offered before, as when a shared ledger does not answer."""
+
 
 class Writer:
     """Draws commands; keeps what earlier ones gave to aim at."""
@@ -169,7 +172,7 @@ class Writer:
             trigger=trigger,
             channel=channel,
             now_us=self.now(),
-            offers_max=self.rng.choice([1, 2, 3, 6, 12]),
+            offers_max=self.rng.choice(OFFERS_MAX),
             fields=self.fields(trigger),
             dry_run=self.rng.random() < 0.06,
         )
