@@ -19,7 +19,7 @@ from engine.dtypes.texts import TEXTS_TYPE, Texts
 from engine.jit import Pointer, bundle, kernel, writable
 from engine.kernels.grants import ASKS_TYPE, Asks
 from engine.kernels.ledger_answers import FITTED, remember_texts
-from engine.kernels.ledger_blocks import room_for_subscribers
+from engine.kernels.ledger_blocks import room_for_subscribers, sweep_blocks
 from engine.kernels.ledger_grants import grant_items
 from engine.kernels.ledger_holds import advance_time
 from engine.kernels.noted_rows import NOTED_ROWS_TYPE, NotedRows, read_noted
@@ -61,13 +61,15 @@ RESTORING_TYPE: Any = bundle(
 )
 
 
-@kernel(types.int64(RESTORING_TYPE, types.int64), inner=True)
-def _ask_again(restoring: Restoring, count: Int) -> int:
-    """Fill the grants from the rows that hold something, and write which those are; return how many."""
+@kernel(types.int64(RESTORING_TYPE, types.int64, types.int64), inner=True)
+def _ask_again(restoring: Restoring, first: Int, count: Int) -> int:
+    """Fill the grants from the rows that hold something, from row `first` on as long as their numbers follow each other; return how many, and write which."""
     rows, asks, held = restoring.rows, restoring.asks, 0
-    for row in range(count):
+    for row in range(first, count):
         if rows.decision[row] == np.uint64(0):
             continue
+        if held > 0 and rows.decision[row] != rows.decision[restoring.chosen[held - 1]] + np.uint64(1):
+            break  # a number between was of what nobody saw
         restoring.chosen[held] = row
         restoring.subscriber[held] = rows.subscriber[row]
         asks.count[held], asks.expires_us[held] = rows.seats[row], rows.expires_us[row]
@@ -77,6 +79,33 @@ def _ask_again(restoring: Restoring, count: Int) -> int:
             asks.flags[held, seat] = rows.flags[row, seat]
         held += 1
     return held
+
+
+@kernel(types.int64(RESTORING_TYPE, types.int64), inner=True)
+def _hold_again(restoring: Restoring, count: Int) -> int:
+    """Hold what the rows hold. The ledger swept at other times when it was written, so before contacts are said not to fit, all of it is swept."""
+    store, decision, chosen = restoring.ledger.store, restoring.rows.decision, restoring.chosen
+    row, swept = np.int64(0), False
+    while True:
+        held = _ask_again(restoring, row, count)
+        if held == 0:
+            return RESTORED
+        store.state[DECISION_NEXT] = np.int64(decision[chosen[0]])
+        granted = np.int64(
+            grant_items(store, restoring.ledger.counters, restoring.grants, held, restoring.ledger.decision)
+        )
+        if granted < 0:
+            return OTHERWISE
+        for item in range(granted):
+            if restoring.ledger.decision[item] != decision[chosen[item]]:
+                return OTHERWISE
+        if granted == held:
+            row, swept = chosen[held - 1] + 1, False
+        elif swept:
+            return NO_CONTACTS
+        else:
+            sweep_blocks(store, 2 * len(store.table))
+            row, swept = chosen[granted], True
 
 
 @kernel(types.int64(RESTORING_TYPE, types.int64, types.int64, writable(np.int64)))
@@ -93,22 +122,16 @@ def restore_noted(restoring: Restoring, start: Int, end: Int, head: npt.NDArray[
     if not room_for_subscribers(ledger.store, count):
         return NO_TABLE
     advance_time(ledger.store, ledger.counters, head[1])
-    held = _ask_again(restoring, count)
-    if held == 0:
-        return RESTORED
-    ledger.store.state[DECISION_NEXT] = np.int64(rows.decision[restoring.chosen[0]])
-    granted = np.int64(grant_items(ledger.store, ledger.counters, restoring.grants, held, ledger.decision))
-    if granted < 0:
-        return OTHERWISE
-    if granted < held:
-        return NO_CONTACTS
-    for item in range(held):
-        if ledger.decision[item] != rows.decision[restoring.chosen[item]]:
-            return OTHERWISE
+    status = _hold_again(restoring, count)
+    if status != RESTORED:
+        return status
     known = 0
-    for item in range(held):  # an erased subscriber's answers are no more
-        restoring.chosen[known] = restoring.chosen[item]
-        known += restoring.answers.length_bytes[restoring.chosen[item]] > 0
+    for row in range(count):  # an erased subscriber's answers are no more
+        if rows.decision[row] != np.uint64(0) and rows.answer_bytes[row] > 0:
+            restoring.chosen[known] = row
+            known += 1
+    if known == 0:
+        return RESTORED
     index = restoring.chosen[:known]
     fitted = remember_texts(ledger.memory, ledger.arena, restoring.requests, index, head[1], restoring.answers)
     return RESTORED if fitted == FITTED else NO_ANSWERS
