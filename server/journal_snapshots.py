@@ -6,6 +6,7 @@ A snapshot bounds how long a start takes. Making one takes processor time and as
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ COMMAND: Final = (sys.executable, "-m", "server.journal_snapshots")
 BYTES_MIN: Final = 256 << 20
 """A snapshot is made when so much was journalled since the last one, or as much as the last one is large if that is more."""
 NICE: Final = 19
+END_WITH_INPUT: Final = "--end-with-input"
 ERASING: Final = (sys.executable, "-m", "server.journal_erasing")
 ERASE_AFTER_S: Final = 60.0
 """How long erasures are gathered before they are done on disk, all together."""
@@ -69,7 +71,10 @@ class Chores:
     def _start(self, doing: str, command: Sequence[str]) -> None:
         self._doing = doing
         self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
-            [*command, str(self._folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, str(self._folder), END_WITH_INPUT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def _due(self) -> bool:
@@ -98,9 +103,22 @@ def _size(path: Path) -> int:
         return 0
 
 
+def be_a_chore() -> None:
+    """Give way to all others; and when told to, end as standard input does: a server that was killed leaves nobody behind who changes its journal."""
+    os.nice(NICE)
+    if END_WITH_INPUT in sys.argv:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
 def main() -> None:
     """Make one of the folder that the command line names; print its name."""
-    os.nice(NICE)
+    be_a_chore()
     try:
         print(snapshot_of_segments(FolderDisk(Path(sys.argv[1]))))
     except (JournalError, LedgerFullError, OSError) as error:

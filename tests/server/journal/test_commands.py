@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from engine.journal import records
+from server.commands import journal as command
 from server.commands.journal import journal
 from tests.server.operator_fixture import Operator, msisdn, write_operator
 from tests.server.running import asking, running, settings_for
@@ -109,3 +111,7 @@ def test_a_folder_without_a_journal_is_said_to_be_one(tmp_path: Path) -> None:
     done = ran("check", tmp_path)
     assert done.exit_code == 1
     assert "expected segments of a journal of Touchpoint" in done.output
+
+
+def test_the_kinds_that_can_be_asked_for_are_those_there_are() -> None:
+    assert records.KINDS[1:] == command.KINDS

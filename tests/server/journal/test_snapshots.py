@@ -1,6 +1,9 @@
 """A snapshot is what taking back the records before it comes to, and a start from it is the same as one from the beginning."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ from engine.journal.disk import FolderDisk
 from engine.journal.segments import JournalError, segment_names
 from engine.journal.snapshot import snapshot_names
 from engine.journal.starting import Restored, new_state, restored, sizes_in, snapshot_of_segments
+from server.journal_snapshots import END_WITH_INPUT
 from tests.server.operator_fixture import Operator, msisdn, write_operator
+from tests.server.process import ROOT
 from tests.server.running import Running, asking, running, settings_for, timeless
 
 
@@ -151,3 +156,20 @@ def test_a_server_has_snapshots_made(operator: Operator, tmp_path: Path, monkeyp
     whole = restored_in(folder)
     assert whole.snapshot
     assert whole.recovered.ended
+
+
+def test_who_works_on_a_journal_ends_with_its_server() -> None:
+    code = "from server.journal_snapshots import be_a_chore; import time; be_a_chore(); print('begun', flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, END_WITH_INPUT],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as chore:
+        assert chore.stdin is not None
+        assert chore.stdout is not None
+        assert chore.stdout.readline() == b"begun\n"
+        assert chore.poll() is None
+        chore.stdin.close()
+        assert chore.wait(20) == 1
