@@ -4,6 +4,7 @@ import fcntl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -152,13 +153,14 @@ def sync_last(disk: Disk) -> None:
 
 
 def put_aside(disk: Disk, cut: Cut) -> None:
-    """Cut a segment where it stops being right; the rest goes to a file of its own first."""
-    data = disk.read(cut.name)
-    aside = disk.create(f"{cut.name}.cut-{cut.at}") if f"{cut.name}.cut-{cut.at}" not in disk.names() else None
-    if aside is not None:
-        aside.append(memoryview(data[cut.at :].tobytes()))
-        aside.sync()
-        aside.close()
+    """Cut a segment where it stops being right; the rest goes to a file of its own first, in place of what a start that ended meanwhile had begun."""
+    data, name = disk.read(cut.name), f"{cut.name}.cut-{cut.at}"
+    with suppress(FileNotFoundError):
+        disk.remove(name)
+    aside = disk.create(name)
+    aside.append(memoryview(data[cut.at :].tobytes()))
+    aside.sync()
+    aside.close()
     if cut.at == 0:
         disk.remove(cut.name)
         return

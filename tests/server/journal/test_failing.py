@@ -120,3 +120,22 @@ def test_always_promises_nothing_until_it_can_be_kept(
     assert sum(1 for _ in log) == log.end - 1
     with served(operator, tmp_path, "always") as server:
         assert timeless(server.decisions.Decide(request)) == timeless(again)
+
+
+def test_when_no_more_can_be_kept_pull_offers_nothing_either(
+    operator: Operator, tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(operator, tmp_path, "everysec") as server:
+        journal = server.server.decisions.journal
+        assert journal is not None
+        server.decisions.Decide(asking(14))
+        monkeypatch.setattr("engine.journal.journal.UNSAFE_BYTES_MAX", 1_000)
+        disk.error = errno.ENOSPC
+        answers = [server.decisions.Decide(asking(number)) for number in range(15, 25)]
+        reached = [answer.reason for answer in answers].index(reasons.REASON_STATE_UNAVAILABLE)
+        assert 1 <= reached < 5
+        assert all(not answer.offers for answer in answers[reached:])
+        assert journal.full
+        disk.error = 0
+        healed(server)
+        assert server.decisions.Decide(asking(30)).offers
