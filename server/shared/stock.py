@@ -19,7 +19,7 @@ from engine.dtypes.ledger import LIFETIME
 from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
 from server.logs import log
-from server.shared.accounts import SPARE_MAX, Account, part_of
+from server.shared.accounts import Account, part_of
 from server.shared.connection import UnavailableError
 from server.shared.library import Calls
 from server.shared.moves import Move, Target, first_expiry_us, moves
@@ -79,6 +79,9 @@ class Stock:
             self._know(self._closed)
             self._closed = []
         if self._accounts:
+            self._working.advance(
+                self._working.now_us
+            )  # a hold that ends now is taken down by the sweep, not by this work
             self._working.show_totals()
 
     def due_us(self, contacts: bytes) -> bytes:
@@ -136,8 +139,7 @@ class Stock:
         self._next_s = now_s + KEEP_UP_S
         accounts = list(self._accounts.values())
         for account in accounts:
-            account.keep(2 * SPARE_MAX if account.used else 0)
-            account.used = False
+            account.begin_period()
         wanted = [account for account in accounts if account.changed or account.spare < 0 or account.sold_out]
         start = self._turn % max(len(wanted), 1)
         self._turn = start + ASKED_AT_ONCE
@@ -232,8 +234,7 @@ class Stock:
             head = [node.epoch_key.encode(), link.epoch, self._life]
             calls = []
             for account, units in zip(accounts, needed, strict=True):
-                spare = SPARE_MAX if units else 0
-                asked = [account.part(first_day), *(b"%d" % number for number in (units, spare, first_day))]
+                asked = [account.part(first_day), b"%d" % units, b"%d" % account.pace, b"%d" % first_day]
                 limits = account.limits_at(since_days)
                 calls.append(_call(link.calls, "stock", account.key, [*head, *asked, *limits]))
             replies = self._exchanged(node, link, calls) or replies

@@ -7,7 +7,6 @@ from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
 
-from server.shared.accounts import SPARE_MAX
 from tests.server.operator_fixture import CUSTOMERS, Operator, msisdn, write_operator
 from tests.server.running import asking, running, settings_for
 from tests.server.shared.between import Between
@@ -77,24 +76,32 @@ def test_what_is_refused_or_erased_by_one_replica_is_given_by_another(held: Oper
         assert len(sell_out([one], LIMIT)) == LIMIT
 
 
-def test_a_replica_that_stops_leaves_what_it_leased_to_the_others(once: Operator, tmp_path: Path) -> None:
+def test_a_replica_that_stops_leaves_what_it_leased_to_the_others(once: Operator, tmp_path: Path, slow: None) -> None:
     with redis_server(tmp_path / "redis") as redis:
         settings = [settings_for(once, ledger_redis=redis.url, replica=n + 1) for n in range(2)]
         with running(settings[0]) as one:
-            assert got(ask(one, 0))
-            assert total_of(redis, DECIDED_EVENT)[0] > 1, "it leased some to spare"
-        assert total_of(redis, DECIDED_EVENT) == (0, 1)
+            given = [got(ask(one, n)) for n in range(2)]
+            assert all(given)
+            assert sum(total_of(redis, DECIDED_EVENT)) == 3, "it leased one to spare"
+        assert total_of(redis, DECIDED_EVENT) == (0, 2)
         with running(settings[1]) as other:
-            assert len(sell_out([other], LIMIT - 1)) == LIMIT - 1
+            assert len(sell_out([other], LIMIT - 2)) == LIMIT - 2
 
 
-def test_a_replica_that_is_killed_takes_no_more_than_it_had_leased(once: Operator, tmp_path: Path) -> None:
+def test_what_is_to_spare_goes_back_when_nobody_asks(once: Operator, tmp_path: Path) -> None:
+    with replicas_of(once, tmp_path / "redis") as shared:
+        given = [got(ask(shared.all[0], n)) for n in range(8)]
+        assert all(given)
+        eventually(lambda: total_of(shared.redis, DECIDED_EVENT), (0, 8))
+
+
+def test_a_replica_that_is_killed_takes_no_more_than_it_had_leased(once: Operator, tmp_path: Path, slow: None) -> None:
     with replicas_of(once, tmp_path / "redis") as shared:
         one, other = shared.all
-        given = [got(ask(one, n)) for n in range(3)]
+        given = [got(ask(one, n)) for n in range(4)]
         assert all(given)
         leased = sum(total_of(shared.redis, DECIDED_EVENT))
-        assert 3 < leased <= 3 + min(SPARE_MAX, LIMIT // 4)
+        assert 4 < leased <= 4 + 4, "no more to spare than it gave lately"
         with one.server.thread._turn:  # it does nothing any more, as if it were gone
             sold = sell_out([other], LIMIT - leased)
         assert len(sold) == LIMIT - leased
