@@ -20,7 +20,7 @@ assert COUNTS
 def ledger() -> WorkingLedger:
     made = WorkingLedger(decision_first=1, now_us=DAY_US)
     for kind in ("offer", "campaign", "category", "channel"):
-        made.names.code(kind, f"{kind}-0")  # type: ignore[arg-type]
+        made.names.code(kind, f"{kind}-0")
     made.set_policy(RETENTION, FIRST_DAY, np.array(DAY_STARTS_US))
     made.begin(4, DAY_US)
     made.show_totals()
