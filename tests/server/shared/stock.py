@@ -27,7 +27,9 @@ def stocked(*caps: str) -> str:
         f"    - {{id: stock_{n}, scope: offer, target: a_half, per: total, {cap}}}\n" for n, cap in enumerate(caps)
     )
     made = CATALOGUE.replace("  cool_down:", lines + "  cool_down:").replace("hold: 15m", f"hold: {HOLD_S}s")
-    return made.replace("after_acceptance: never", "after_acceptance: 1s")
+    return made.replace("after_acceptance: never", "after_acceptance: 1s").replace(
+        "after_refusal: 30d", "after_refusal: 1s"
+    )
 
 
 DECIDED = stocked(f"counts: decided, window: lifetime, limit: {LIMIT}")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
@@ -17,6 +18,7 @@ from tests.server.shared.between import Between
 from tests.server.shared.redis_servers import keys_of, redis_server
 from tests.server.shared.stock import (
     ACCEPTED_EVENT,
+    DECIDED,
     DECIDED_EVENT,
     LIMIT,
     ask,
@@ -28,6 +30,7 @@ from tests.server.shared.stock import (
     stocked,
     total_of,
 )
+from tests.server.shared.test_ways import rewrite
 from tests.server.test_rpcs import outcome, record
 
 
@@ -121,6 +124,19 @@ def test_what_is_refused_or_erased_by_one_replica_is_given_by_another(held: Oper
         one.subscribers.ForgetSubscriber(subscribers.ForgetSubscriberRequest(subscriber=msisdn(erased)))
         eventually(lambda: total_of(shared.redis, ACCEPTED_EVENT), (0, 0))
         assert len(sell_out([one], LIMIT)) == LIMIT
+
+
+def test_a_limit_that_a_reload_changes_sees_what_was_given(tmp_path: Path) -> None:
+    folder, source = tmp_path / "operator", tmp_path / "source"
+    folder.mkdir()
+    operator = write_operator(folder, DECIDED)
+    with replicas_of(operator, tmp_path / "redis") as shared:
+        sold = len(sell(shared.all, 12))
+        assert sold == 12
+        rewrite(operator, DECIDED.replace(f"limit: {LIMIT}", "limit: 20"), source)
+        for replica in shared.all:
+            assert replica.admin.Reload(admin.ReloadRequest()).changed
+        assert len(sell_out(shared.all, 20 - sold)) == 20 - sold
 
 
 def test_a_replica_that_stops_leaves_what_it_leased_to_the_others(once: Operator, tmp_path: Path, slow: None) -> None:

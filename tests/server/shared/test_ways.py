@@ -100,7 +100,7 @@ def test_names_that_another_replica_brings_count_here_too(binary: str, tmp_path:
         running(settings_for(made, ledger_redis=redis.url, replica=1)) as one,
         running(settings_for(newer, ledger_redis=redis.url, replica=2)) as other,
     ):
-        _rewrite(
+        rewrite(
             newer,
             CAPPED.replace("film_month", "series_month").replace("id: measured", "id: weighed"),
             tmp_path / "source",
@@ -137,7 +137,7 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _rewrite(made: Operator, catalogue: str, source: Path) -> None:
+def rewrite(made: Operator, catalogue: str, source: Path) -> None:
     """Put another catalogue in the place of the operator's rulebook."""
     source.mkdir()
     (source / "all.yaml").write_text(catalogue)
