@@ -28,6 +28,7 @@ from server.front import DecisionFront
 from server.front_choice import choose_front
 from server.gate import Gate
 from server.grpcio_front import GrpcioFront
+from server.journal_snapshots import HowLong
 from server.journalling import Kept, Upkeep, end_journal, journal_gauges, open_journal
 from server.logs import log, set_up
 from server.management import Management
@@ -140,7 +141,9 @@ class Server:
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal), self._kept.recovered.erasing)
+        clock, settings = self.decisions.clock, self._settings
+        keep = HowLong(settings.journal_keep_days, lambda: clock.trusted)
+        self._upkeep = Upkeep(self._kept.journal, Path(settings.journal), self._kept.recovered.erasing, keep)
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
