@@ -105,6 +105,13 @@ class Overlay:
         self._persons[person]["erased"] = 1
         self._rebuild(self._changes[: self.change_count]["person"] != person)
 
+    def drop(self, subscriber: int) -> None:
+        """Drop whatever is known of the subscriber, a tombstone too."""
+        person = self.person(subscriber)
+        if person >= 0:
+            self._persons[person]["erased"] = 0
+            self._rebuild(self._changes[: self.change_count]["person"] != person)
+
     def on_new_base(self, snapshot: Snapshot) -> int:
         """Drop what `snapshot` covers and return how many changes that was.
 

@@ -6,7 +6,7 @@ on: the last one that changes is that of the erasure, which until then waits to 
 erasure that was interrupted goes on with the same ones, and then removed. What lies behind damage in a kept file, where nobody can tell whose it is, goes.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from engine.jit import direct, frozen
 from engine.journal import snapshot
@@ -43,8 +42,6 @@ KEY: Final = "erasing.key"
 NEW: Final = "erasing.new"
 ASIDE: Final = (".cut-", ".given-up")
 """In names of what was put aside when a journal was mended: nobody reads it, so it goes."""
-SOUGHT_MAX: Final = 16
-"""Looking for more subscribers than so many in a segment costs more than taking it apart."""
 BEGUN: Final = (NEW, snapshot.NEW)
 """What another process began to write, which was killed meanwhile."""
 _NO_ID: Final = bytes(16)
@@ -78,6 +75,8 @@ def erase(disk: Disk, new_key: Callable[[], bytes]) -> int:
     """
     erased = waiting(disk)
     if not erased:
+        with suppress(FileNotFoundError):
+            disk.remove(KEY)  # of an erasure that ended right before it did this
         return 0
     snapshot_of_segments(disk)
     for name in disk.names():
@@ -109,7 +108,6 @@ def _rewrite(disk: Disk, name: str, until: dict[int, int], stand_ins: dict[int, 
     """Replace the segment by one without the subscribers, up to the record of each one's erasure; a segment that names none stays as it is."""
     data = disk.read(name)
     frames, at, sequence, changed = frozen(data), 0, first_of(name), False
-    named = _may_name(data, until)
     written: list[memoryview] = []
     while at < len(data):
         end = int(_frame_end(frames, at, sequence))
@@ -117,7 +115,7 @@ def _rewrite(disk: Disk, name: str, until: dict[int, int], stand_ins: dict[int, 
             changed = True  # what follows is in the next segment again, or damaged
             break
         body, number = data.data[at + HEADER_BYTES : end], sequence
-        new = _without(body, number, until, stand_ins) if named and at else body
+        new = body if at == 0 else _without(body, number, until, stand_ins)
         changed = changed or new is not body
         written.append(data.data[at:end] if new is body else _framed(new, sequence))
         sequence += at > 0
@@ -136,19 +134,6 @@ def _rewrite(disk: Disk, name: str, until: dict[int, int], stand_ins: dict[int, 
     finally:
         file.close()
     disk.rename(NEW, name)
-
-
-def _may_name(data: npt.NDArray[np.uint8], subscribers: Collection[int]) -> bool:
-    """Return False when no record of a segment can be about any of them: most are about none of a few, and need not be taken apart."""
-    if len(subscribers) > SOUGHT_MAX:
-        return True
-    text = data.tobytes()
-    forms = {
-        form
-        for each in subscribers
-        for form in (each.to_bytes(8), each.to_bytes(8, "little"), msgspec.msgpack.encode(each))
-    }
-    return any(form in text for form in forms)
 
 
 def _framed(body: Any, sequence: int) -> memoryview:

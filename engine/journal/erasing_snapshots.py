@@ -35,9 +35,8 @@ def erase_in_snapshots(disk: Disk, until: Mapping[int, int], stand_ins: Mapping[
         except JournalError:
             disk.remove(name)
             continue
-        overlay_names = _erase_changes(arrays, after, about.overlay_names)
-        known = [_erase_held(arrays, after), _erase_answers(arrays, after), overlay_names != about.overlay_names]
-        if any(known):
+        overlay_names, changed = _erase_changes(arrays, after, about.overlay_names)
+        if any([changed, _erase_held(arrays, after), _erase_answers(arrays, after)]):
             write(disk, name, msgspec.structs.replace(about, overlay_names=overlay_names), arrays)
 
 
@@ -75,14 +74,14 @@ def _erase_answers(arrays: Arrays, stand_ins: Mapping[int, int]) -> bool:
     return True
 
 
-def _erase_changes(arrays: Arrays, stand_ins: Mapping[int, int], names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Drop the subscribers' changes; return the names that the others' are told in."""
+def _erase_changes(
+    arrays: Arrays, stand_ins: Mapping[int, int], names: list[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], bool]:
+    """Drop the subscribers' changes; return the names that the others' are told in, and whether anything was dropped."""
     persons, changes = arrays["persons"], arrays["changes"]
-    room = max(1, len(persons), -(-len(changes) // CHANGES_PER_SUBSCRIBER))
-    overlay = Overlay(room)
+    overlay = Overlay(max(1, len(persons), -(-len(changes) // CHANGES_PER_SUBSCRIBER)))
     overlay.restore(persons, changes, names)
     for subscriber in stand_ins:
-        if overlay.person(subscriber) >= 0:
-            overlay.erase(subscriber)
+        overlay.drop(subscriber)
     arrays["persons"], arrays["changes"], left = overlay.state()
-    return left
+    return left, len(arrays["persons"]) < len(persons) or left != names
