@@ -352,18 +352,17 @@ def test_a_server_keeps_what_it_is_told_to(
     with running(settings_of(operator, folder, journal_keep_days=days)) as server:
         upkeep, end = server.server._upkeep, time.monotonic() + 120
         assert upkeep is not None
-        while upkeep.chores.done["snapshot"] < 4:
+        while upkeep.chores.done["snapshot"] < 3:
             assert time.monotonic() < end
             for number in range(2, 40):
                 server.decisions.Decide(asking(number))
+            time.sleep(0.2)  # what makes snapshots gives way to everybody
     disk = FolderDisk(folder)
-    assert (first_of(segment_names(disk)[0]) == 1, len(snapshot_names(disk)) >= 4) == (days == 1, days == 1)
+    assert (first_of(segment_names(disk)[0]) == 1, len(snapshot_names(disk)) >= 3) == (days == 1, days == 1)
     assert proof_of(operator, folder).difference is None
 
 
-def test_fewer_days_after_a_restart_free_the_disk_at_once(
-    operator: Operator, journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fewer_days_after_a_restart_free_the_disk_at_once(operator: Operator, journal: Path) -> None:
     disk = FolderDisk(journal)
     before = len(snapshot_names(disk))
     with running(settings_of(operator, journal, journal_keep_days=DAYS - 1)) as server:
