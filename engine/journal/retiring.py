@@ -54,12 +54,13 @@ def _first_kept(disk: Disk, snapshots: list[str], last: int, keep: Keep) -> int:
     newest_us = _covered_until_us(disk, snapshots[-1])
     if newest_us is None:
         return -1
-    until_us = min(keep.now_us, newest_us) - keep.keep_us
-    for number in range(last, -1, -1):
-        covered_us = _covered_until_us(disk, snapshots[number])
-        if covered_us is not None and covered_us <= until_us:
-            return number
-    return -1
+    until_us, first = min(keep.now_us, newest_us) - keep.keep_us, -1
+    for number, name in enumerate(snapshots[: last + 1]):
+        covered_us = _covered_until_us(disk, name)
+        if covered_us is not None and covered_us > until_us:
+            break
+        first = first if covered_us is None else number
+    return first
 
 
 def _covered_until_us(disk: Disk, name: str) -> int | None:

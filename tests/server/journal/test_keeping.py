@@ -119,8 +119,10 @@ def test_another_rulebook_is_asked_from_a_snapshot_on(operator: Operator, journa
     disk, (rulebook,) = FolderDisk(journal), known.rulebooks.values()
     same = compare(disk, known, shard_in(disk), rulebook)
     assert same.decisions == same.same == proof_of(operator, journal).decisions
-    (tmp_path / "less.yaml").write_text(CATALOGUE.replace("state: live", "state: paused"), encoding="utf-8")
-    less = compile_catalogue(tmp_path / "less.yaml", now_us=time.time_ns() // 1_000)
+    source = tmp_path / "catalogue"
+    source.mkdir()
+    (source / "all.yaml").write_text(CATALOGUE.replace("state: live", "state: paused"), encoding="utf-8")
+    less = compile_catalogue(source, now_us=time.time_ns() // 1_000)
     first = next_of(snapshot_names(disk)[-1])
     found = compare(disk, known, shard_in(disk), less, first=first)
     assert 0 < found.decisions < same.decisions
