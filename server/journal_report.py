@@ -56,26 +56,36 @@ def checked(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(disk: FolderDisk, begun_with: str) -> Iterator[str]:
-    """Yield what is wrong with segments and snapshots before the snapshot that a start begins with."""
-    for name in snapshot_names(disk):
-        if name < begun_with:
-            try:
-                read_snapshot(disk, name, None)
-            except JournalError as error:
-                yield str(error)
+    """Return what is wrong with segments and snapshots before the snapshot that a start begins with; what a server removes meanwhile is passed over."""
     covered = next_of(begun_with) if begun_with else 0
-    for name, following in pairwise(segment_names(disk)):
-        if first_of(following) > covered:
-            return
-        log = finished(disk, name, following)
-        try:
-            for _ in log:
-                pass
-        except JournalError as error:
-            yield str(log.cut or error)
-        else:
-            if log.end < first_of(following):
-                yield f"{following}: records {log.end:,} to {first_of(following) - 1:,} are missing before it"
+    earlier = [(name, _wrong_with_snapshot(disk, name)) for name in snapshot_names(disk) if name < begun_with]
+    earlier += [
+        (name, _wrong_with_segment(disk, name, following))
+        for name, following in pairwise(segment_names(disk))
+        if first_of(following) <= covered
+    ]
+    left = disk.names()
+    return (why for name, why in earlier if why and name in left)
+
+
+def _wrong_with_snapshot(disk: FolderDisk, name: str) -> str:
+    try:
+        read_snapshot(disk, name, None)
+    except (JournalError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _wrong_with_segment(disk: FolderDisk, name: str, following: str) -> str:
+    log = finished(disk, name, following)
+    try:
+        for _ in log:
+            pass
+    except (JournalError, OSError) as error:
+        return str(log.cut or error)
+    if log.end < first_of(following):
+        return f"{following}: records {log.end:,} to {first_of(following) - 1:,} are missing before it"
+    return ""
 
 
 def _segment_told(folder: Path, name: str, header: Any) -> dict[str, Any]:
