@@ -109,6 +109,8 @@ class Comparing:
         self._becomes, self._other_recovery, _ = begin(disk, known, shard, first)
         if (serving := self._other_recovery.recovered.serving) is not None:
             self._becomes.answer_by(against, known.bases[serving.base], serving)
+        self._both_hold_below = self._was.ledger.statistics()["decision_next"]
+        """Decisions before the first that is made again are in both ledgers."""
         self._holds: dict[int, tuple[int, list[str], list[str]]] = {}
         """By decision: the other's, and the offers of both, by rank."""
         self.comparison = Comparison()
@@ -168,6 +170,9 @@ class Comparing:
         outcomes, kept = outcomes_of(said), []
         decision, rank = outcomes.decision.copy(), outcomes.rank.copy()
         for place in range(len(outcomes.body)):
+            if outcomes.decision[place] < self._both_hold_below:
+                kept.append(place)
+                continue
             hold = self._holds.get(int(outcomes.decision[place]))
             offer = hold[1][int(rank[place]) - 1] if hold and 1 <= int(rank[place]) <= len(hold[1]) else None
             if hold and offer in hold[2]:

@@ -20,7 +20,6 @@ from engine.journal.retiring import Keep, retire
 from engine.journal.segments import Log, finished, first_of, segment_names
 from engine.journal.snapshot import next_of, read, snapshot_names
 from engine.journal.starting import shard_in, snapshot_of_segments
-from engine.limits import MICROSECONDS_PER_DAY
 from loaders.catalogue.load import compile_catalogue
 from server import journal_snapshots
 from server.commands.journal import journal as command
@@ -35,8 +34,11 @@ from tests.server.operator_fixture import CATALOGUE, NAMES, Operator, msisdn, wr
 from tests.server.running import Running, asking, running, settings_for
 
 LIVES = 6
-"""One a day, the last one now."""
-DAYS = 3
+GAP_US = 20 * 3_600_000_000
+"""From life to life; the last one is now. Outcome ids are remembered for longer."""
+KEPT = 3
+"""So many gaps are kept."""
+ACCEPTED = outcome.OUTCOME_KIND_ACCEPTED
 GONE = 20
 """Who is erased: a customer with holds, outcomes and changes in every life."""
 
@@ -50,34 +52,42 @@ def settings_of(operator: Operator, folder: Path, **changes: Any) -> Any:
     return settings_for(operator, journal=str(folder), journal_durability="always", **changes)
 
 
-def work(server: Running, life: int) -> None:
-    """Decide, report and change, of everybody alike."""
+def work(server: Running, life: int, earlier: list[outcome.Outcome]) -> list[outcome.Outcome]:
+    """Report what became of `earlier` decisions, decide, report and change; return what may be reported later: the same again, and something else."""
+    later = []
+    for sent in earlier:
+        server.outcomes.RecordOutcomes(outcome.RecordOutcomesRequest(outcomes=[sent]))
     for number in (*range(14 + life, 19 + life), GONE):
         answer = server.decisions.Decide(asking(number, request_id=f"{life} of {msisdn(number)}"))
         if answer.decision_id:
             kind = outcome.OUTCOME_KIND_SEEN
             sent = outcome.Outcome(outcome_id=f"o{life}-{number}", decision_id=answer.decision_id, rank=1, kind=kind)
             server.outcomes.RecordOutcomes(outcome.RecordOutcomesRequest(outcomes=[sent]))
-            server.outcomes.RecordOutcomes(outcome.RecordOutcomesRequest(outcomes=[sent]))
+            again = outcome.Outcome(
+                outcome_id=f"l{life}-{number}", decision_id=answer.decision_id, rank=1, kind=ACCEPTED
+            )
+            later += [sent, again]
         change = subscribers.UpdateSubscriberRequest(subscriber=msisdn(number), language="es")
         name = subscribers.AttributeChange(id="first_name", value=value_pb2.Value(string_value=NAMES[life % 3]))
         change.attributes.append(name)
         server.subscribers.UpdateSubscriber(change)
+    return later
 
 
 @pytest.fixture(scope="module")
 def kept(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What servers of six days left, and DAYS days of it were kept: the first days are gone."""
+    """What servers of six lives left, of which the first are gone."""
     folder, now_ns = tmp_path_factory.mktemp("kept") / "journal", time.time_ns
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.journal.journal.SEGMENT_BYTES", 3_000)
+        later: list[outcome.Outcome] = []
         for life in range(LIVES):
-            back_us = (LIVES - 1 - life) * MICROSECONDS_PER_DAY
+            back_us = (LIVES - 1 - life) * GAP_US
             patch.setattr("server.clock.time.time_ns", lambda back_us=back_us: now_ns() - back_us * 1_000)
             with running(settings_of(operator, folder)) as server:
-                work(server, life)
+                later = work(server, life, later)
             snapshot_of_segments(FolderDisk(folder))
-            retire(FolderDisk(folder), Keep(DAYS * MICROSECONDS_PER_DAY, time.time_ns() // 1_000))
+            retire(FolderDisk(folder), Keep(KEPT * GAP_US, time.time_ns() // 1_000))
     disk = FolderDisk(folder)
     assert len(snapshot_names(disk)) > 3
     assert first_of(segment_names(disk)[0]) > 1
@@ -105,7 +115,7 @@ def test_all_that_is_kept_comes_out_the_same(operator: Operator, journal: Path) 
     disk = FolderDisk(journal)
     kept = proof_of(operator, journal)
     assert kept.difference is None
-    assert kept.decisions >= DAYS * 5
+    assert kept.decisions >= KEPT * 5
     later = proof_of(operator, journal, first=next_of(snapshot_names(disk)[1]))
     assert later.difference is None
     assert later.records == kept.records - (next_of(snapshot_names(disk)[1]) - next_of(snapshot_names(disk)[0]))
@@ -119,6 +129,12 @@ def test_another_rulebook_is_asked_from_a_snapshot_on(operator: Operator, journa
     disk, (rulebook,) = FolderDisk(journal), known.rulebooks.values()
     same = compare(disk, known, shard_in(disk), rulebook)
     assert same.decisions == same.same == proof_of(operator, journal).decisions
+    with running(settings_of(operator, journal)) as server:
+        for number in range(30, 40):
+            server.decisions.Decide(asking(number))
+        snapshot_of_segments(disk)
+        for number in range(40, 45):
+            server.decisions.Decide(asking(number))
     source = tmp_path / "catalogue"
     source.mkdir()
     (source / "all.yaml").write_text(CATALOGUE.replace("state: live", "state: paused"), encoding="utf-8")
@@ -138,7 +154,7 @@ def test_what_is_kept_is_dumped_and_checked(journal: Path) -> None:
         range(first_of(segment_names(FolderDisk(journal))[0]), told["next"])
     )
     instants = [line["now_us"] for line in dumped if line["kind"] == "decided"]
-    assert instants[-1] - instants[0] > (DAYS - 1) * MICROSECONDS_PER_DAY
+    assert instants[-1] - instants[0] > (KEPT - 1) * GAP_US
 
 
 class CountingDisk(FolderDisk):
@@ -154,7 +170,7 @@ class CountingDisk(FolderDisk):
 
 
 def test_a_start_reads_nothing_before_the_newest_snapshot(operator: Operator, journal: Path) -> None:
-    settings, counting = settings_of(operator, journal, journal_keep_days=DAYS), CountingDisk(journal)
+    settings, counting = settings_of(operator, journal, journal_keep_days=3), CountingDisk(journal)
 
     def around(_: Disk) -> Disk:
         return counting
@@ -186,7 +202,7 @@ def test_damage_in_what_is_kept_stops_no_start_and_is_reported(operator: Operato
     following = segments[segments.index(missing) + 1]
     assert first_of(following) < next_of(snapshots[-2])
     (journal / missing).unlink()
-    with running(settings_of(operator, journal, journal_keep_days=DAYS)) as server:
+    with running(settings_of(operator, journal, journal_keep_days=3)) as server:
         assert server.decisions.Decide(asking(30)).reason != 0
     code, told = checked(journal)
     assert (code, told["problem"]) == (1, "")
@@ -246,7 +262,7 @@ def test_the_erased_are_in_nothing_that_is_kept_and_the_rest_comes_out_the_same(
     after = proof_of(operator, journal)
     assert after.difference is None
     assert after.records == before.records
-    assert after.erased >= DAYS
+    assert after.erased >= KEPT
     assert after.decisions + after.erased == before.decisions
     for first in map(next_of, kept[0]):
         assert proof_of(operator, journal, first=first).difference is None
@@ -367,7 +383,7 @@ def test_a_server_keeps_what_it_is_told_to(
 def test_fewer_days_after_a_restart_free_the_disk_at_once(operator: Operator, journal: Path) -> None:
     disk = FolderDisk(journal)
     before = len(snapshot_names(disk))
-    with running(settings_of(operator, journal, journal_keep_days=DAYS - 1)) as server:
+    with running(settings_of(operator, journal, journal_keep_days=1)) as server:
         upkeep, end = server.server._upkeep, time.monotonic() + 60
         assert upkeep is not None
         while not upkeep.chores.done["retirement"]:
@@ -383,7 +399,7 @@ def test_what_is_old_goes_even_where_a_snapshot_has_no_room(journal: Path, monke
 
     monkeypatch.setattr(journal_snapshots, "snapshot_of_segments", full)
     monkeypatch.setattr(journal_snapshots, "be_a_chore", lambda: None)
-    for words, left in ((["2", "--clock-untrusted"], True), (["2"], False)):
+    for words, left in ((["1", "--clock-untrusted"], True), (["1"], False)):
         before = set(FolderDisk(journal).names())
         monkeypatch.setattr(sys, "argv", ["journal_snapshots", str(journal), *words])
         with pytest.raises(SystemExit, match="No space left"):
