@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ from touchpoint.v1 import decision_service_pb2 as pb
 from engine.base.overlay import OverlayFullError
 from engine.journal.disk import FolderDisk
 from engine.journal.records import DECIDED, KINDS, SEGMENT, decode, decode_decided
-from engine.journal.segments import JournalError, Log, Record, first_of, headers, segment_names
+from engine.journal.segments import JournalError, Log, Record, finished, first_of, headers, segment_names
 from engine.journal.snapshot import next_of, snapshot_names
+from engine.journal.snapshot import read as read_snapshot
 from engine.journal.starting import new_state, restored, sizes_in
 from engine.ledger.names import LedgerFullError
 from server.journalling import locked, put_aside
@@ -22,9 +24,12 @@ GIVEN_UP: Final = ".given-up"
 
 
 def checked(folder: Path) -> dict[str, Any]:
-    """Return what a start would come to: `problem` says why it would be refused, empty when it would not."""
+    """Return what a start would come to: `problem` says why it would be refused, empty when it would not.
+
+    `damaged` says what is wrong with what no start would read, and is kept.
+    """
     disk = FolderDisk(folder)
-    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": ""}
+    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": []}
     try:
         found = headers(disk)
         report["segments"] = [_segment_told(folder, name, header) for name, header in found.items()]
@@ -34,6 +39,7 @@ def checked(folder: Path) -> dict[str, Any]:
     except (JournalError, LedgerFullError, OverlayFullError, OSError) as error:
         return report | {"problem": str(error)}
     recovered = state.recovered
+    report["damaged"] = list(_damaged(disk, state.snapshot))
     return report | {
         "from_snapshot": state.snapshot,
         "passed_over": state.passed_over,
@@ -47,6 +53,39 @@ def checked(folder: Path) -> dict[str, Any]:
         "ledger": state.ledger.statistics(),
         "sizes": sizes,
     }
+
+
+def _damaged(disk: FolderDisk, begun_with: str) -> Iterator[str]:
+    """Return what is wrong with segments and snapshots before the snapshot that a start begins with; what a server removes meanwhile is passed over."""
+    covered = next_of(begun_with) if begun_with else 0
+    earlier = [(name, _wrong_with_snapshot(disk, name)) for name in snapshot_names(disk) if name < begun_with]
+    earlier += [
+        (name, _wrong_with_segment(disk, name, following))
+        for name, following in pairwise(segment_names(disk))
+        if first_of(following) <= covered
+    ]
+    left = disk.names()
+    return (why for name, why in earlier if why and name in left)
+
+
+def _wrong_with_snapshot(disk: FolderDisk, name: str) -> str:
+    try:
+        read_snapshot(disk, name, None)
+    except (JournalError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _wrong_with_segment(disk: FolderDisk, name: str, following: str) -> str:
+    log = finished(disk, name, following)
+    try:
+        for _ in log:
+            pass
+    except (JournalError, OSError) as error:
+        return str(log.cut or error)
+    if log.end < first_of(following):
+        return f"{following}: records {log.end:,} to {first_of(following) - 1:,} are missing before it"
+    return ""
 
 
 def _segment_told(folder: Path, name: str, header: Any) -> dict[str, Any]:
@@ -63,6 +102,8 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"  {segment['name']}  {segment['bytes']:>12,} bytes  shard {segment.get('shard', '?')}, by {segment.get('writer', '?')}"
     for name in report.get("snapshots", []):
         yield f"  {name}"
+    for why in report["damaged"]:
+        yield f"kept for audits, needed by no start, and not right: {why}"
     if report["problem"]:
         yield f"a start would refuse it: {report['problem']}"
         return
@@ -100,7 +141,7 @@ def _repaired(folder: Path, disk: FolderDisk, give_up: bool) -> Iterator[str]:
     except JournalError as error:
         why = str(error)
     if not why and log.cut is None:
-        yield f"{folder}: every record is right, nothing is to be repaired"
+        yield f"{folder}: every record that a start reads is right, nothing is to be repaired"
         return
     following = [name for name in names if first_of(name) > log.end - 1 and not (log.cut and name == log.cut.name)]
     yield f"right up to record {log.end - 1:,}; {why or log.cut}"

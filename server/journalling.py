@@ -19,7 +19,7 @@ from engine.journal.segments import Cut, JournalError, Owner, segment_names
 from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
-from server.journal_snapshots import Chores
+from server.journal_snapshots import KEEP_NOTHING, Chores, HowLong
 from server.logs import log
 from server.settings import Settings
 
@@ -186,11 +186,11 @@ def locked(folder: Path) -> BinaryIO:
 class Upkeep:
     """A thread that every second has a journal synced, if durability asks for that, and looks whether a snapshot or an erasure on disk is due."""
 
-    def __init__(self, journal: Journal, folder: Path, erasing: int = 0) -> None:
+    def __init__(self, journal: Journal, folder: Path, erasing: int = 0, keep: HowLong = KEEP_NOTHING) -> None:
         """`erasing`: how many erasures may wait to be done on disk."""
         self._journal = journal
         self._erasures = -erasing
-        self.chores = Chores(folder, journal)
+        self.chores = Chores(folder, journal, keep)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()

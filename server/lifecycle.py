@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
-from prometheus_client import CollectorRegistry
 from touchpoint.v1 import decision_service_pb2
 
 from server import framing
@@ -21,20 +20,17 @@ from server.base_room import Preload
 from server.clock import Clock, wall_us
 from server.decision_id import DecisionIds
 from server.decision_thread import DecisionThread
+from server.entrance import Entrance
 from server.failpoints import VARIABLE, read_failpoints
 from server.failure import Failure, RefusedError
 from server.figures import Figures, FiguresCollector, memory_bytes
 from server.front import DecisionFront
-from server.front_choice import choose_front
-from server.gate import Gate
-from server.grpcio_front import GrpcioFront
+from server.journal_snapshots import HowLong
 from server.journalling import Kept, Upkeep, end_journal, journal_gauges, open_journal
 from server.logs import log, set_up
-from server.management import Management
 from server.native_front import NativeFront
 from server.reloading import Reloading, reload_response, reload_rpc
 from server.rpcs import Rpcs
-from server.security import Tokens, check_exposure, is_local
 from server.serving import Serving
 from server.settings import Settings, SettingsError, shard_of
 from server.stores import Stores, new_engine, open_stores, secret_of
@@ -50,15 +46,12 @@ SWITCH_INTERVAL_S: Final = 0.0005
 WARM_UP_PAIRS_MAX: Final = 256
 
 
-class Server:
+class Server(Entrance):
     """One server process's parts; `start`, then `stop`."""
 
     def __init__(self, settings: Settings) -> None:
         """Check what can be checked before anything is opened; raises SettingsError."""
-        check_exposure(settings)
-        self.choice = choose_front(settings)
-        self._settings = settings
-        self._tokens = Tokens.read(Path(settings.tokens_file)) if settings.tokens_file else None
+        super().__init__(settings)
         self._secret = secret_of(settings)
         self._shard = shard_of(settings)
         self._failing = read_failpoints(os.environ.get(VARIABLE, ""))
@@ -66,52 +59,25 @@ class Server:
             raise SettingsError(
                 f"{VARIABLE}: its points are the journal's, and no journal is set; set one, or unset it"
             )
-        self._unready = "loading"
-        self._management: Management | None = None
         self._kept: Kept | None = None
         self._upkeep: Upkeep | None = None
-        self._composed = False
         self._shared: Shared | None = None
 
-    async def start(self) -> Serving:
-        """Serve; returns when ready. Raises SettingsError, RulebookError, SnapshotError, OSError, and then nothing is left open."""
-        try:
-            return await self._start()
-        except BaseException:
-            if self._composed:
-                await self.grpc.abandon()
-                await self.thread.stop()
-            self._end_journal()
-            if self._management:
-                await self._management.stop()
-            await self._leave_ledger()
-            raise
-
     async def _start(self) -> Serving:
-        registry = CollectorRegistry()
-        if self._settings.management_listen:
-            self._management = Management(registry, lambda: self._unready)
-            await self._management.start(self._settings.management_listen)
+        registry = await self._open_management()
         stores = await open_stores(self._settings, self._secret)
         self._shared = await shared_ledger(self._settings, self._secret, stores)
         self._compose(stores)
         registry.register(
             FiguresCollector(self.decisions.figures, self._gauges, lambda: self.thread.load, self.choice._asdict())
         )
-        self.thread.start()
-        self._composed = True
+        self._take_work()
         self._begin_journal()
-        log().info("front chosen", front=self.choice.front, reason=self.choice.reason)
-        await self.grpc.start()
-        await self.grpc.ready()
-        self._unready = ""
+        await self._open_front()
         engine = self.decisions.engine
         self._preload = Preload(engine.snapshot, engine.ledger.reserved())
-        if self._settings.management_listen and not is_local(self._settings.management_listen):
-            log().warning("the management port is open beyond loopback", listen=self._settings.management_listen)
         return Serving(
-            port=self.grpc.port if not self._settings.listen.startswith("unix:") else 0,
-            management_port=self._management.port if self._management else 0,
+            **self._ports(),
             catalogue=engine.rulebook.catalogue.id,
             generation=engine.generation.number,
             base_version=engine.snapshot.version,
@@ -121,13 +87,12 @@ class Server:
 
     async def stop(self) -> None:
         """Say not ready, go on for the notice time, refuse new calls, let those under way end, stop."""
-        self._unready = "draining"
         self._preload.stop()
-        await self.grpc.drain()
-        await self.thread.stop()
+        await super().stop()
+
+    async def _end(self) -> None:
         self._end_journal()
-        if self._management:
-            await self._management.stop()
+        await super()._end()
         await self._leave_ledger()
 
     async def _leave_ledger(self) -> None:
@@ -140,7 +105,9 @@ class Server:
         if self._kept is None:
             log().warning("no journal is set: what is held and remembered ends with this process")
             return
-        self._upkeep = Upkeep(self._kept.journal, Path(self._settings.journal), self._kept.recovered.erasing)
+        clock, settings = self.decisions.clock, self._settings
+        keep = HowLong(settings.journal_keep_days, lambda: clock.trusted)
+        self._upkeep = Upkeep(self._kept.journal, Path(settings.journal), self._kept.recovered.erasing, keep)
 
     def _end_journal(self) -> None:
         """Say in the journal that nothing is lost, and let it go."""
@@ -185,8 +152,7 @@ class Server:
         self.thread = thread(self.decisions, settings.queue_items_max, asyncio.get_running_loop())
         rpcs.load = self.thread.load
         slow = {"touchpoint.v1.AdminService/Reload": self._reload_rpc}
-        serving = NativeFront if self.choice.front == "native" else GrpcioFront
-        self.grpc: GrpcioFront | NativeFront = serving(self.thread, Gate(self._tokens), settings, rpcs.table(), slow)
+        self.grpc = self._new_front(rpcs.table(), slow)
         if isinstance(self.grpc, NativeFront):
             front = self.grpc
             self.reloading.on_busy = lambda busy: front.give_way(not busy)

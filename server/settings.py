@@ -104,6 +104,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("what was answered is on disk: always; within a second; whenever the system writes it"),
     ] = "everysec"
 
+    journal_keep_days: Annotated[
+        int,
+        _about("how long what was journalled is kept for audits; 0: as long as a restart needs it", ge=0, le=36_500),
+    ] = 0
+
     drain_notice_ms: Annotated[
         int, _about("on SIGTERM: time between NOT_SERVING and refusing calls", ge=0, le=60_000)
     ] = 500

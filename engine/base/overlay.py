@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.base.snapshot import Snapshot
-from engine.dtypes.base import CHANGE, GRANT, PERSON, REFUSE, WITHDRAW, Live
+from engine.dtypes.base import CHANGE, GRANT, PERSON, REFUSE, SET_LANGUAGE, SET_NAME, SET_ZONE, WITHDRAW, Live
 from engine.jit import frozen
 from engine.kernels.base_overlay import insert_persons, link_changes
 from engine.kernels.gather import find_person
@@ -105,6 +105,13 @@ class Overlay:
         self._persons[person]["erased"] = 1
         self._rebuild(self._changes[: self.change_count]["person"] != person)
 
+    def drop(self, subscriber: int) -> None:
+        """Drop whatever is known of the subscriber, a tombstone too."""
+        person = self.person(subscriber)
+        if person >= 0:
+            self._persons[person]["erased"] = 0
+            self._rebuild(self._changes[: self.change_count]["person"] != person)
+
     def on_new_base(self, snapshot: Snapshot) -> int:
         """Drop what `snapshot` covers and return how many changes that was.
 
@@ -118,8 +125,18 @@ class Overlay:
         return len(keep) - self.change_count
 
     def state(self) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void], list[tuple[str, str]]]:
-        """Return persons, changes and names, as `restore` takes them."""
-        return self._persons[: self.person_count], self._changes[: self.change_count], self.names
+        """Return persons, changes and the names in them, as `restore` takes them.
+
+        Names of what is not there any more are left out: they may be words that were said of somebody who was erased.
+        """
+        changes = self._changes[: self.change_count].copy()
+        named, used = np.isin(changes["kind"], (SET_NAME, SET_ZONE, SET_LANGUAGE)), np.zeros(len(self.names), np.bool_)
+        used[changes["name"]] = used[changes["value"][named]] = True
+        numbers = np.cumsum(used) - 1
+        changes["name"] = numbers[changes["name"]]
+        changes["value"][named] = numbers[changes["value"][named]]
+        names = [name for name, is_used in zip(self.names, used, strict=True) if is_used]
+        return self._persons[: self.person_count], changes, names
 
     def restore(
         self, persons: npt.NDArray[np.void], changes: npt.NDArray[np.void], names: list[tuple[str, str]]

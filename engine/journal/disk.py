@@ -81,7 +81,8 @@ class FolderDisk:
 
     def names(self) -> list[str]:
         """Return the files' names, sorted."""
-        return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+        with os.scandir(self.path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file())
 
     def read(self, name: str, bytes_max: int = -1) -> npt.NDArray[np.uint8]:
         """Return the bytes of a file, at most the first `bytes_max` unless that is negative, in an array that is the caller's."""

@@ -1,21 +1,24 @@
-"""Erasure on disk: a snapshot that knows the erased no more replaces those before it, and finished segments are rewritten without them.
+"""Erasure on disk: snapshots and finished segments are rewritten without the erased, however far back they are kept.
 
 In what comes before an erasure, a *stand-in* takes the subscriber's place, a number that nobody can lead back: requests, answers and changes become
-blank, holds stay (totals count them, and decisions are numbered by them). Each segment is replaced in one step. What derives stand-ins is kept in a
-file until all are done, so that an erasure that was interrupted goes on with the same ones, and then removed. Segments whose beginning was retired
-cannot be read without the snapshots that have to go, so they go as well.
+blank, holds stay (totals count them, and decisions are numbered by them). Each file is replaced in one step, snapshots first, and segments from the oldest
+on: the last one that changes is that of the erasure, which until then waits to be done. What derives stand-ins is kept in a file until all are done, so that an
+erasure that was interrupted goes on with the same ones, and then removed. What lies behind damage in a kept file, where nobody can tell whose it is, goes.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from engine.jit import direct, frozen
+from engine.journal import snapshot
 from engine.journal.disk import Disk
+from engine.journal.erasing_snapshots import erase_in_snapshots
 from engine.journal.records import (
     CHANGED,
     DECIDED,
@@ -30,8 +33,8 @@ from engine.journal.records import (
     encode,
     encode_decided,
 )
-from engine.journal.segments import Log, first_of, segment_names
-from engine.journal.snapshot import snapshot_names
+from engine.journal.segments import JournalError, finished, first_of, segment_names
+from engine.journal.snapshot import next_of, snapshot_names
 from engine.journal.starting import snapshot_of_segments
 from engine.kernels.frames import HEADER_BYTES, frame_end, seal_frame
 
@@ -39,20 +42,29 @@ KEY: Final = "erasing.key"
 NEW: Final = "erasing.new"
 ASIDE: Final = (".cut-", ".given-up")
 """In names of what was put aside when a journal was mended: nobody reads it, so it goes."""
+BEGUN: Final = (NEW, snapshot.NEW)
+"""What another process began to write, which was killed meanwhile."""
 _NO_ID: Final = bytes(16)
 _frame_end: Final = direct(frame_end)
 _seal_frame: Final = direct(seal_frame)
 
 
 def waiting(disk: Disk) -> dict[int, int]:
-    """Return by subscriber the number of the last record of an erasure in a finished segment that was not done on disk yet."""
+    """Return by subscriber the number of the last record of an erasure in a finished segment that was not done on disk yet.
+
+    Raises JournalError for damage in what a start would read.
+    """
     found: dict[int, int] = {}
-    names = segment_names(disk)
-    if len(names) < 2:
-        return found
-    for record in Log(disk, None, after=first_of(names[0]) - 1, stop=names[-1]):
-        if record.kind == FORGOT and not (said := decode(record.body())).stand_in:
-            found[said.subscriber] = record.sequence
+    names, snapshots = segment_names(disk), snapshot_names(disk)
+    covered = next_of(snapshots[-1]) if snapshots else 0
+    for name, following in pairwise(names):
+        try:
+            for record in finished(disk, name, following):
+                if record.kind == FORGOT and not (said := decode(record.body())).stand_in:
+                    found[said.subscriber] = record.sequence
+        except JournalError:
+            if first_of(following) > covered:
+                raise
     return found
 
 
@@ -63,20 +75,18 @@ def erase(disk: Disk, new_key: Callable[[], bytes]) -> int:
     """
     erased = waiting(disk)
     if not erased:
+        with suppress(FileNotFoundError):
+            disk.remove(KEY)  # of an erasure that ended right before it did this
         return 0
-    snapshot_of_segments(disk, retire=False)
-    for old in snapshot_names(disk)[:-1]:
-        disk.remove(old)
-    key, finished = _key(disk, new_key), segment_names(disk)[:-1]
-    stand_ins = {subscriber: _stand_in(key, subscriber) for subscriber in erased}
-    for name in finished:
-        if first_of(finished[0]) == 1:
-            _rewrite(disk, name, erased, stand_ins)
-        else:
-            disk.remove(name)
+    snapshot_of_segments(disk)
     for name in disk.names():
-        if any(mark in name for mark in ASIDE):
+        if name in BEGUN or any(mark in name for mark in ASIDE):
             disk.remove(name)
+    key = _key(disk, new_key)
+    stand_ins = {subscriber: _stand_in(key, subscriber) for subscriber in erased}
+    erase_in_snapshots(disk, erased, stand_ins)
+    for name in segment_names(disk)[:-1]:
+        _rewrite(disk, name, erased, stand_ins)
     disk.remove(KEY)
     return len(erased)
 
@@ -102,21 +112,24 @@ def _rewrite(disk: Disk, name: str, until: dict[int, int], stand_ins: dict[int, 
     while at < len(data):
         end = int(_frame_end(frames, at, sequence))
         if end < 0:
-            break  # what follows is in the next segment again
+            changed = True  # what follows is in the next segment again, or damaged
+            break
         body, number = data.data[at + HEADER_BYTES : end], sequence
         new = body if at == 0 else _without(body, number, until, stand_ins)
         changed = changed or new is not body
-        written.append(_framed(new, sequence))
+        written.append(data.data[at:end] if new is body else _framed(new, sequence))
         sequence += at > 0
         at = end
     if not changed:
+        return
+    if not written:
+        disk.remove(name)
         return
     with suppress(FileNotFoundError):
         disk.remove(NEW)
     file = disk.create(NEW)
     try:
-        for frame in written:
-            file.append(frame)
+        file.append(memoryview(b"".join(written)))
         file.sync()
     finally:
         file.close()

@@ -190,3 +190,8 @@ class Log:
                     f"{name}: another server's journal: {shown}; point `journal` to this server's own folder"
                 )
         self.segments.append(segment)
+
+
+def finished(disk: Disk, name: str, following: str) -> Log:
+    """Return the records of one segment, before those of the one that follows it."""
+    return Log(disk, None, after=first_of(name) - 1, stop=following)

@@ -73,8 +73,15 @@ def save(disk: Disk, owner: Owner, ledger: MemoryLedger, overlay: Overlay, recov
     """Write a snapshot of what records below `recovered.next` come to; return its name. Raises OSError."""
     persons, changes, overlay_names = overlay.state()
     arrays = {**ledger.state(), "persons": persons, "changes": changes}
-    described = [(name, list(array.shape)) for name, array in arrays.items()]
-    about = About(FORMAT, owner, recovered, ledger.names.given(), overlay_names, described)
+    name = f"{recovered.next:020}{SUFFIX}"
+    write(disk, name, About(FORMAT, owner, recovered, ledger.names.given(), overlay_names, []), arrays)
+    return name
+
+
+def write(disk: Disk, name: str, about: About, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write a snapshot that says this, in place of one of that name; what `about` says of arrays is what they are. Raises OSError."""
+    described = [(what, list(array.shape)) for what, array in arrays.items()]
+    about = msgspec.structs.replace(about, arrays=described)
     with suppress(FileNotFoundError):
         disk.remove(NEW)
     file = disk.create(NEW)
@@ -84,9 +91,7 @@ def save(disk: Disk, owner: Owner, ledger: MemoryLedger, overlay: Overlay, recov
         file.sync()
     finally:
         file.close()
-    name = f"{recovered.next:020}{SUFFIX}"
     disk.rename(NEW, name)
-    return name
 
 
 def load(disk: Disk, name: str, owner: Owner | None, ledger: MemoryLedger, overlay: Overlay) -> Recovered:
@@ -111,17 +116,30 @@ def read(disk: Disk, name: str, owner: Owner | None) -> tuple[About, dict[str, n
             )
         bodies.append(data[at + HEADER_BYTES : end])
         at, number = end, number + 1
-    try:
-        about = msgspec.msgpack.decode(bodies[0].data if bodies else b"", type=About)
-    except msgspec.MsgspecError as error:
-        raise JournalError(
-            f"{name}: expected a snapshot of format {FORMAT}: {error}; use the version that wrote it"
-        ) from None
+    about = _about(name, bodies[0].data if bodies else memoryview(b""))
     if owner is not None and about.owner != owner:
         raise JournalError(
             f"{name}: another server's journal (shard {about.owner.shard}); point `journal` to this server's own folder"
         )
     return about, _arrays_of(name, about, bodies[1:])
+
+
+def about_of(disk: Disk, name: str) -> About:
+    """Return what a snapshot says of itself, without looking at the rest; raises JournalError as `read`."""
+    data = disk.read(name)
+    end = int(_frame_end(frozen(data), 0, 0))
+    if end < 0:
+        raise JournalError(f"{name}: damaged at its beginning")
+    return _about(name, data.data[HEADER_BYTES:end])
+
+
+def _about(name: str, body: memoryview) -> About:
+    try:
+        return msgspec.msgpack.decode(body, type=About)
+    except msgspec.MsgspecError as error:
+        raise JournalError(
+            f"{name}: expected a snapshot of format {FORMAT}: {error}; use the version that wrote it"
+        ) from None
 
 
 def _arrays_of(name: str, about: About, bodies: list[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,6 @@
 """Where a start begins: the newest snapshot that is right, and the segments after it."""
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from engine.base.overlay import Overlay
@@ -79,19 +78,8 @@ def restored(
     raise AssertionError("the last attempt has no snapshot")
 
 
-def retired(disk: Disk, keep: int = 2) -> list[str]:
-    """Return the names that a start no longer needs, oldest first: snapshots but the newest `keep`, and segments that the oldest of those covers."""
-    snapshots = snapshot_names(disk)
-    kept = snapshots[-keep:]
-    if len(kept) < keep:
-        return []
-    segments, first = segment_names(disk), next_of(kept[0])
-    covered = [name for name, following in pairwise(segments) if first_of(following) <= first]
-    return sorted(covered) + snapshots[:-keep]
-
-
-def snapshot_of_segments(disk: Disk, *, retire: bool = True) -> str:
-    """Write a snapshot of what all segments but the last one come to, remove what no start needs any more if `retire`, and return its name.
+def snapshot_of_segments(disk: Disk) -> str:
+    """Write a snapshot of what all segments but the last one come to, and return its name.
 
     Empty when there is nothing new to cover. For another process than the one that writes the journal; raises what `restored` raises, and OSError.
     """
@@ -102,7 +90,4 @@ def snapshot_of_segments(disk: Disk, *, retire: bool = True) -> str:
     found = restored(disk, None, lambda: new_state(sizes), stop=segments[-1])
     header = headers(disk)[segments[-1]]
     assert header is not None, "the last segment was whole when it was given its name"
-    name = save(disk, Owner(header.shard, header.check), found.ledger, found.overlay, found.recovered)
-    for old in retired(disk) if retire else ():
-        disk.remove(old)
-    return name
+    return save(disk, Owner(header.shard, header.check), found.ledger, found.overlay, found.recovered)

@@ -32,12 +32,15 @@ def journal() -> None:
 @FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(folder: Path, as_json: bool) -> None:
-    """Take the journal back as a start would, without changing anything, and say what it comes to. Exit code 1 when a start would refuse it."""
+    """Take the journal back as a start would, without changing anything, and say what it comes to; what no start needs to read is looked through as well.
+
+    Exit code 1 when a start would refuse it, or when something that is kept for audits is damaged.
+    """
     from server.journal_report import checked, report_lines
 
     report = checked(folder)
     click.echo(json.dumps(report) if as_json else "\n".join(report_lines(report)))
-    if report["problem"]:
+    if report["problem"] or report["damaged"]:
         raise SystemExit(1)
 
 

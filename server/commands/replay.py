@@ -19,6 +19,8 @@ _PATH = click.Path(exists=True, path_type=Path)
     touchpoint replay run/journal --rulebook run/rulebook --base run/base --key-secret-file key-secret
 
     touchpoint replay run/journal --rulebook run/rulebook --base run/base --key-secret-file key-secret --against new-rulebook --json
+
+    touchpoint replay run/journal --rulebook run/rulebook --base run/base --key-secret-file key-secret --first 4711
     """
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -40,6 +42,13 @@ _PATH = click.Path(exists=True, path_type=Path)
 )
 @click.option("--key-secret-file", type=_PATH, required=True, help="File with the secret that the base was built with.")
 @click.option("--against", type=_PATH, help="A compiled rulebook: show what it would have done instead.")
+@click.option(
+    "--first",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Begin with the newest snapshot before the record with this number, not with the oldest one that is kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay(folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], **more: Any) -> None:
     """Decide everything in a journal again, in another process than the one that did, and prove that each decision comes out the same, bit for bit.
@@ -58,15 +67,15 @@ def replay(folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], *
     from server.replay.proving import prove
     from server.replay.world import known_of
 
-    as_json, against = more["as_json"], more["against"]
+    as_json, against, first = more["as_json"], more["against"], more["first"]
     try:
         known = known_of(rulebooks, bases, more["key_secret_file"])
         disk = FolderDisk(folder)
         if against is not None:
-            comparison = compare(disk, known, shard_in(disk), load_rulebook(against), _tell)
+            comparison = compare(disk, known, shard_in(disk), load_rulebook(against), _tell, first=first)
             click.echo(json.dumps(comparison.told()) if as_json else "\n".join(lines(comparison)))
             return
-        proof = prove(disk, known, shard_in(disk), lambda proof: _tell(proof.decisions))
+        proof = prove(disk, known, shard_in(disk), lambda proof: _tell(proof.decisions), first=first)
     except (JournalError, LedgerFullError, RulebookError, SnapshotError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(told(proof)) if as_json else _said(proof))

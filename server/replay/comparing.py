@@ -102,11 +102,15 @@ def _side_told(side: Side) -> dict[str, Any]:
 class Comparing:
     """Follows a journal in two worlds."""
 
-    def __init__(self, disk: Disk, known: Known, shard: Shard, against: Rulebook) -> None:
-        """Begin where the journal does, in both; raises JournalError."""
+    def __init__(self, disk: Disk, known: Known, shard: Shard, against: Rulebook, *, first: int = 1) -> None:
+        """Begin where the journal does, or before record `first`, in both; raises JournalError."""
         self._known, self._against = known, against
-        self._was, self._recovery, self.log = begin(disk, known, shard)
-        self._becomes, self._other_recovery, _ = begin(disk, known, shard)
+        self._was, self._recovery, self.log = begin(disk, known, shard, first)
+        self._becomes, self._other_recovery, _ = begin(disk, known, shard, first)
+        if (serving := self._other_recovery.recovered.serving) is not None:
+            self._becomes.answer_by(against, known.bases[serving.base], serving)
+        self._both_hold_below = self._was.ledger.statistics()["decision_next"]
+        """Decisions before the first that is made again are in both ledgers."""
         self._holds: dict[int, tuple[int, list[str], list[str]]] = {}
         """By decision: the other's, and the offers of both, by rank."""
         self.comparison = Comparison()
@@ -166,6 +170,9 @@ class Comparing:
         outcomes, kept = outcomes_of(said), []
         decision, rank = outcomes.decision.copy(), outcomes.rank.copy()
         for place in range(len(outcomes.body)):
+            if outcomes.decision[place] < self._both_hold_below:
+                kept.append(place)
+                continue
             hold = self._holds.get(int(outcomes.decision[place]))
             offer = hold[1][int(rank[place]) - 1] if hold and 1 <= int(rank[place]) <= len(hold[1]) else None
             if hold and offer in hold[2]:
@@ -189,10 +196,16 @@ def _answer(world: World, again: Again, row: int) -> tuple[int, int, Seats]:
 
 
 def compare(
-    disk: Disk, known: Known, shard: Shard, against: Rulebook, tell: Callable[[int], None] = lambda _: None
+    disk: Disk,
+    known: Known,
+    shard: Shard,
+    against: Rulebook,
+    tell: Callable[[int], None] = lambda _: None,
+    *,
+    first: int = 1,
 ) -> Comparison:
     """Return what another rulebook would have done; raises JournalError when the journal cannot be read or was decided by something not given."""
-    comparing = Comparing(disk, known, shard, against)
+    comparing = Comparing(disk, known, shard, against, first=first)
     for record in comparing.log:
         try:
             comparing.follow(record)

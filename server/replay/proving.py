@@ -56,9 +56,14 @@ class Proof:
     """Decisions by the digest of what decided."""
 
 
-def prove(disk: Disk, known: Known, shard: Shard, tell: Callable[[Proof], None] = lambda _: None) -> Proof:
-    """Decide everything again, until something differs; raises JournalError when the journal cannot be read or was decided by something not given."""
-    world, recovery, log = begin(disk, known, shard)
+def prove(
+    disk: Disk, known: Known, shard: Shard, tell: Callable[[Proof], None] = lambda _: None, *, first: int = 1
+) -> Proof:
+    """Decide everything from record `first` on again, until something differs.
+
+    Raises JournalError when the journal cannot be read or was decided by something not given.
+    """
+    world, recovery, log = begin(disk, known, shard, first)
     proof, began = Proof(), time.monotonic()
     told = began
     for record in log:

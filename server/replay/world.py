@@ -82,24 +82,25 @@ class World:
         self.front = DecisionFront(engine, self._hashes, self._ids, Clock(), Figures())
 
 
-def begin(disk: Disk, known: Known, shard: Shard) -> tuple[World, Recovery, Log]:
-    """Return a world where the journal's first record finds it, what takes records back that are no decisions, and the records.
+def begin(disk: Disk, known: Known, shard: Shard, first: int = 1) -> tuple[World, Recovery, Log]:
+    """Return a world where record `first` finds it, or an earlier one, what takes records back that are no decisions, and the records from there on.
 
-    Where segments were removed, that is the oldest snapshot from which all records are there. Raises JournalError.
+    That is the beginning, or the newest snapshot before the record; where segments were removed, else the oldest snapshot that they follow. Raises
+    JournalError.
     """
     sizes = sizes_in(disk)
-    first = first_of(segment_names(disk)[0])
-    snapshots = [name for name in snapshot_names(disk) if next_of(name) >= first]
-    if first == 1:
-        ledger, overlay = new_state(sizes)
-        return World(known, ledger, overlay, shard), Recovery(ledger, overlay), Log(disk, None)
+    kept = first_of(segment_names(disk)[0])
+    snapshots = [name for name in snapshot_names(disk) if next_of(name) >= kept]
+    before = [name for name in snapshots if next_of(name) <= first]
+    ledger, overlay = new_state(sizes)
+    world = World(known, ledger, overlay, shard)
+    if not before and kept == 1:
+        return world, Recovery(ledger, overlay), Log(disk, None)
     if not snapshots:
         raise JournalError(
-            f"records 1 to {first - 1:,} are missing, and there is no snapshot to begin with; bring them back"
+            f"records 1 to {kept - 1:,} are missing, and there is no snapshot to begin with; bring them back"
         )
-    ledger, overlay = new_state(sizes)
-    before = load(disk, snapshots[0], None, ledger, overlay)
-    world = World(known, ledger, overlay, shard)
-    if before.serving is not None:
-        world.swap(before.serving)
-    return world, Recovery(ledger, overlay, before), Log(disk, None, after=before.next - 1)
+    recovered = load(disk, before[-1] if before else snapshots[0], None, ledger, overlay)
+    if recovered.serving is not None:
+        world.swap(recovered.serving)
+    return world, Recovery(ledger, overlay, recovered), Log(disk, None, after=recovered.next - 1)

@@ -15,12 +15,13 @@ from touchpoint.v1 import subscriber_service_pb2 as subscriber
 
 from engine.journal.erasing import erase
 from engine.journal.journal import Durability
+from engine.journal.retiring import Keep
 from engine.journal.segments import JournalError
-from engine.journal.starting import snapshot_of_segments
 from tests.simulation.caps_model import Span
 from tests.simulation.clients import Ask, Attempted, Clients, Together
 from tests.simulation.clock import HOUR_US, MINUTE_US, SECOND_US, VirtualClock
 from tests.simulation.disk import Crash, Faults, VirtualDisk
+from tests.simulation.keeping import drawn_us, make_snapshot, see_what_is_kept
 from tests.simulation.network import Network, Schedule
 from tests.simulation.node import Node
 from tests.simulation.promises import see_promises
@@ -57,6 +58,7 @@ class Simulation:
 
     def __init__(self, seed: int) -> None:
         self.rng = Random(f"simulation {seed}")
+        self.keep_us = drawn_us(seed)
         self.plan = plan_of(self.rng)
         self.clock = VirtualClock(START_US + self.rng.randrange(12 * 24) * HOUR_US)
         self.schedule = Schedule(self.clock)
@@ -147,6 +149,7 @@ class Simulation:
         self.start()
         self.pass_time(2 * HOUR_US)
         self.receiver.check_caps()
+        see_what_is_kept(self.disk, self.high_us - self.keep_us)
 
     def begin_something(self) -> None:
         """Have a client or a fault do something."""
@@ -255,7 +258,7 @@ class Simulation:
         """Have another process make a snapshot of the journal, or do erasures on disk; it may be killed within, alone or with the machine."""
         erasing = self.rng.random() < 0.4
         try:
-            done = erase(self.disk, lambda: self.rng.randbytes(16)) if erasing else snapshot_of_segments(self.disk)
+            done = erase(self.disk, lambda: self.rng.randbytes(16)) if erasing else self.snapshot()
         except JournalError as error:
             raise ViolationError(f"what other processes do to the journal cannot be done: {error}") from error
         except OSError:
@@ -265,6 +268,11 @@ class Simulation:
                 self.end(power=True)
             return
         self.note(f"erased {done}" if erasing else f"snapshot {done}")
+
+    def snapshot(self) -> str:
+        """Make a snapshot of the journal, and let go of what is old, unless the clock is not to be trusted."""
+        trusted = not self.node.up or self.node.front.clock.trusted
+        return make_snapshot(self.disk, Keep(self.keep_us, self.clock.wall_us() if trusted else 0))
 
     def arrive_ask(self, ask: Ask) -> None:
         """Take a request that came over the network."""

@@ -10,7 +10,8 @@ import pytest
 
 from engine.base.changes import Change, ChangeError, ErasedSubscriberError, Said, UnknownSubscriberError, apply_change
 from engine.base.describe import describe
-from engine.base.overlay import Overlay, OverlayFullError
+from engine.base.overlay import ATTRIBUTE, LANGUAGE, Overlay, OverlayFullError, Write
+from engine.dtypes.base import SET_LANGUAGE, SET_NAME, SET_VALUE
 from tests.engine.base.world import (
     AS_OF_US,
     DAY_US,
@@ -273,3 +274,32 @@ def test_describe_tells_values_exactly_and_where_they_come_from(tmp_path: Path) 
     ]  # fmt: skip
     assert (found.zone, found.zone_source, found.language, found.as_of_us) == ("Asia/Tokyo", "base", None, AS_OF_US)
     assert [c.said for c in found.consent] == ["granted", "nothing", "nothing"]
+
+
+def test_state_names_what_is_there_and_nothing_else() -> None:
+    overlay = Overlay(8)
+    for subscriber, text in ((1, "hers alone"), (2, "said of both"), (3, "said of both")):
+        writes = [
+            Write(SET_NAME, ATTRIBUTE, "name", value_family="text:name", value_name=text),
+            Write(SET_VALUE, ATTRIBUTE, "age", 2),
+        ]
+        overlay.write(subscriber, [*writes, Write(SET_LANGUAGE, LANGUAGE, "", 0, LANGUAGE, f"l{subscriber}")], 5)
+    overlay.erase(1)
+    overlay.drop(3)
+    persons, changes, names = overlay.state()
+    assert set(names) == {
+        ("attribute", "name"),
+        ("attribute", "age"),
+        ("text:name", "said of both"),
+        ("language", ""),
+        ("language", "l2"),
+    }
+    copy = Overlay(8)
+    copy.restore(persons, changes, names)
+    assert copy.changes_of(2) == overlay.changes_of(2)
+    assert copy.is_erased(1)
+    assert copy.person(3) == -1
+    values = {names[change["name"]]: int(change["value"]) for change in changes}
+    assert names[values["attribute", "name"]] == ("text:name", "said of both")
+    assert names[values["language", ""]] == ("language", "l2")
+    assert values["attribute", "age"] == 2
