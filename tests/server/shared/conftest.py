@@ -51,7 +51,9 @@ def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module", params=["library", "scripts"])
-def loaded(request: pytest.FixtureRequest, binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Functions]:
+def loaded(
+    request: pytest.FixtureRequest, binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Functions]:
     """The functions, one way and the other."""
     folder = tmp_path_factory.mktemp("functions")
     with functions_on(folder, binary, library=request.param == "library") as functions:

@@ -87,9 +87,7 @@ def test_what_replicas_assert_comes_to_the_last_state_in_whatever_order(function
         contact(1, flags=DONE, seen_us=11, accepted_us=12) + contact(2) + contact(3, 1) + contact(3, 2),
         contact(1, flags=DONE, seen_us=11, accepted_us=12) + contact(2, seen_us=21) + contact(3, 1) + contact(3, 2),
     ]
-    changes = [
-        change_to(b"%d" % at, state, remembered=[(at, 500 + at, b"%d" % at)]) for at, state in enumerate(states)
-    ]
+    changes = [change_to(b"%d" % at, state, remembered=[(at, 500 + at, b"%d" % at)]) for at, state in enumerate(states)]
     for order in permutations(changes):
         functions.begin(EPOCH, b"")
         for change in order:

@@ -7,7 +7,7 @@ import pytest
 from tests.server.shared.functions import NAMES_KEY, Functions
 
 S_US = 1_000_000
-KEPT_US = 3 * S_US
+KEPT_US = 30 * S_US
 LEASE_US = 60 * S_US
 FAR_US = 1 << 52
 """Later than any clock says."""
@@ -59,7 +59,7 @@ def test_the_first_epoch_is_everybodys_at_once(fresh: Functions) -> None:
     again = raised(fresh, "run-1", int(epoch))
     assert again[:3] == [epoch, grants, since]
     assert raised(fresh, "run-1")[:3] == [epoch, grants, since]
-    assert int(now) < int(again[3]) <= fresh.now_us()
+    assert int(now) <= int(again[3]) <= fresh.now_us()
 
 
 def test_another_life_of_the_server_is_another_epoch_in_which_nobody_grants_yet(fresh: Functions) -> None:
@@ -113,7 +113,7 @@ def test_a_beat_says_who_is_there(fresh: Functions) -> None:
 
 
 def test_a_number_is_anothers_for_as_long_as_it_is_kept(fresh: Functions) -> None:
-    put(fresh, 1, "old", KEPT_US - S_US)
+    put(fresh, 1, "old", KEPT_US // 2)
     there = replicas_of(fresh)
     assert beaten(fresh, 1, "new") == []
     assert replicas_of(fresh) == there
@@ -144,7 +144,7 @@ def test_who_was_gone_for_a_lease_is_not_waited_for(fresh: Functions) -> None:
 
 def test_nobody_is_waited_for_longer_than_a_lease(fresh: Functions) -> None:
     put(fresh, 2, "other", LEASE_US)
-    be_since(fresh, b"5", LEASE_US - 2 * S_US)
+    be_since(fresh, b"5", LEASE_US // 2)
     assert beaten(fresh, 1, "mine", b"5")[:2] == [b"5", b""]
     be_since(fresh, b"5", LEASE_US + 1)
     assert beaten(fresh, 1, "mine", b"5")[:2] == [b"5", b"5"]
