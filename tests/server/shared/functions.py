@@ -58,7 +58,7 @@ def change_to(
 
 
 class Functions:
-    """A server with the functions, and the words to call them by; an error is a reply here."""
+    """A server with the functions, and the words to call them by."""
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
@@ -78,19 +78,24 @@ class Functions:
     def call(self, name: str, keys: Sequence[str | bytes], *arguments: str | bytes) -> Any:
         """Return the reply."""
         words = (*self.calls.words[name], str(len(keys)), *keys, *arguments)
-        return self.connection.exchange(hiredis.pack_command(words), 1)[0]  # type: ignore[arg-type]  # as in Connection
+        return self._reply(hiredis.pack_command(words))  # type: ignore[arg-type]  # as in Connection
+
+    def _reply(self, command: bytes) -> Any:
+        (reply,) = self.connection.exchange(command, 1)
+        assert not isinstance(reply, hiredis.ReplyError), reply
+        return reply
 
     def commit(self, change: Change, epoch: bytes = EPOCH) -> Any:
         """Commit a change."""
         where = argument(self.node.epoch_key.encode()) + argument(epoch)
-        return self.connection.exchange(_write(change, Link(self.connection, self.calls, epoch), where), 1)[0]
+        return self._reply(_write(change, Link(self.connection, self.calls, epoch), where))
 
     def asserted(self, change: Change, epoch: bytes = EPOCH) -> Any:
         """Assert a change that was committed before."""
         watched = Watched(self.node)
         watched.calls, watched.epoch = self.calls, epoch
         kept = Kept(0.0, "assert_contacts", change.subscriber, change.words, change.tail)
-        return self.connection.exchange(_asserting(watched, kept), 1)[0]
+        return self._reply(_asserting(watched, kept))
 
     def forget(self, stamp: bytes, epoch: bytes = EPOCH) -> Any:
         """Erase the subscriber."""
