@@ -22,7 +22,6 @@ from server.front import DecisionFront, Successor, let_go
 from server.logs import log
 from server.pacing import Pace
 from server.settings import Settings, SettingsError
-from server.shared.shareable import check_shareable
 from server.stores import Stores, open_stores
 from server.subscribers import parsed
 
@@ -89,8 +88,6 @@ class Reloading:
         """Return what the settings name by now; raises one of REASONS."""
         before = self._stores
         stores = await open_stores(self._settings, self._secret, before, pace.run)
-        if self._settings.ledger_redis:
-            check_shareable(stores.rulebook.catalogue)
         if stores.keys.kind != before.keys.kind or stores.keys.region != before.keys.region:
             raise SnapshotError(f"{stores.snapshot.folder}: keys of another kind or region; that needs a restart")
         if stores.snapshot.version == before.snapshot.version:

@@ -2,17 +2,19 @@
 
     begin -> install (contacts, answers, outcome ids) -> decide, record or check, as over any ledger in memory -> contacts_of -> begin ...
 
-It has room for whatever a batch can bring, reserved and not taken. Totals mean nothing in it: they are of all subscribers.
+It has room for whatever a batch can bring, reserved and not taken. Totals are of all subscribers, so they are told to it (`know_total`), and what work
+does to them in between is undone before the next (`show_totals`).
 Rejected: a ledger of its own behind the port, which would do in Python, call by call, what one kernel does for a batch.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dtypes.contact import CONTACT
-from engine.dtypes.ledger import FOREVER_US, MEMORY_HEAD, Requests
+from engine.dtypes.contact import CONTACT, TOTAL_DAYS
+from engine.dtypes.ledger import FOREVER_US, MEMORY_HEAD, TODAY, Requests
 from engine.dtypes.texts import Texts
 from engine.jit import direct, frozen
 from engine.kernels.ledger_digests import append_entry, reclaim_entries
@@ -30,6 +32,16 @@ ANSWERS_BYTES: Final = BATCH_ITEMS_MAX * 64 * 1024
 _install_contacts: Final = direct(install_contacts)
 
 
+class KnownTotal(NamedTuple):
+    """A total as it is known by whoever counts it."""
+
+    live: int
+    """Open holds, and whatever else is not to be granted."""
+    lifetime: int
+    days: Mapping[int, int]
+    """Events by home-zone day."""
+
+
 class WorkingLedger(MemoryLedger):
     """What is known of the subscribers at hand; one thread owns it."""
 
@@ -42,6 +54,8 @@ class WorkingLedger(MemoryLedger):
             decision_first=decision_first,
             now_us=now_us,
         )
+        self._known: dict[tuple[int, int], KnownTotal] = {}
+        self._meet_totals()
 
     def begin(self, items: int, now_us: int) -> None:
         """Know nothing of anybody, and have room for so many items; ledger time moves on to `now_us`."""
@@ -85,6 +99,54 @@ class WorkingLedger(MemoryLedger):
         pool, n = self._store.pool, len(subscribers)
         starts, counts = contacts.start[:n].tolist(), contacts.count[:n].tolist()
         return [pool[start : start + count].tobytes() for start, count in zip(starts, counts, strict=True)]
+
+    @property
+    def today(self) -> int:
+        """Today in the home zone, days since 1970-01-01."""
+        return int(self._store.state[TODAY])
+
+    def know_total(self, event: int, slot: int, total: KnownTotal) -> None:
+        """Let a total be this."""
+        self._known[event, slot] = total
+        if slot < self._true[0].shape[1]:
+            self._enter(event, slot, total)
+            self._restore(np.array([event * self._true[0].shape[1] + slot]))
+
+    def show_totals(self) -> None:
+        """Let the totals be what is known of them; to be called when time has moved on and everybody is installed, before work that asks for totals."""
+        self._match_names()
+        if self._true[0].shape != self._counters.live.shape or self._shown_day != self.today:
+            self._meet_totals()
+        counters, (live, lifetime, _) = self._counters, self._true
+        moved = np.flatnonzero((counters.live != live) | (counters.lifetime != lifetime))
+        if len(moved):
+            self._restore(moved)
+
+    def _meet_totals(self) -> None:
+        """Lay out what is known for the slots that there are and for today."""
+        counters, today = self._counters, self.today
+        self._true = tuple(np.zeros_like(column) for column in (counters.live, counters.lifetime, counters.daily))
+        self._shown_day = today
+        for (event, slot), total in self._known.items():
+            self._enter(event, slot, total)
+        self._restore(np.arange(counters.live.size))
+        days = np.arange(today - TOTAL_DAYS + 1, today + 1)
+        counters.day[days % TOTAL_DAYS] = days
+
+    def _enter(self, event: int, slot: int, total: KnownTotal) -> None:
+        live, lifetime, daily = self._true
+        row = daily[event, slot]
+        live[event, slot], lifetime[event, slot], row[:] = total.live, total.lifetime, 0
+        for day, events in total.days.items():
+            if self._shown_day - TOTAL_DAYS < day <= self._shown_day:
+                row[day % TOTAL_DAYS] = events
+
+    def _restore(self, cells: npt.NDArray[np.int64]) -> None:
+        """Let the totals of these cells, event * slots + slot, be what is known."""
+        counters = self._counters
+        for column, known in zip((counters.live, counters.lifetime, counters.daily), self._true, strict=True):
+            rows = counters.live.size, -1
+            column.reshape(rows)[cells] = known.reshape(rows)[cells]
 
     def reserved(self) -> list[npt.NDArray[Any]]:
         """Return nothing: what is reserved is hardly ever taken."""

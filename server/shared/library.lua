@@ -4,12 +4,15 @@
 --                     u stamp of the last live change | r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
 -- live changes' hash  by family and name: "<kind> <instant in microseconds> ", then the value
 -- index x             25 bytes an entry: 8 of its end in microseconds, big-endian; 17 of the field's name; oldest first
+-- schedule            subscribers' keys by when they are to be looked at, microseconds: an open hold of theirs that counts toward a total ends then
+-- total's hash        by replica's life, or "0" for those that are gone: its part of a total over all subscribers
 -- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | grants: the epoch once all may grant in it, else empty
 
 local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
 local EVENTS = { 25, 33, 41, 49, 57 }
 local RANK, FLAGS = 73, 74
 local GRANT, REFUSE, WITHDRAW = '8', '9', '10'
+local GONE = 24 * 3600 * 1000000
 
 local function micros()
   local time = redis.call('TIME')
@@ -57,8 +60,18 @@ local function lives_until(key, ends, was)
   end
 end
 
+-- Note when a subscriber's contacts are to be looked at for totals: '' says nothing of it, '0' not at all, else microseconds; how: 'LT' to leave an earlier instant, 'CH' to replace it.
+local function look_at(epoch_key, key, due, how)
+  local schedule = string.gsub(epoch_key, 'epoch$', 'due')
+  if due == '0' then
+    redis.call('ZREM', schedule, key)
+  elseif due ~= '' then
+    redis.call('ZADD', schedule, how, due, key)
+  end
+end
+
 -- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch.
--- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), contacts, then (field, end, value) to remember.
+-- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), when to look at it, contacts, then (field, end, value) to remember.
 local function commit(keys, args)
   local key = keys[1]
   if redis.call('HGET', args[1], 'grants') ~= args[2] then return -1 end
@@ -67,17 +80,118 @@ local function commit(keys, args)
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
   local was = redis.call('PTTL', key)
-  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 8)
-  redis.call('HSET', key, 'v', args[4], 'c', args[7], 'x', index)
+  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 9)
+  redis.call('HSET', key, 'v', args[4], 'c', args[8], 'x', index)
   lives_until(key, args[6], was)
+  look_at(args[1], key, args[7], 'CH')
   return 1
 end
 
--- Erase a subscriber for good: what is left says that it was erased. keys: its own, its live changes'. args: epoch's key, epoch, stamp to be.
+-- Erase a subscriber for good: what is left says that it was erased. Return its contacts. keys: its own, its live changes'. args: epoch's key, epoch, stamp to be.
 local function forget(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  local contacts = redis.call('HGET', keys[1], 'c') or ''
   redis.call('DEL', keys[1], keys[2])
   redis.call('HSET', keys[1], 'v', args[3], 'e', '1')
+  look_at(args[1], keys[1], '0', 'CH')
+  return contacts
+end
+
+-- Return the keys of subscribers that are to be looked at by now, and put them off, for whoever asked looks at them. keys: the schedule. args: how many, for how long (us).
+local function due(keys, args)
+  local now = micros()
+  local found = redis.call('ZRANGEBYSCORE', keys[1], '-inf', number(now), 'LIMIT', 0, args[1])
+  for _, key in ipairs(found) do redis.call('ZADD', keys[1], 'XX', number(now + tonumber(args[2])), key) end
+  return found
+end
+
+-- A replica's part of a total, as it lies there: "<version> <instant> <held units> <events ever> <day>:<events> ...".
+local function part_of(text)
+  local version, at, live, lifetime, rest = string.match(text, '^(%d+) (%d+) (-?%d+) (-?%d+)(.*)$')
+  local part = { version = tonumber(version), at = tonumber(at), live = tonumber(live), lifetime = tonumber(lifetime), days = {} }
+  for day, events in string.gmatch(rest, '(%d+):(-?%d+)') do part.days[day] = tonumber(events) end
+  return part
+end
+
+local function text_of(part)
+  local words = { number(part.version), number(part.at), number(part.live), number(part.lifetime) }
+  for day, events in pairs(part.days) do words[#words + 1] = day .. ':' .. number(events) end
+  return table.concat(words, ' ')
+end
+
+local function add_part(sum, part, first_day)
+  sum.live, sum.lifetime = sum.live + part.live, sum.lifetime + part.lifetime
+  for day, events in pairs(part.days) do
+    if tonumber(day) >= first_day then sum.days[day] = (sum.days[day] or 0) + events end
+  end
+end
+
+-- Return the sum of what others have of a total, having put what is left of replicas that are long gone into one part, "0".
+local function others_of(key, mine, replicas_key, now, first_day)
+  local sum, gone, left = { live = 0, lifetime = 0, days = {} }, {}, redis.call('HGETALL', key)
+  for i = 1, #left, 2 do
+    local part = part_of(left[i + 1])
+    if left[i] ~= mine then add_part(sum, part, first_day) end
+    if left[i] ~= mine and left[i] ~= '0' and part.at < now - GONE then gone[left[i]] = part end
+  end
+  if next(gone) then
+    for _, replica in ipairs(redis.call('HVALS', replicas_key)) do gone[string.match(replica, '^(%S+)')] = nil end
+  end
+  for life, part in pairs(gone) do
+    local base = part_of(redis.call('HGET', key, '0') or '0 0 0 0')
+    add_part(base, part, first_day)
+    redis.call('HDEL', key, life)
+    redis.call('HSET', key, '0', text_of(base))
+  end
+  return sum
+end
+
+-- Return how many more may be held while every limit stands. limits: from its place on, (first day that counts, or "" for ever; limit) pairs.
+local function room_of(sum, part, args, from)
+  local room = math.huge
+  for i = from, #args, 2 do
+    local used = sum.live + part.live
+    if args[i] == '' then
+      used = used + sum.lifetime + part.lifetime
+    else
+      for _, days in ipairs({ sum.days, part.days }) do
+        for day, events in pairs(days) do
+          if tonumber(day) >= tonumber(args[i]) then used = used + events end
+        end
+      end
+    end
+    room = math.min(room, tonumber(args[i + 1]) - used)
+  end
+  return math.max(room, 0)
+end
+
+-- Take down a replica's part of a total, and lease it units: what it needs, and to spare of what is left then. Return (units leased, others' part), or -1: not in this epoch.
+-- keys: the total's. args: epoch's key, epoch, life, part, units needed, units to spare, first day that is kept, then limits as room_of has them.
+-- A part that is older than the one there came late and changes nothing.
+local function stock(keys, args)
+  local needed, spare, first_day = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
+  local in_epoch = needed > 0 and 'grants' or 'epoch'
+  if redis.call('HGET', args[1], in_epoch) ~= args[2] then return -1 end
+  local now, part = micros(), part_of(args[4])
+  local sum = others_of(keys[1], args[3], string.gsub(args[1], 'epoch$', 'replicas'), now, first_day)
+  local stored, leased = redis.call('HGET', keys[1], args[3]), 0
+  if not stored or part_of(stored).version <= part.version then
+    local room = needed > 0 and room_of(sum, part, args, 8) or 0
+    leased = math.min(room, needed + math.min(spare, math.floor(math.max(room - needed, 0) / 4)))
+    part.live, part.at = part.live + leased, now
+    redis.call('HSET', keys[1], args[3], text_of(part))
+  end
+  sum.version, sum.at = 0, now
+  return { leased, text_of(sum) }
+end
+
+-- A replica goes: its part of a total becomes everybody's. keys: the total's. args: epoch's key, epoch, life, part, first day that is kept.
+local function give_up_stock(keys, args)
+  if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  local base = part_of(redis.call('HGET', keys[1], '0') or '0 0 0 0')
+  add_part(base, part_of(args[4]), tonumber(args[5]))
+  redis.call('HDEL', keys[1], args[3])
+  redis.call('HSET', keys[1], '0', text_of(base))
   return 1
 end
 
@@ -132,6 +246,7 @@ local function place(contacts, mine)
 end
 
 -- Add to a subscriber's state what a replica committed and a failover may have lost. args as of commit, without the stamp read.
+-- What is to be looked at is, at the earlier of the two instants.
 local function assert_contacts(keys, args)
   local key = keys[1]
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
@@ -139,8 +254,8 @@ local function assert_contacts(keys, args)
   if held[4] then return 1 end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
-  for from = 1, #args[6], RECORD do
-    local mine = string.sub(args[6], from, from + RECORD - 1)
+  for from = 1, #args[7], RECORD do
+    local mine = string.sub(args[7], from, from + RECORD - 1)
     local at = place(contacts, mine)
     if at then
       local stored = string.sub(contacts, at, at + RECORD - 1)
@@ -149,9 +264,10 @@ local function assert_contacts(keys, args)
       contacts = contacts .. mine
     end
   end
-  local index = remember(key, held[2] or '', args, 7)
+  local index = remember(key, held[2] or '', args, 8)
   redis.call('HSET', key, 'v', args[3], 'c', contacts, 'x', index)
   lives_until(key, args[5], was)
+  if args[6] ~= '0' then look_at(args[1], key, args[6], 'LT') end
   return 1
 end
 

@@ -10,8 +10,10 @@ from typing import Final
 
 from server.shared.connection import Connection, ReplyError
 
-NAME: Final = "touchpoint1"
-FUNCTIONS: Final = ("commit", "forget", "change", "assert_contacts", "epoch", "beat", "leave", "names")
+NAME: Final = "touchpoint2"
+FUNCTIONS: Final = (
+    "commit", "forget", "change", "assert_contacts", "due", "stock", "give_up_stock", "epoch", "beat", "leave", "names",
+)  # fmt: skip
 _BODY: Final = files("server.shared").joinpath("library.lua").read_text(encoding="utf-8")
 _FLAGS: Final = "allow-cross-slot-keys"
 """The epoch's key is in a slot of its own, of the same server."""

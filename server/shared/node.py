@@ -26,6 +26,7 @@ class Node:
         self.on_drop: Callable[[], None] = lambda: None
         """Called when there is no link any more."""
         self.epoch_key = f"tp:{{{tag}}}:epoch"
+        self.due_key = f"tp:{{{tag}}}:due"
         self.replicas_key = f"tp:{{{tag}}}:replicas"
         self.about_key = f"tp:{{{tag}}}:about"
 
@@ -40,6 +41,11 @@ class Node:
 def subscriber_key(subscriber: int) -> bytes:
     """Return the key of a subscriber's hash; its hash tag is the subscriber's keyed hash."""
     return b"tp:{%016x}" % subscriber
+
+
+def subscriber_of(key: bytes) -> int:
+    """Return whose hash this key's is."""
+    return int(key[4:20], 16)
 
 
 def live_key(subscriber: int) -> bytes:

@@ -17,12 +17,13 @@ from server.shared.connection import UnavailableError
 from server.shared.fetching import Fetching
 from server.shared.library import ForeignError
 from server.shared.recent import Recent
-from server.shared.shareable import check_shareable
 from server.shared.shared_names import CODES_AHEAD, SharedNames
 from server.shared.sharing import Sharing
 from server.shared.states import States
+from server.shared.stock import Stock
 from server.shared.topology import Topology, topology_of
 from server.shared.watch import Identity, Watch
+from server.shared.writing import Writing
 
 REPLICA_BITS_AT: Final = 48
 REPLICA_MAX: Final = (1 << 63 - REPLICA_BITS_AT) - 1
@@ -64,7 +65,6 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
         raise SettingsError(f"replica: expected 0 to {REPLICA_MAX}, was {settings.replica}")
     if settings.journal:
         raise SettingsError("journal: with ledger_redis the ledger is kept in Redis; leave one of the two out")
-    check_shareable(catalogue)
     life, working = secrets.token_bytes(8), WorkingLedger(decision_first=1, now_us=0)
     working.names.codes_ahead = CODES_AHEAD
     try:
@@ -76,6 +76,8 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     fingerprint = blake2b(b"ledger", key=secret, digest_size=8).hexdigest()
     identity = Identity(catalogue.id, fingerprint, settings.replica, life.hex())
     watch = Watch(topology, identity, settings.ledger_redis_timeout_ms / 1_000, recent, working.names)
+    stock = Stock(working, topology, life.hex())
+    watch.totals = stock.asserted
 
     def set_clock(skew_us: int) -> None:
         fetching.offset_us = wall_us() + skew_us - steady_us()
@@ -98,7 +100,7 @@ def open_shared(settings: Settings, secret: bytes, catalogue: Catalogue) -> Shar
     _warn_of_open_ways(topology)
     watch.start()
     working.number_from(first_decision(settings.replica, steady_us() + fetching.offset_us))
-    sharing = Sharing(fetching, names, watch, recent, life)
+    sharing = Sharing(fetching, Writing(fetching, recent, life), stock, names, watch)
     return Shared(working, sharing, SharedClock(sharing))
 
 

@@ -4,6 +4,7 @@ Each state that is written was decided on the very state that it replaces. Where
 was decided first is never sent. Where the ledger does not answer nothing is offered: STATE_UNAVAILABLE.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -24,11 +25,13 @@ from server.failure import Code, Failure, RefusedError
 from server.shared.ends import ends_ms, matters_until_us, new_hold_until_us
 from server.shared.fetching import Fetching
 from server.shared.live_changes import words_of
-from server.shared.recent import Recent
 from server.shared.remembered import OUTCOME, Asking, outcome_value, over_bytes
 from server.shared.shared_names import SharedNames
 from server.shared.states import Change, Contents, Written, argument, change_of
+from server.shared.stock import Reserved, Stock
+from server.shared.sweep import Sweep
 from server.shared.watch import Watch
+from server.shared.writing import Writing
 
 ROUNDS_MAX: Final = 16
 """How often a subscriber is decided anew because somebody else was faster."""
@@ -41,20 +44,20 @@ UNAVAILABLE: Final = Failure(
 class Sharing:
     """What is done around an engine's calls (server.around.Around) when replicas share the ledger; used within turns."""
 
-    def __init__(self, fetching: Fetching, names: SharedNames, watch: Watch, recent: Recent, life: bytes) -> None:
-        """`life`: 8 bytes that no other process's stamps begin with."""
+    def __init__(self, fetching: Fetching, writing: Writing, stock: Stock, names: SharedNames, watch: Watch) -> None:
         self._fetching = fetching
+        self._writing = writing
+        self._stock = stock
+        self._sweep = Sweep(fetching, writing, stock)
         self._names = names
         self._watch = watch
-        self._recent = recent
-        self._life = life
-        self._stamps = 0
-        self.changed = self.unavailable = 0
-        """Since start: subscribers that somebody else changed between fetch and write; subscribers of whom nothing could be known or written."""
+        self.unavailable = 0
+        """Since start: subscribers of whom nothing could be known or written."""
 
     def serve(self, engine: Engine) -> None:
         """Be around this engine, whose ledger is the one that is worked in."""
-        self._fetching.engine = engine
+        self._fetching.engine = self._stock.engine = engine
+        self._stock.show()
 
     def decide(self, batch: Batch, decide: Callable[[], Decisions]) -> Decisions:
         """Decide a batch, which `decide` does; what of it cannot be written is decided as unavailable."""
@@ -65,6 +68,7 @@ class Sharing:
         for rounds in range(ROUNDS_MAX + 2):
             self._give_up(asking, lost)
             asking.install(fetching, stale)
+            self._stock.show()
             decisions = decide()
             changes = self._changes(asking, decisions)
             stale, lost = self._write(changes, asking, decisions, settled)
@@ -77,6 +81,7 @@ class Sharing:
             lost += fetching.fetch_anew(stale, asking.fields(stale)) if stale else []
         if rounds:
             _restore(decisions, settled)
+        self._sweep.keep_up()
         return decisions
 
     def record(self, outcomes: Outcomes, record: Callable[[Outcomes], Any]) -> Any:
@@ -89,6 +94,7 @@ class Sharing:
             results[left] = record(part)
             changed = self._write_outcomes(part, results[left])
             if not changed:
+                self._sweep.keep_up()
                 return results
             left = left[np.isin(part.subscriber, np.array(list(changed), np.uint64))]
         raise RefusedError(UNAVAILABLE)
@@ -97,25 +103,28 @@ class Sharing:
         """Check a hold of the subscriber, which `check` does; None when nothing can be known of it."""
         if self._fetching.fetch(1, [subscriber], [[]]):
             return None
+        self._stock.show()
         return check()
 
     def forget(self, subscriber: int, forget: Callable[[], None]) -> None:
         """Erase a subscriber, here by `forget`; raises RefusedError when it is not erased for sure."""
-        stamp = self._stamp()
-        if not self._fetching.states.call("forget", subscriber, [stamp]):
+        stamp = self._writing.stamp()
+        contacts = self._fetching.states.call("forget", subscriber, [stamp])
+        if contacts is None:
             raise RefusedError(UNAVAILABLE)
-        self._recent.add("forget", subscriber, 1, argument(stamp))
+        self._writing.recent.add("forget", subscriber, 1, argument(stamp))
+        self._stock.count(contacts, b"", released=True)
         forget()
 
     def update(self, subscriber: int, at_us: int, update: Callable[[], list[Write]]) -> None:
         """Change a subscriber as of an instant, here by `update`; raises what that raises, and RefusedError when not all replicas will know for sure."""
         if self._fetching.fetch(1, [subscriber], [[]]):
             raise RefusedError(UNAVAILABLE)
-        words, stamp = words_of(update(), at_us), self._stamp()
-        if not self._fetching.states.call("change", subscriber, [stamp, b"0", *words]):
+        words, stamp = words_of(update(), at_us), self._writing.stamp()
+        if self._fetching.states.call("change", subscriber, [stamp, b"0", *words]) != 1:
             raise RefusedError(UNAVAILABLE)
         kept = b"".join(map(argument, [stamp, b"1", *words]))
-        self._recent.add("change", subscriber, 2 + len(words), kept)
+        self._writing.recent.add("change", subscriber, 2 + len(words), kept)
 
     def describe(self, subscriber: int, describe: Callable[[], Description]) -> Description:
         """Return what is known of a subscriber: by now, or while the ledger does not answer, here."""
@@ -128,8 +137,9 @@ class Sharing:
             raise RefusedError(UNAVAILABLE)
 
     def tick(self) -> None:
-        """Keep idle connections alive."""
+        """Keep idle connections alive, and totals up to date."""
         self._fetching.states.keep_alive()
+        self._sweep.keep_up()
 
     def now_us(self) -> int:
         """Return the servers' clock: never later than it is there."""
@@ -138,23 +148,21 @@ class Sharing:
     def statistics(self) -> dict[str, int]:
         """Return figures for the status and the metrics."""
         return {
-            "shared_changed": self.changed,
+            "shared_changed": self._writing.changed,
             "shared_unavailable": self.unavailable,
             "shared_links": self._watch.links(),
+            **self._stock.statistics(),
         }
 
     def stop(self) -> None:
         """Let go of the servers."""
+        self._stock.leave()
         self._watch.stop()
 
     def _give_up(self, asking: Asking, subscribers: list[int]) -> None:
         self.unavailable += len(subscribers)
         for subscriber in subscribers:
             asking.batch.offers_max[asking.rows[subscriber]] = 0
-
-    def _stamp(self) -> bytes:
-        self._stamps += 1
-        return self._life + self._stamps.to_bytes(8, "big")
 
     def _changes(self, asking: Asking, decisions: Decisions) -> list[Change]:
         """Return the changes that the decisions' holds are: one for each subscriber of them."""
@@ -172,36 +180,33 @@ class Sharing:
         changes = []
         for (subscriber, its_rows), its_contacts in zip(rows.items(), contacts, strict=True):
             ends = ends_ms(max(fetching.until_us.get(subscriber, 0), until_us))
-            contents = Contents(ends, its_contacts, [word for row in its_rows for word in remembered(row)])
-            read = fetching.known[subscriber].stamp
-            changes.append(change_of(subscriber, read, self._stamp(), now_us, contents))
+            words = [word for row in its_rows for word in remembered(row)]
+            contents = Contents(ends, self._stock.due_us(its_contacts), its_contacts, words)
+            stamp = self._writing.stamp()
+            changes.append(change_of(subscriber, fetching.known[subscriber], stamp, now_us, contents))
         return changes
 
     def _write(
         self, changes: list[Change], asking: Asking, decisions: Decisions, settled: dict[int, tuple[int, int]]
     ) -> tuple[list[int], list[int]]:
-        """Write; note the rows that are settled by it; return the subscribers that somebody else changed, and those of whom nothing is known."""
-        stale, lost = list[int](), list[int]()
-        for change, written in zip(changes, self._written(changes), strict=True):
+        """Write what totals leave units for, and note the rows that are settled by it.
+
+        Return the subscribers to be decided anew, and those of whom nothing is known.
+        """
+        covered, short = self._stock.cover(changes)
+        stale, lost = [change.subscriber for change in short], list[int]()
+        for reserved, written in zip(covered, self._writing.write([each.change for each in covered]), strict=True):
+            change = reserved.change
+            self._stock.settle(reserved, written)
             if written is Written.DONE:
                 for row in asking.rows[change.subscriber]:
                     if decisions.decision[row]:
                         settled[row] = int(decisions.reason[row]), int(decisions.chosen_count[row])
             else:
                 (stale if written is Written.CHANGED else lost).append(change.subscriber)
+            if written is Written.UNKNOWN:
+                self._sweep.doubt(reserved)
         return stale, lost
-
-    def _written(self, changes: list[Change]) -> list[Written]:
-        """Write the changes; keep and know what is done."""
-        if not changes:
-            return []
-        results, known = self._fetching.states.write(changes), self._fetching.known
-        for change, written in zip(changes, results, strict=True):
-            if written is Written.DONE:
-                self._recent.add("assert_contacts", change.subscriber, change.words, change.tail)
-                known[change.subscriber] = known[change.subscriber]._replace(stamp=change.stamp)
-            self.changed += written is Written.CHANGED
-        return results
 
     def _fetch_outcomes(self, outcomes: Outcomes) -> None:
         """Know their subscribers and which of them were recorded before; raises RefusedError when something cannot be known."""
@@ -238,10 +243,15 @@ class Sharing:
                     outcome_value(outcomes.body[row]),
                 )
             ]
-            contents = Contents(ends_ms(until_us), contacts, ids)
-            read = self._fetching.known[subscriber].stamp
-            changes.append(change_of(subscriber, read, self._stamp(), now_us, contents))
-        results_ = dict(zip(rows, self._written(changes), strict=True))
+            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), contacts, ids)
+            read = self._fetching.known[subscriber]
+            changes.append(change_of(subscriber, read, self._writing.stamp(), now_us, contents))
+        results_ = dict(zip(rows, self._writing.write(changes), strict=True))
+        for change, written in zip(changes, results_.values(), strict=True):
+            if written is Written.DONE:
+                self._stock.count(change.before, change.contacts)
+            elif written is Written.UNKNOWN:
+                self._sweep.doubt(Reserved(change, [], Counter()))
         if any(written not in (Written.DONE, Written.CHANGED) for written in results_.values()):
             self.unavailable += 1
             raise RefusedError(UNAVAILABLE)

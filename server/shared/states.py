@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from server.shared.connection import UnavailableError
-from server.shared.node import Link, Node, live_key, subscriber_key
+from server.shared.node import Link, Node, live_key, subscriber_key, subscriber_of
 from server.shared.topology import Topology
 
 OTHER_EPOCH: Final = -1
@@ -40,6 +40,10 @@ class Change(NamedTuple):
     read: bytes
     """The stamp that it was based on."""
     stamp: bytes
+    before: bytes
+    """The contacts that were read."""
+    contacts: bytes
+    """Those to be."""
     words: int
     """How many arguments `tail` is."""
     tail: bytes
@@ -51,6 +55,8 @@ class Contents(NamedTuple):
 
     ends_ms: bytes
     """When nothing of it matters any more; empty: never."""
+    due_us: bytes
+    """When its contacts are to be looked at for totals, as the function `commit` has it."""
     contacts: bytes
     remembered: list[bytes]
     """Field, end (8 bytes), value; and so on."""
@@ -122,18 +128,21 @@ class States:
                 results[place] = Written.UNKNOWN if replies is None else _result(replies[number])
         return results
 
-    def call(self, function: str, subscriber: int, arguments: Sequence[bytes]) -> bool:
-        """Have `forget` or `change` done to a subscriber, the arguments being what comes after the epoch; return whether it is done for sure."""
+    def call(self, function: str, subscriber: int, arguments: Sequence[bytes]) -> Any:
+        """Have `forget` or `change` done to a subscriber, and return what it says; None when it is not done for sure.
+
+        The arguments are those after the epoch.
+        """
         keys = b"2", subscriber_key(subscriber), live_key(subscriber)
         node = self._topology.node_of(subscriber)
         if (link := node.link) is None:
-            return False
+            return None
         try:
             reply = link.connection.command(*link.calls.words[function], *keys, node.epoch_key, link.epoch, *arguments)
         except UnavailableError:
             node.drop(link)
-            return False
-        return bool(reply == 1)
+            return None
+        return None if reply == OTHER_EPOCH else reply
 
     def live_changes(self, subscribers: list[int]) -> list[dict[bytes, bytes] | None]:
         """Return the live changes of distinct subscribers by name; None where a server did not answer."""
@@ -150,6 +159,22 @@ class States:
             for place, reply in zip(places, replies, strict=True):
                 if not isinstance(reply, hiredis.ReplyError):
                     found[place] = dict(zip(reply[::2], reply[1::2], strict=True))
+        return found
+
+    def due(self, most: int, for_us: int) -> list[int]:
+        """Return subscribers that are to be looked at by now, at most so many of each server; nobody else is told of them for so long."""
+        asked = []
+        for node in self._topology.nodes:
+            if (link := node.link) is not None:
+                words = [node.due_key.encode(), b"%d" % most, b"%d" % for_us]
+                call = b"*6\r\n%b$1\r\n1\r\n%b" % (link.calls.prefix["due"], b"".join(map(argument, words)))
+                asked.append((node, link, range(1), call))
+        found = list[int]()
+        for node, link, _, replies in self._exchanged(asked, 0):
+            if replies is None or _all_errors(replies):
+                node.drop(link)
+            else:
+                found += [subscriber_of(key) for key in replies[0]]
         return found
 
     def keep_alive(self) -> None:
@@ -206,10 +231,11 @@ def _read(subscriber: int, fields: list[bytes]) -> bytes:
     return _READ % (6 + len(fields), subscriber_key(subscriber), b"".join(map(argument, fields)))
 
 
-def change_of(subscriber: int, read: bytes, stamp: bytes, now_us: int, contents: Contents) -> Change:
-    """Return the change of a subscriber, read under one stamp, to contents under another."""
-    words = [stamp, b"%d" % now_us, contents.ends_ms, contents.contacts, *contents.remembered]
-    return Change(subscriber, read, stamp, len(words), b"".join(map(argument, words)))
+def change_of(subscriber: int, read: State, stamp: bytes, now_us: int, contents: Contents) -> Change:
+    """Return the change of a subscriber, as it was read, to contents under another stamp."""
+    words = [stamp, b"%d" % now_us, contents.ends_ms, contents.due_us, contents.contacts, *contents.remembered]
+    tail = b"".join(map(argument, words))
+    return Change(subscriber, read.stamp, stamp, read.contacts, contents.contacts, len(words), tail)
 
 
 def _write(change: Change, link: Link, epoch: bytes) -> bytes:

@@ -85,6 +85,8 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
         self.on_skew: Callable[[int], None] = lambda _: None
         """Called with how far a server's clock is from this host's, microseconds, at each connection."""
+        self.totals: Callable[[Node, bytes, Calls], list[bytes]] = lambda *_: []
+        """Returns the calls that say again in an epoch what was told of totals."""
 
     def open(self, wanted: dict[Any, list[str]]) -> None:
         """Connect to all servers, and have codes given to the wanted names; raises UnavailableError, ForeignError, LedgerFullError."""
@@ -266,9 +268,12 @@ class Watch:
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""
         changes = [kept for kept in self._recent.all() if self._topology.node_of(kept.subscriber) is watched.node]
-        for start in range(0, len(changes), ASSERTED_AT_ONCE):
-            part = changes[start : start + ASSERTED_AT_ONCE]
-            replies = connection.exchange(b"".join(_asserting(watched, kept) for kept in part), len(part))
+        calls = [_asserting(watched, kept) for kept in changes]
+        if watched.node is self._topology.names_node():
+            calls += self.totals(watched.node, watched.epoch, watched.calls)
+        for start in range(0, len(calls), ASSERTED_AT_ONCE):
+            part = calls[start : start + ASSERTED_AT_ONCE]
+            replies = connection.exchange(b"".join(part), len(part))
             if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError) or reply == -1]:
                 raise UnavailableError(f"{watched.node.address.name}: did not take what was written before: {wrong[0]}")
         log().info("asserted what was written in the last minute", changes=len(changes), epoch=watched.epoch.decode())

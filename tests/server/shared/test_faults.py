@@ -146,7 +146,7 @@ def between(tmp_path: Path) -> Iterator[tuple[RedisServer, Between]]:
 def test_a_connection_that_is_reset_after_the_write(capped: Operator, between: tuple[RedisServer, Between]) -> None:
     _, proxy = between
     with running(settings_for(capped, ledger_redis=f"redis://127.0.0.1:{proxy.port}")) as replica:
-        proxy.cut_after = b"touchpoint1_commit"
+        proxy.cut_after = b"touchpoint2_commit"
         request = asking(6)
         lost = replica.decisions.Decide(request)
         assert (lost.reason, len(lost.offers), proxy.cuts) == (UNAVAILABLE, 0, 1)
@@ -213,7 +213,7 @@ def test_a_wrong_password_and_the_right_one(capped: Operator, binary: str, tmp_p
             assert replica.decisions.Decide(asking(1)).offers
 
 
-FOREIGN: Final = "#!lua name=touchpoint1\nredis.register_function('touchpoint1_commit', function() return 1 end)"
+FOREIGN: Final = "#!lua name=touchpoint2\nredis.register_function('touchpoint1_commit', function() return 1 end)"
 
 
 def test_somebody_elses_library_and_somebody_elses_ledger_are_left(

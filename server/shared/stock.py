@@ -1,0 +1,263 @@
+"""Totals over all subscribers, such as stock, among replicas that share a ledger: each leases units in chunks and gives them within its own decisions.
+
+    cover (changes) -> write -> settle (each change, what became of it) ... keep_up, now and then
+
+A change that would need more units than are leased is not written: the subscriber is decided anew, by totals as they are known then.
+Rejected: a total in Redis that every decision counts in, a third round trip each; one that the subscriber's function counts in, which no Cluster can do.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import hiredis
+import numpy as np
+
+from engine.dtypes.contact import TOTAL_DAYS
+from engine.dtypes.ledger import LIFETIME
+from engine.engine import Engine
+from engine.ledger.working import WorkingLedger
+from server.logs import log
+from server.shared.accounts import SPARE_MAX, Account, part_of
+from server.shared.connection import UnavailableError
+from server.shared.library import Calls
+from server.shared.moves import Move, Target, first_expiry_us, moves
+from server.shared.node import Link, Node
+from server.shared.states import OTHER_EPOCH, Change, Written, argument
+from server.shared.topology import Topology
+
+KEEP_UP_S: Final = 0.25
+ASKED_AT_ONCE: Final = 256
+"""Totals that are told of, or asked about, at a time."""
+
+
+class Reserved(NamedTuple):
+    """A change and the units that are taken for it."""
+
+    change: Change
+    moves: list[tuple[Account, Move]]
+    units: Counter[Account]
+    """By account, more than 0 where it needs some."""
+
+
+_NONE: Final = Counter[Account]()
+
+
+class Stock:
+    """The totals that the rulebook's caps count; used within turns, but for `asserted`."""
+
+    def __init__(self, working: WorkingLedger, topology: Topology, life: str) -> None:
+        self._working = working
+        self._topology = topology
+        self._life: Final = life.encode()
+        self._accounts: dict[tuple[int, Target], Account] = {}
+        """By event and target: those of the present rulebook, and those of earlier ones, whose holds go on."""
+        self._targets = frozenset[Target]()
+        self._bound: Any = None
+        self._next_s = 0.0
+        self._turn = 0
+        self.engine: Engine
+        """Set once there is one."""
+        self.leases = self.refused = 0
+        """Since start: leases asked for while a decision waits; changes for which there was too little."""
+
+    @property
+    def active(self) -> bool:
+        """Whether there are totals to care for."""
+        return bool(self._accounts)
+
+    def show(self) -> None:
+        """Have the working ledger know the totals, before it decides."""
+        bound = self.engine.bound
+        if bound is not self._bound:
+            self._bound = bound
+            self._learn()
+        if self._accounts:
+            self._working.show_totals()
+
+    def due_us(self, contacts: bytes) -> bytes:
+        """Return when a subscriber with these contacts is to be looked at, as the function `commit` is told it."""
+        if not self._targets:
+            return b""
+        first_us = first_expiry_us(contacts, self._targets)
+        return b"0" if first_us is None else b"%d" % first_us
+
+    def cover(self, changes: list[Change]) -> tuple[list[Reserved], list[Change]]:
+        """Take units for the changes; return those that may be written, and those for which there were not enough."""
+        if not self._accounts:
+            return [Reserved(change, [], _NONE) for change in changes], []
+        asked = [self._reserved(change) for change in changes]
+        needed = Counter[Account]()
+        for each in asked:
+            needed.update({account: units for account, units in each.units.items() if units > 0})
+        if short := {account: n - account.spare for account, n in needed.items() if n > account.spare}:
+            self.leases += 1
+            self._tell(list(short), list(short.values()))
+        covered, left = list[Reserved](), list[Change]()
+        for each in asked:
+            if all(units <= max(account.spare, 0) for account, units in each.units.items()):
+                for account, units in each.units.items():
+                    account.give(max(units, 0))
+                covered.append(each)
+            else:
+                left.append(each.change)
+        self.refused += len(left)
+        return covered, left
+
+    def settle(self, reserved: Reserved, written: Written) -> None:
+        """Take down what became of a change that was covered. Where nobody knows, its units stay given and none come back."""
+        for account, units in reserved.units.items():
+            if written is Written.DONE:
+                account.give(min(units, 0))
+            elif written is not Written.UNKNOWN:
+                account.give(-max(units, 0))
+        if written is Written.DONE:
+            self._happen(reserved.moves)
+        self._know(reserved.units)
+
+    def count(self, before: bytes, after: bytes, *, released: bool = False) -> None:
+        """Take down a change that is done and asked for no leave: outcomes, holds that ended, or an erasure, which releases what is held."""
+        found = self._moves(before, after, released=released)
+        for account, move in found:
+            account.give(move.units)
+        self._happen(found)
+        self._know({account for account, _ in found})
+
+    def keep_up(self) -> None:
+        """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time, and not too often."""
+        if not self._accounts or (now_s := time.monotonic()) < self._next_s:
+            return
+        self._next_s = now_s + KEEP_UP_S
+        accounts = list(self._accounts.values())
+        for account in accounts:
+            account.keep(2 * SPARE_MAX if account.used else 0)
+            account.used = False
+        wanted = [account for account in accounts if account.changed or account.spare < 0 or account.sold_out]
+        start = self._turn % max(len(wanted), 1)
+        self._turn = start + ASKED_AT_ONCE
+        some = (wanted[start:] + wanted[:start])[:ASKED_AT_ONCE]
+        self._tell(some, [0] * len(some))
+
+    def leave(self) -> None:
+        """Give back what is to spare and leave the rest to all; the totals are of no use afterwards."""
+        node = self._topology.names_node()
+        accounts, self._accounts = self._accounts, {}
+        if (link := node.link) is None or not accounts:
+            return
+        first_day, pipeline = self._first_day, list[bytes]()
+        for account in accounts.values():
+            account.keep(0)
+            words = [node.epoch_key.encode(), link.epoch, self._life, account.part(first_day), b"%d" % first_day]
+            pipeline.append(_call(link.calls, "give_up_stock", account.key, words))
+        self._exchanged(node, link, pipeline)
+
+    def asserted(self, node: Node, epoch: bytes, calls: Calls) -> list[bytes]:
+        """Return the calls that say again what was told of each total; for another thread than the one that decides."""
+        key, rest = node.epoch_key.encode(), [b"0", b"0", b"%d" % self._first_day]
+        return [
+            _call(calls, "stock", account.key, [key, epoch, self._life, account.told, *rest])
+            for account in list(self._accounts.values())
+            if account.told
+        ]
+
+    def statistics(self) -> dict[str, int]:
+        """Return figures for the status and the metrics."""
+        accounts = list(self._accounts.values())
+        return {"shared_totals": len(accounts), "shared_units_to_spare": sum(account.spare for account in accounts)}
+
+    @property
+    def _first_day(self) -> int:
+        """The first day that any window may count."""
+        return self._working.today - TOTAL_DAYS + 1
+
+    def _learn(self) -> None:
+        """Meet the totals of the rulebook."""
+        rules = self.engine.bound.rules
+        for account in self._accounts.values():
+            account.limits = []
+        for cap, limit, slot, code in rules.instances.tolist():
+            _, _, scope, event, _, total = rules.caps[cap].tolist()
+            if total:
+                target = scope, code
+                account = self._accounts.get((event, target)) or Account(event, target, slot)
+                self._accounts[event, target] = account
+                account.limits.append((cap, limit))
+        self._targets = frozenset(target for _, target in self._accounts)
+        self._know(self._accounts.values())
+
+    def _since_days(self) -> list[int | None]:
+        bound, now_us = self.engine.bound, self._working.now_us
+        days = bound.since_days(bound.clock_at(now_us), now_us).tolist()
+        return [None if day == LIFETIME else day for day in days]
+
+    def _reserved(self, change: Change) -> Reserved:
+        found, units = self._moves(change.before, change.contacts), Counter[Account]()
+        for account, move in found:
+            units[account] += move.units
+        return Reserved(change, found, units)
+
+    def _moves(self, before: bytes, after: bytes, *, released: bool = False) -> list[tuple[Account, Move]]:
+        if not self._accounts:
+            return []
+        accounts = self._accounts
+        return [
+            (account, move)
+            for move in moves(before, after, released=released)
+            if (account := accounts.get((move.event, move.target)))
+        ]
+
+    def _happen(self, found: list[tuple[Account, Move]]) -> None:
+        """Count the events among these moves on their days."""
+        for account, move in found:
+            if move.at_us is not None:
+                clock = self.engine.bound.clock_at(self._working.now_us)
+                account.happened(clock.first_day + int(np.searchsorted(clock.day_starts_us, move.at_us, "right")) - 1)
+
+    def _know(self, accounts: Iterable[Account]) -> None:
+        for account in accounts:
+            self._working.know_total(account.event, account.slot, account.known())
+
+    def _tell(self, accounts: list[Account], needed: list[int]) -> None:
+        """Tell of these, ask for so many units of each, and take down what is said."""
+        node = self._topology.names_node()
+        link, since_days, first_day = node.link, self._since_days(), self._first_day
+        replies: list[Any] = [None] * len(accounts)
+        if link is not None and accounts:
+            head = [node.epoch_key.encode(), link.epoch, self._life]
+            calls = []
+            for account, units in zip(accounts, needed, strict=True):
+                spare = SPARE_MAX if units else 0
+                asked = [account.part(first_day), *(b"%d" % number for number in (units, spare, first_day))]
+                limits = account.limits_at(since_days)
+                calls.append(_call(link.calls, "stock", account.key, [*head, *asked, *limits]))
+            replies = self._exchanged(node, link, calls) or replies
+        for account, units, reply in zip(accounts, needed, replies, strict=True):
+            if isinstance(reply, list):
+                account.heard(reply[0], part_of(reply[1]))
+                account.sold_out = account.room(since_days) <= 0
+                self._know([account])
+            else:
+                account.changed = account.changed or link is not None
+                if units:  # nothing can be leased, so nothing is left but what is to spare
+                    account.sold_out = True
+                    self._working.know_total(account.event, account.slot, account.closed(since_days))
+
+    @staticmethod
+    def _exchanged(node: Node, link: Link, pipeline: list[bytes]) -> list[Any] | None:
+        """Return the replies; None when there are none, or none of use, after which the link is dropped."""
+        try:
+            replies = link.connection.exchange(b"".join(pipeline), len(pipeline))
+        except UnavailableError:
+            node.drop(link)
+            return None
+        if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]:
+            log().error("the shared ledger does not take what is said of totals", why=str(wrong[0]), totals=len(wrong))
+        if wrong or OTHER_EPOCH in replies:
+            node.drop(link)
+        return replies
+
+
+def _call(calls: Calls, function: str, key: bytes, words: list[bytes]) -> bytes:
+    prefix = calls.prefix[function]
+    return b"*%d\r\n%b$1\r\n1\r\n%b" % (4 + len(words), prefix, b"".join(map(argument, [key, *words])))

@@ -1,0 +1,102 @@
+"""Looks at subscribers again for the sake of totals: where a hold that counts has ended, and where it is not known whether a change was done.
+
+Which subscribers are due lies in Redis beside them, so that a replica that is gone leaves none behind. Whoever looks writes the state anew, under a stamp
+of its own: only one replica takes down that a hold has ended, and a change that was based on the state before can be done no more.
+"""
+
+import time
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from engine.dtypes.contact import CONTACT
+from server.shared.ends import ends_ms, matters_until_us
+from server.shared.fetching import Fetching
+from server.shared.moves import contact_of, records_of
+from server.shared.states import Contents, Written, change_of
+from server.shared.stock import Reserved, Stock
+from server.shared.writing import Writing
+
+EVERY_S: Final = 0.25
+AT_ONCE: Final = 256
+ROUNDS_MAX: Final = 8
+PUT_OFF_US: Final = 10_000_000
+"""For how long nobody else looks at a subscriber."""
+DOUBTS_MAX: Final = 16_384
+"""Past it the oldest is given up: its units stay counted."""
+
+
+class Sweep:
+    """Keeps totals up to date; used within turns."""
+
+    def __init__(self, fetching: Fetching, writing: Writing, stock: Stock) -> None:
+        self._fetching = fetching
+        self._writing = writing
+        self._stock = stock
+        self._doubts = deque[Reserved](maxlen=DOUBTS_MAX)
+        self._next_s = 0.0
+
+    def doubt(self, reserved: Reserved) -> None:
+        """Find out later whether a change was done; without units: one that asked for no leave."""
+        if self._stock.active:
+            self._doubts.append(reserved)
+
+    def keep_up(self) -> None:
+        """Look at who is due, unless it was done a moment ago, and have totals told."""
+        if not self._stock.active or (now_s := time.monotonic()) < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        for _ in range(ROUNDS_MAX):
+            doubts = [self._doubts.popleft() for _ in range(min(len(self._doubts), AT_ONCE))]
+            due = self._fetching.states.due(AT_ONCE, PUT_OFF_US)
+            subscribers = list(dict.fromkeys([*due, *(doubt.change.subscriber for doubt in doubts)]))
+            if subscribers:
+                self._look_at(subscribers, doubts)
+            if len(due) < AT_ONCE and len(doubts) < AT_ONCE:
+                break
+        self._stock.keep_up()
+
+    def _look_at(self, subscribers: list[int], doubts: list[Reserved]) -> None:
+        fetching = self._fetching
+        missing = set(fetching.fetch(len(subscribers), subscribers, [[] for _ in subscribers]))
+        found = {subscriber: fetching.known[subscriber] for subscriber in subscribers if subscriber not in missing}
+        written = self._write([subscriber for subscriber, state in found.items() if not state.erased])
+        for subscriber, state in found.items():
+            if state.erased:
+                fetching.states.call("forget", subscriber, [self._writing.stamp()])
+        for doubt in doubts:
+            subscriber = doubt.change.subscriber
+            if subscriber not in found or written.get(subscriber, Written.DONE) is not Written.DONE:
+                self._doubts.append(doubt)
+                continue
+            state = found[subscriber]
+            self._clear(doubt, state.stamp, state.contacts)
+
+    def _write(self, subscribers: list[int]) -> dict[int, Written]:
+        """Write anew what is there of them by now, and take down which holds have ended."""
+        fetching, working, changes = self._fetching, self._fetching.working, []
+        now_us = working.advance(working.now_us)
+        for subscriber, contacts in zip(
+            subscribers, working.contacts_of(np.array(subscribers, np.uint64)), strict=True
+        ):
+            until_us = matters_until_us(working.retention, np.frombuffer(contacts, CONTACT), now_us)
+            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), contacts, [])
+            changes.append(change_of(subscriber, fetching.known[subscriber], self._writing.stamp(), now_us, contents))
+        results = self._writing.write(changes)
+        for change, written in zip(changes, results, strict=True):
+            if written is Written.DONE:
+                self._stock.count(change.before, change.contacts)
+        return dict(zip(subscribers, results, strict=True))
+
+    def _clear(self, doubt: Reserved, stamp: bytes, contacts: bytes) -> None:
+        """Take down whether a change was done, by what was found after it, and can be done no more."""
+        change = doubt.change
+        before = {contact_of(record)[0] for record in records_of(change.before)}
+        held = {contact_of(record)[0] for record in records_of(change.contacts)} - before
+        there = {contact_of(record)[0] for record in records_of(contacts)}
+        done = stamp == change.stamp or (bool(held) and held <= there)
+        if doubt.units:
+            self._stock.settle(doubt, Written.DONE if done else Written.CHANGED)
+        elif done:
+            self._stock.count(change.before, change.contacts)
