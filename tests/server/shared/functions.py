@@ -14,7 +14,7 @@ from server.shared.connection import Connection
 from server.shared.library import Calls, load
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept
-from server.shared.states import Change, Contents, _write, argument, change_of
+from server.shared.states import Change, Contents, State, _write, argument, change_of
 from server.shared.watch import Watched, _asserting
 from tests.server.shared.redis_servers import RedisServer, redis_server
 
@@ -49,12 +49,13 @@ def entry(number: int, end_us: int) -> bytes:
 def change_to(
     stamp: bytes, contacts: bytes, read: bytes = b"", *, now_us: int = 0, ends_ms: int = 0, **more: Any
 ) -> Change:
-    """Return a change to these contacts; `remembered`: (number, end, value) triples; `ends_ms`: 0 for never."""
+    """Return a change to these contacts; `remembered`: (number, end, value) triples; `due_us`: as `commit` has it; `ends_ms`: 0 for never."""
     remembered: Sequence[tuple[int, int, bytes]] = more.pop("remembered", ())
+    due_us: bytes = more.pop("due_us", b"")
     assert not more
     words = [word for number, end, value in remembered for word in (field(number), end.to_bytes(8, "big"), value)]
-    contents = Contents(b"%d" % ends_ms if ends_ms else b"", contacts, words)
-    return change_of(SUBSCRIBER, read, stamp, now_us, contents)
+    contents = Contents(b"%d" % ends_ms if ends_ms else b"", due_us, contacts, words)
+    return change_of(SUBSCRIBER, State(read, b"", False, b"", []), stamp, now_us, contents)
 
 
 class Functions:
@@ -113,6 +114,11 @@ class Functions:
         """Return a hash."""
         found = self.connection.command("HGETALL", key)
         return dict(zip(found[::2], found[1::2], strict=True))
+
+    def due_us(self) -> int | None:
+        """Return when the subscriber is to be looked at; None: never."""
+        found = self.connection.command("ZSCORE", self.node.due_key, KEY)
+        return None if found is None else int(found)
 
     def ends_ms(self, key: bytes = KEY) -> int:
         """Return when the key ends; -1: never; -2: there is none."""

@@ -113,3 +113,17 @@ def test_a_key_ends_no_sooner_for_what_is_asserted(functions: Functions) -> None
         ends_ms = now_ms + hours * HOUR_MS if hours else 0
         functions.asserted(change_to(b"first", contact(1), ends_ms=ends_ms))
         assert functions.ends_ms() == (now_ms + expected * HOUR_MS if expected else -1)
+
+
+def test_what_is_asserted_is_looked_at_no_later_than_before(functions: Functions) -> None:
+    for told, expected in (
+        (b"0", None),
+        (b"", None),
+        (b"500", 500),
+        (b"600", 500),
+        (b"0", 500),
+        (b"", 500),
+        (b"400", 400),
+    ):
+        functions.asserted(change_to(b"first", contact(1), due_us=told))
+        assert functions.due_us() == expected

@@ -65,12 +65,25 @@ def test_a_key_ends_when_told_and_never_sooner_than_before(functions: Functions)
         assert functions.ends_ms() == (now_ms + expected * HOUR_MS if expected else -1)
 
 
+def test_contacts_are_looked_at_when_the_last_commit_says(functions: Functions) -> None:
+    stamp = b""
+    for number, (told, expected) in enumerate([(b"", None), (b"500", 500), (b"", 500), (b"400", 400), (b"600", 600)]):
+        read, stamp = stamp, b"%d" % number
+        functions.commit(change_to(stamp, ONE, read, due_us=told))
+        assert functions.due_us() == expected
+    functions.commit(change_to(b"last", ONE, stamp, due_us=b"0"))
+    assert functions.due_us() is None
+    functions.commit(change_to(b"again", ONE, b"last", due_us=b"700"))
+    functions.forget(b"erased")
+    assert functions.due_us() is None
+
+
 def test_an_erasure_leaves_that_there_was_one(functions: Functions) -> None:
     ends_ms = functions.now_us() // 1_000 + HOUR_MS
     functions.commit(change_to(b"first", ONE, ends_ms=ends_ms, remembered=[(1, 500, b"answer")]))
     functions.change(b"said", ("label", 1, 100, "there"))
     functions.be_in(EPOCH, b"")  # an erasure waits for nobody
-    assert functions.forget(b"erased") == 1
+    assert functions.forget(b"erased") == ONE, "what was held is known to who erases it"
     assert functions.held() == {b"v": b"erased", b"e": b"1"}
     assert functions.held(LIVE_KEY) == {}
     assert functions.ends_ms() == -1
