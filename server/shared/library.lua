@@ -1,7 +1,7 @@
 -- What the ledger does within Redis: each function is one step that nobody sees half done. server/README.md says what lies under which key.
 --
 -- subscriber's hash   v stamp of the last change | c contacts, 80 bytes each | e "1" once erased | x index of what is remembered
---                     u stamp of the last live change | r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
+--                     p stamps before v, the last first, where contacts count toward totals | u stamp of the last live change | r.. or o.. with a digest of 16 bytes: a remembered answer, an outcome
 -- live changes' hash  by family and name: "<kind> <instant in microseconds> ", then the value
 -- index x             25 bytes an entry: 8 of its end in microseconds, big-endian; 17 of the field's name; oldest first
 -- schedule            subscribers' keys by when they are to be looked at, microseconds: an open hold of theirs that counts toward a total ends then
@@ -12,7 +12,7 @@ local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
 local EVENTS = { 25, 33, 41, 49, 57 }
 local RANK, FLAGS = 73, 74
 local GRANT, REFUSE, WITHDRAW = '8', '9', '10'
-local GONE = 24 * 3600 * 1000000
+local STAMPS, GONE = 8 * 16, 24 * 3600 * 1000000
 
 local function micros()
   local time = redis.call('TIME')
@@ -70,12 +70,17 @@ local function look_at(epoch_key, key, due, how)
   end
 end
 
+-- Keep the stamp that was replaced, where totals want to know which changes were done.
+local function keep_stamp(key, due, stamp, before)
+  if due ~= '' and stamp then redis.call('HSET', key, 'p', string.sub(stamp .. (before or ''), 1, STAMPS)) end
+end
+
 -- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch.
 -- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), when to look at it, contacts, then (field, end, value) to remember.
 local function commit(keys, args)
   local key = keys[1]
   if redis.call('HGET', args[1], 'grants') ~= args[2] then return -1 end
-  local held = redis.call('HMGET', key, 'v', 'x')
+  local held = redis.call('HMGET', key, 'v', 'x', 'p')
   local stamp = held[1] or ''
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
@@ -84,6 +89,7 @@ local function commit(keys, args)
   redis.call('HSET', key, 'v', args[4], 'c', args[8], 'x', index)
   lives_until(key, args[6], was)
   look_at(args[1], key, args[7], 'CH')
+  keep_stamp(key, args[7], held[1], held[3])
   return 1
 end
 
@@ -250,7 +256,7 @@ end
 local function assert_contacts(keys, args)
   local key = keys[1]
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
-  local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e')
+  local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e', 'p')
   if held[4] then return 1 end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
@@ -268,6 +274,7 @@ local function assert_contacts(keys, args)
   redis.call('HSET', key, 'v', args[3], 'c', contacts, 'x', index)
   lives_until(key, args[5], was)
   if args[6] ~= '0' then look_at(args[1], key, args[6], 'LT') end
+  keep_stamp(key, args[6], held[1], held[5])
   return 1
 end
 

@@ -61,6 +61,7 @@ class Sharing:
 
     def decide(self, batch: Batch, decide: Callable[[], Decisions]) -> Decisions:
         """Decide a batch, which `decide` does; what of it cannot be written is decided as unavailable."""
+        self._sweep.keep_up()
         asking, fetching = Asking(batch), self._fetching
         subscribers = list(asking.rows)
         lost = fetching.fetch(batch.count, subscribers, asking.fields(subscribers))
@@ -81,11 +82,11 @@ class Sharing:
             lost += fetching.fetch_anew(stale, asking.fields(stale)) if stale else []
         if rounds:
             _restore(decisions, settled)
-        self._sweep.keep_up()
         return decisions
 
     def record(self, outcomes: Outcomes, record: Callable[[Outcomes], Any]) -> Any:
         """Record outcomes, which `record` does; raises RefusedError when some cannot be written, and those that were are duplicates then."""
+        self._sweep.keep_up()
         results = np.zeros(len(outcomes.body), np.uint8)
         left = np.arange(len(outcomes.body))
         for _ in range(ROUNDS_MAX):
@@ -94,7 +95,6 @@ class Sharing:
             results[left] = record(part)
             changed = self._write_outcomes(part, results[left])
             if not changed:
-                self._sweep.keep_up()
                 return results
             left = left[np.isin(part.subscriber, np.array(list(changed), np.uint64))]
         raise RefusedError(UNAVAILABLE)

@@ -54,6 +54,8 @@ class Stock:
         self._accounts: dict[tuple[int, Target], Account] = {}
         """By event and target: those of the present rulebook, and those of earlier ones, whose holds go on."""
         self._targets = frozenset[Target]()
+        self._closed = list[Account]()
+        """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
         self._next_s = 0.0
         self._turn = 0
@@ -73,6 +75,9 @@ class Stock:
         if bound is not self._bound:
             self._bound = bound
             self._learn()
+        if self._closed and self._topology.names_node().link is not None:
+            self._know(self._closed)
+            self._closed = []
         if self._accounts:
             self._working.show_totals()
 
@@ -240,7 +245,7 @@ class Stock:
             else:
                 account.changed = account.changed or link is not None
                 if units:  # nothing can be leased, so nothing is left but what is to spare
-                    account.sold_out = True
+                    self._closed.append(account)
                     self._working.know_total(account.event, account.slot, account.closed(since_days))
 
     @staticmethod

@@ -5,7 +5,7 @@ of its own: only one replica takes down that a hold has ended, and a change that
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from engine.dtypes.contact import CONTACT
 from server.shared.ends import ends_ms, matters_until_us
 from server.shared.fetching import Fetching
 from server.shared.moves import contact_of, records_of
-from server.shared.states import Contents, Written, change_of
+from server.shared.states import Contents, State, Written, change_of
 from server.shared.stock import Reserved, Stock
 from server.shared.writing import Writing
 
@@ -23,6 +23,10 @@ AT_ONCE: Final = 256
 ROUNDS_MAX: Final = 8
 PUT_OFF_US: Final = 10_000_000
 """For how long nobody else looks at a subscriber."""
+STAMPS_BEFORE: Final = b"p"
+"""The field of the stamps that were replaced, the last first."""
+STAMP_BYTES: Final = 16
+STAMPS_BYTES_MAX: Final = 8 * STAMP_BYTES
 DOUBTS_MAX: Final = 16_384
 """Past it the oldest is given up: its units stay counted."""
 
@@ -59,7 +63,7 @@ class Sweep:
 
     def _look_at(self, subscribers: list[int], doubts: list[Reserved]) -> None:
         fetching = self._fetching
-        missing = set(fetching.fetch(len(subscribers), subscribers, [[] for _ in subscribers]))
+        missing = set(fetching.fetch(len(subscribers), subscribers, [[STAMPS_BEFORE] for _ in subscribers]))
         found = {subscriber: fetching.known[subscriber] for subscriber in subscribers if subscriber not in missing}
         written = self._write([subscriber for subscriber, state in found.items() if not state.erased])
         for subscriber, state in found.items():
@@ -70,8 +74,7 @@ class Sweep:
             if subscriber not in found or written.get(subscriber, Written.DONE) is not Written.DONE:
                 self._doubts.append(doubt)
                 continue
-            state = found[subscriber]
-            self._clear(doubt, state.stamp, state.contacts)
+            self._clear(doubt, found[subscriber])
 
     def _write(self, subscribers: list[int]) -> dict[int, Written]:
         """Write anew what is there of them by now, and take down which holds have ended."""
@@ -87,15 +90,21 @@ class Sweep:
         for change, written in zip(changes, results, strict=True):
             if written is Written.DONE:
                 self._stock.count(change.before, change.contacts)
+            elif written is Written.UNKNOWN:
+                self.doubt(Reserved(change, [], Counter()))
         return dict(zip(subscribers, results, strict=True))
 
-    def _clear(self, doubt: Reserved, stamp: bytes, contacts: bytes) -> None:
-        """Take down whether a change was done, by what was found after it, and can be done no more."""
-        change = doubt.change
-        before = {contact_of(record)[0] for record in records_of(change.before)}
-        held = {contact_of(record)[0] for record in records_of(change.contacts)} - before
-        there = {contact_of(record)[0] for record in records_of(contacts)}
-        done = stamp == change.stamp or (bool(held) and held <= there)
+    def _clear(self, doubt: Reserved, state: State) -> None:
+        """Take down whether a change was done, by what was found after it; it can be done no more. What cannot be told stays as it is."""
+        change, before = doubt.change, state.remembered[0] or b""
+        stamps = {state.stamp, *(before[at : at + STAMP_BYTES] for at in range(0, len(before), STAMP_BYTES))}
+        held = {contact_of(record)[0] for record in records_of(change.contacts)}
+        held -= {contact_of(record)[0] for record in records_of(change.before)}
+        done = change.stamp in stamps
+        if not done and held:  # what somebody asserted after a failover has another stamp
+            done = held <= {contact_of(record)[0] for record in records_of(state.contacts)}
+        elif not done and change.read not in stamps and len(before) == STAMPS_BYTES_MAX:
+            return
         if doubt.units:
             self._stock.settle(doubt, Written.DONE if done else Written.CHANGED)
         elif done:

@@ -10,6 +10,7 @@ from tests.server.operator_fixture import CATALOGUE, Operator, write_operator
 from tests.server.running import Running, running, settings_for
 from tests.server.shared.functions import Functions, functions_on
 from tests.server.shared.redis_servers import REDIS, VALKEY, RedisServer, redis_server
+from tests.server.shared.stock import ACCEPTED, DECIDED
 
 CAP: int = 3
 CAPPED = CATALOGUE.replace(
@@ -30,6 +31,18 @@ class Pair(NamedTuple):
 @pytest.fixture(scope="session")
 def capped(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     return write_operator(tmp_path_factory.mktemp("capped"), CAPPED)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """An operator with so many of a_half, for ever."""
+    return write_operator(tmp_path_factory.mktemp("once"), DECIDED)
+
+
+@pytest.fixture(scope="session")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """An operator with so many of a_half to be accepted."""
+    return write_operator(tmp_path_factory.mktemp("held"), ACCEPTED)
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

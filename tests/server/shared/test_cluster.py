@@ -10,11 +10,13 @@ from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
 
+from server.shared.accounts import SPARE_MAX
 from server.shared.topology import SLOTS
-from tests.server.operator_fixture import Operator
+from tests.server.operator_fixture import CUSTOMERS, Operator
 from tests.server.running import Running, asking, running, settings_for, timeless
 from tests.server.shared.conftest import CAP
 from tests.server.shared.redis_servers import RedisServer, free_port, keys_of, redis_server, sentinel
+from tests.server.shared.stock import LIMIT, got, sell, sell_out
 from tests.server.shared.test_failover import synced, until
 from tests.server.shared.test_faults import UNAVAILABLE
 from tests.server.test_rpcs import outcome, record
@@ -86,6 +88,29 @@ def test_a_node_of_a_cluster_that_a_replica_stands_in_for(capped: Operator, clus
         time.sleep(0.2)
         offered = [[bool(other.decisions.Decide(asking(n)).offers) for _ in range(2)] for n in range(30)]
         assert offered == [[True, False]] * 30
+
+
+def test_stock_in_a_cluster_goes_on_from_what_is_leased_while_the_totals_are_away(
+    once: Operator, cluster: list[RedisServer]
+) -> None:
+    for node in cluster:
+        node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    with ExitStack() as stack:
+        one, other = replicas_of(once, f"redis-cluster://127.0.0.1:{cluster[1].port}", stack)
+        sold = len(sell([one, other], 6))
+        totals = cluster[2]
+        assert b"tp:{0}:total:0:offer:1" in keys_of(totals), "the slot of {0} is there"
+        totals.stop()
+        answers = [one.decisions.Decide(asking(n)) for n in range(CUSTOMERS)]
+        leased = sum(map(got, answers))
+        assert 0 < leased <= SPARE_MAX
+        assert {answer.reason for answer in answers} == {reason_pb2.REASON_OFFERED, UNAVAILABLE}
+        capped = [answer for answer in answers if answer.offers and not got(answer)]
+        assert capped, "when nothing is left of it, other offers are given"
+        totals.start()
+        until(lambda: UNAVAILABLE not in {other.decisions.Decide(asking(n, dry_run=True)).reason for n in range(30)})
+        rest = LIMIT - sold - leased
+        assert len(sell_out([one, other], rest)) == rest
 
 
 def test_a_primary_that_sentinels_move(capped: Operator, binary: str, tmp_path: Path) -> None:

@@ -11,15 +11,32 @@ import pytest
 from touchpoint.v1 import decision_service_pb2 as pb
 
 from engine.reasons import Reason
+from tests.server.operator_fixture import Operator, write_operator
 from tests.server.running import asking
-from tests.server.shared.conftest import CAP
+from tests.server.shared.conftest import CAP, CAPPED
+from tests.server.shared.stock import DECIDED_EVENT, eventually, got, sell_out, total_of
 from tests.server.shared.test_failover import Failing, failing, until
 from tests.server.shared.test_faults import heals
 
 CLIENTS = 8
 SUBSCRIBERS = 40
+STOCK = 70
+"""Fewer than the subscribers' own caps leave room for."""
 DEADLINE_S = 1.0
 assert failing
+
+
+def with_stock(cap: str) -> str:
+    return CAPPED.replace(
+        "  cool_down:", f"    - {{id: stock, scope: offer, target: a_half, per: total, {cap}}}\n  cool_down:"
+    )
+
+
+@pytest.fixture(scope="module")
+def capped(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """The operator of `failing` here: its first offer is in stock."""
+    catalogue = with_stock(f"counts: decided, window: lifetime, limit: {STOCK}")
+    return write_operator(tmp_path_factory.mktemp("stock"), catalogue)
 
 
 class Asking:
@@ -28,6 +45,8 @@ class Asking:
     def __init__(self, failing: Failing) -> None:
         self._replicas = [failing.one, failing.other]
         self.given: dict[int, set[str]] = defaultdict(set)
+        self.sold: set[str] = set()
+        """The decisions that gave a_half."""
         self.reasons: Counter[int] = Counter()
         self.slowest_s = 0.0
         self.stopping = threading.Event()
@@ -40,6 +59,8 @@ class Asking:
         self.reasons[answer.reason] += 1
         if answer.offers:
             self.given[subscriber].add(answer.decision_id)
+        if got(answer):
+            self.sold.add(answer.decision_id)
 
     def client(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -102,7 +123,14 @@ def test_nothing_fails_and_no_cap_is_passed_whatever_becomes_of_the_ledger(faili
             answer = heals(lambda: failing.one.decisions.Decide(asking(subscriber)))  # noqa: B023
             if answer.offers:
                 clients.given[subscriber].add(answer.decision_id)
+            if got(answer):
+                clients.sold.add(answer.decision_id)
         assert answer.reason == int(Reason.CAP_REACHED)
     assert max(map(len, clients.given.values())) <= CAP
+    eventually(lambda: total_of(failing.replica, DECIDED_EVENT)[0], 0)
+    _, counted = total_of(failing.replica, DECIDED_EVENT)
+    assert len(clients.sold) <= counted <= STOCK
+    sold = sell_out([failing.one, failing.other], STOCK - counted)
+    assert len(sold) == STOCK - counted, "what was not given is there"
     assert clients.reasons[int(Reason.STATE_UNAVAILABLE)] > 0
     assert clients.slowest_s < DEADLINE_S

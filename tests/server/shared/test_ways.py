@@ -113,17 +113,6 @@ def test_names_that_another_replica_brings_count_here_too(binary: str, tmp_path:
         assert one.decisions.Decide(asking(14, max_offers=6)).offers
 
 
-def test_a_catalogue_with_caps_in_total_is_refused(tmp_path: Path) -> None:
-    total = "    - {id: stock, scope: offer, target: a_half, per: total, counts: accepted, window: lifetime, limit: 5}\n  cool_down:"
-    made = write_operator(_folder(tmp_path / "operator"), CAPPED.replace("  cool_down:", total))
-    with (
-        redis_server(tmp_path / "redis") as redis,
-        pytest.raises(SettingsError, match="cap stock counts over all subscribers"),
-        running(settings_for(made, ledger_redis=redis.url)),
-    ):
-        pass
-
-
 def test_what_is_kept_lives_as_long_as_it_matters(capped: Operator, binary: str, tmp_path: Path) -> None:
     with (
         redis_server(tmp_path / "redis", binary) as redis,
