@@ -15,7 +15,7 @@ from engine.ledger.working import KnownTotal
 from server.shared.moves import Target
 
 SPARE_MAX: Final = 64
-"""Units leased beyond need at most: what a replica that is killed takes with it, of each total."""
+"""Units leased beyond need at most. It is as many as were given lately, since a replica that is killed takes them with it."""
 KINDS_TEXT: Final = ("offer", "campaign", "category")
 
 
@@ -66,8 +66,8 @@ class Account:
         """The own part as it was told last, which may be asserted at any time."""
         self.changed = False
         """Whether there is something to tell."""
-        self.used = False
-        """Whether units were asked for since it was told last."""
+        self.given = self.given_before = 0
+        """Units given in the present period (server.shared.stock.KEEP_UP_S), and in the one before."""
         self.sold_out = False
         """Whether nothing is to spare and it is not known that there is something to lease."""
 
@@ -75,7 +75,8 @@ class Account:
         """Take units to give from those to spare, or back to them (below 0)."""
         self.spare -= units
         if units > 0:
-            self.used, self.sold_out = True, self.sold_out or self.spare <= 0
+            self.given += units
+            self.sold_out = self.sold_out or self.spare <= 0
 
     def happened(self, day: int) -> None:
         """One given unit is an event now."""
@@ -91,7 +92,7 @@ class Account:
         for day in [day for day in self.own.days if day < first_day]:
             del self.own.days[day]
         self.version += 1
-        self.told, self.changed, self.used = self.own.text(self.version), False, False
+        self.told, self.changed = self.own.text(self.version), False
         return self.told
 
     def heard(self, leased: int, others: Part) -> None:
@@ -101,6 +102,16 @@ class Account:
         self.others = others
         if leased:
             self.told = self.own.text(self.version)
+
+    @property
+    def pace(self) -> int:
+        """How many units it is sensible to have to spare."""
+        return min(max(self.given, self.given_before), SPARE_MAX)
+
+    def begin_period(self) -> None:
+        """Begin another period: give back what is to spare beyond what was given in the one before."""
+        self.given, self.given_before = 0, self.given
+        self.keep(self.pace)
 
     def keep(self, units: int) -> None:
         """Give back what is to spare beyond so many units, when it is told next."""

@@ -70,9 +70,9 @@ local function look_at(epoch_key, key, due, how)
   end
 end
 
--- Keep the stamp that was replaced, where totals want to know which changes were done.
-local function keep_stamp(key, due, stamp, before)
-  if due ~= '' and stamp then redis.call('HSET', key, 'p', string.sub(stamp .. (before or ''), 1, STAMPS)) end
+-- Keep the last of the stamps that were replaced, where totals want to know which changes were done.
+local function keep_stamps(key, due, stamps)
+  if due ~= '' then redis.call('HSET', key, 'p', string.sub(stamps, 1, STAMPS)) end
 end
 
 -- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch.
@@ -89,7 +89,7 @@ local function commit(keys, args)
   redis.call('HSET', key, 'v', args[4], 'c', args[8], 'x', index)
   lives_until(key, args[6], was)
   look_at(args[1], key, args[7], 'CH')
-  keep_stamp(key, args[7], held[1], held[3])
+  keep_stamps(key, args[7], stamp .. (held[3] or ''))
   return 1
 end
 
@@ -251,7 +251,7 @@ local function place(contacts, mine)
   end
 end
 
--- Add to a subscriber's state what a replica committed and a failover may have lost. args as of commit, without the stamp read.
+-- Add to a subscriber's state what a replica committed and a failover may have lost. args as of commit; what it was based on counts as done as well.
 -- What is to be looked at is, at the earlier of the two instants.
 local function assert_contacts(keys, args)
   local key = keys[1]
@@ -260,8 +260,8 @@ local function assert_contacts(keys, args)
   if held[4] then return 1 end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
-  for from = 1, #args[7], RECORD do
-    local mine = string.sub(args[7], from, from + RECORD - 1)
+  for from = 1, #args[8], RECORD do
+    local mine = string.sub(args[8], from, from + RECORD - 1)
     local at = place(contacts, mine)
     if at then
       local stored = string.sub(contacts, at, at + RECORD - 1)
@@ -270,11 +270,11 @@ local function assert_contacts(keys, args)
       contacts = contacts .. mine
     end
   end
-  local index = remember(key, held[2] or '', args, 8)
-  redis.call('HSET', key, 'v', args[3], 'c', contacts, 'x', index)
-  lives_until(key, args[5], was)
-  if args[6] ~= '0' then look_at(args[1], key, args[6], 'LT') end
-  keep_stamp(key, args[6], held[1], held[5])
+  local index = remember(key, held[2] or '', args, 9)
+  redis.call('HSET', key, 'v', args[4], 'c', contacts, 'x', index)
+  lives_until(key, args[6], was)
+  if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
+  keep_stamps(key, args[7], (held[1] or '') .. args[3] .. (held[5] or ''))
   return 1
 end
 

@@ -30,6 +30,8 @@ class Move(NamedTuple):
     """1: one more counts; -1: one less; 0: as many, of which one has had the event now."""
     at_us: int | None
     """When the event happened, if it did by this change."""
+    pair: tuple[int, int]
+    """Codes of the contact's campaign and offer."""
 
 
 class Contact(NamedTuple):
@@ -90,8 +92,10 @@ def _moves(was: Contact | None, now: Contact) -> Iterator[Move]:
         happened = counts and now.happened_us[event] != NEVER_US
         happens = happened and (was is None or was.happened_us[event] == NEVER_US)
         if counted != counts or happens:
+            (_, offer), (_, campaign), _ = now.targets
             for target in now.targets:
-                yield Move(event, target, counts - counted, now.happened_us[event] if happens else None)
+                at_us = now.happened_us[event] if happens else None
+                yield Move(event, target, counts - counted, at_us, (campaign, offer))
 
 
 def first_expiry_us(contacts: bytes, targets: Container[Target]) -> int | None:

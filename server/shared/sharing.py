@@ -4,7 +4,6 @@ Each state that is written was decided on the very state that it replaces. Where
 was decided first is never sent. Where the ledger does not answer nothing is offered: STATE_UNAVAILABLE.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ from server.shared.live_changes import words_of
 from server.shared.remembered import OUTCOME, Asking, outcome_value, over_bytes
 from server.shared.shared_names import SharedNames
 from server.shared.states import Change, Contents, Written, argument, change_of
-from server.shared.stock import Reserved, Stock
+from server.shared.stock import Stock, unasked
 from server.shared.sweep import Sweep
 from server.shared.watch import Watch
 from server.shared.writing import Writing
@@ -251,7 +250,7 @@ class Sharing:
             if written is Written.DONE:
                 self._stock.count(change.before, change.contacts)
             elif written is Written.UNKNOWN:
-                self._sweep.doubt(Reserved(change, [], Counter()))
+                self._sweep.doubt(unasked(change))
         if any(written not in (Written.DONE, Written.CHANGED) for written in results_.values()):
             self.unavailable += 1
             raise RefusedError(UNAVAILABLE)

@@ -19,7 +19,7 @@ from engine.dtypes.ledger import LIFETIME
 from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
 from server.logs import log
-from server.shared.accounts import SPARE_MAX, Account, part_of
+from server.shared.accounts import Account, part_of
 from server.shared.connection import UnavailableError
 from server.shared.library import Calls
 from server.shared.moves import Move, Target, first_expiry_us, moves
@@ -38,10 +38,17 @@ class Reserved(NamedTuple):
     change: Change
     moves: list[tuple[Account, Move]]
     units: Counter[Account]
-    """By account, more than 0 where it needs some."""
+    """By account; below 0 where some come back."""
+    asked: Counter[Account]
+    """Of them, those that are to be had first: not of traffic that obeys no caps, which counts all the same."""
 
 
 _NONE: Final = Counter[Account]()
+
+
+def unasked(change: Change) -> Reserved:
+    """Return a change for which no units are to be had first."""
+    return Reserved(change, [], _NONE, _NONE)
 
 
 class Stock:
@@ -54,6 +61,8 @@ class Stock:
         self._accounts: dict[tuple[int, Target], Account] = {}
         """By event and target: those of the present rulebook, and those of earlier ones, whose holds go on."""
         self._targets = frozenset[Target]()
+        self._obeying_none = frozenset[tuple[int, int]]()
+        """Codes of campaign and offer where caps are not obeyed."""
         self._closed = list[Account]()
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
@@ -79,6 +88,7 @@ class Stock:
             self._know(self._closed)
             self._closed = []
         if self._accounts:
+            self._working.advance(self._working.now_us)  # holds that end now are for the sweep to take down
             self._working.show_totals()
 
     def due_us(self, contacts: bytes) -> bytes:
@@ -91,17 +101,17 @@ class Stock:
     def cover(self, changes: list[Change]) -> tuple[list[Reserved], list[Change]]:
         """Take units for the changes; return those that may be written, and those for which there were not enough."""
         if not self._accounts:
-            return [Reserved(change, [], _NONE) for change in changes], []
+            return [unasked(change) for change in changes], []
         asked = [self._reserved(change) for change in changes]
         needed = Counter[Account]()
         for each in asked:
-            needed.update({account: units for account, units in each.units.items() if units > 0})
+            needed.update({account: units for account, units in each.asked.items() if units > 0})
         if short := {account: n - account.spare for account, n in needed.items() if n > account.spare}:
             self.leases += 1
             self._tell(list(short), list(short.values()))
         covered, left = list[Reserved](), list[Change]()
         for each in asked:
-            if all(units <= max(account.spare, 0) for account, units in each.units.items()):
+            if all(units <= max(account.spare, 0) for account, units in each.asked.items()):
                 for account, units in each.units.items():
                     account.give(max(units, 0))
                 covered.append(each)
@@ -136,8 +146,7 @@ class Stock:
         self._next_s = now_s + KEEP_UP_S
         accounts = list(self._accounts.values())
         for account in accounts:
-            account.keep(2 * SPARE_MAX if account.used else 0)
-            account.used = False
+            account.begin_period()
         wanted = [account for account in accounts if account.changed or account.spare < 0 or account.sold_out]
         start = self._turn % max(len(wanted), 1)
         self._turn = start + ASKED_AT_ONCE
@@ -189,6 +198,8 @@ class Stock:
                 self._accounts[event, target] = account
                 account.limits.append((cap, limit))
         self._targets = frozenset(target for _, target in self._accounts)
+        free = rules.candidates[rules.candidates["obeys_caps"] == 0]
+        self._obeying_none = frozenset(zip(free["campaign"].tolist(), free["offer"].tolist(), strict=True))
         self._know(self._accounts.values())
 
     def _since_days(self) -> list[int | None]:
@@ -197,10 +208,12 @@ class Stock:
         return [None if day == LIFETIME else day for day in days]
 
     def _reserved(self, change: Change) -> Reserved:
-        found, units = self._moves(change.before, change.contacts), Counter[Account]()
+        found, units, asked = self._moves(change.before, change.contacts), Counter[Account](), Counter[Account]()
         for account, move in found:
             units[account] += move.units
-        return Reserved(change, found, units)
+            if move.units < 0 or move.pair not in self._obeying_none:
+                asked[account] += move.units
+        return Reserved(change, found, units, asked)
 
     def _moves(self, before: bytes, after: bytes, *, released: bool = False) -> list[tuple[Account, Move]]:
         if not self._accounts:
@@ -232,8 +245,7 @@ class Stock:
             head = [node.epoch_key.encode(), link.epoch, self._life]
             calls = []
             for account, units in zip(accounts, needed, strict=True):
-                spare = SPARE_MAX if units else 0
-                asked = [account.part(first_day), *(b"%d" % number for number in (units, spare, first_day))]
+                asked = [account.part(first_day), b"%d" % units, b"%d" % account.pace, b"%d" % first_day]
                 limits = account.limits_at(since_days)
                 calls.append(_call(link.calls, "stock", account.key, [*head, *asked, *limits]))
             replies = self._exchanged(node, link, calls) or replies

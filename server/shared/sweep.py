@@ -5,7 +5,7 @@ of its own: only one replica takes down that a hold has ended, and a change that
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from server.shared.ends import ends_ms, matters_until_us
 from server.shared.fetching import Fetching
 from server.shared.moves import contact_of, records_of
 from server.shared.states import Contents, State, Written, change_of
-from server.shared.stock import Reserved, Stock
+from server.shared.stock import Reserved, Stock, unasked
 from server.shared.writing import Writing
 
 EVERY_S: Final = 0.25
@@ -91,7 +91,7 @@ class Sweep:
             if written is Written.DONE:
                 self._stock.count(change.before, change.contacts)
             elif written is Written.UNKNOWN:
-                self.doubt(Reserved(change, [], Counter()))
+                self.doubt(unasked(change))
         return dict(zip(subscribers, results, strict=True))
 
     def _clear(self, doubt: Reserved, state: State) -> None:

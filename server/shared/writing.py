@@ -2,7 +2,7 @@
 
 from server.shared.fetching import Fetching
 from server.shared.recent import Recent
-from server.shared.states import Change, Written
+from server.shared.states import Change, Written, argument
 
 
 class Writing:
@@ -29,7 +29,8 @@ class Writing:
         results, known = self._fetching.states.write(changes), self._fetching.known
         for change, written in zip(changes, results, strict=True):
             if written is Written.DONE:
-                self.recent.add("assert_contacts", change.subscriber, change.words, change.tail)
+                kept = argument(change.read) + change.tail
+                self.recent.add("assert_contacts", change.subscriber, 1 + change.words, kept)
                 state = known[change.subscriber]
                 known[change.subscriber] = state._replace(stamp=change.stamp, contacts=change.contacts)
             self.changed += written is Written.CHANGED

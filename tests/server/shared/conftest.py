@@ -54,6 +54,12 @@ def binary(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas keep what they have to spare."""
+    monkeypatch.setattr("server.shared.sweep.EVERY_S", 600.0)
+
+
+@pytest.fixture
 def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
     with (
         redis_server(tmp_path / "redis", binary) as redis,

@@ -91,13 +91,14 @@ def test_a_node_of_a_cluster_that_a_replica_stands_in_for(capped: Operator, clus
 
 
 def test_stock_in_a_cluster_goes_on_from_what_is_leased_while_the_totals_are_away(
-    once: Operator, cluster: list[RedisServer]
+    once: Operator, cluster: list[RedisServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("server.shared.sweep.EVERY_S", 600.0)
     for node in cluster:
         node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
     with ExitStack() as stack:
         one, other = replicas_of(once, f"redis-cluster://127.0.0.1:{cluster[1].port}", stack)
-        sold = len(sell([one, other], 6))
+        sold = len(sell([one, other], 12))
         totals = cluster[2]
         assert b"tp:{0}:total:0:offer:1" in keys_of(totals), "the slot of {0} is there"
         totals.stop()
@@ -107,6 +108,9 @@ def test_stock_in_a_cluster_goes_on_from_what_is_leased_while_the_totals_are_awa
         assert {answer.reason for answer in answers} == {reason_pb2.REASON_OFFERED, UNAVAILABLE}
         capped = [answer for answer in answers if answer.offers and not got(answer)]
         assert capped, "when nothing is left of it, other offers are given"
+        monkeypatch.undo()
+        for replica in (one, other):
+            replica.server._shared.sharing._sweep._next_s = 0.0  # type: ignore[union-attr]
         totals.start()
         until(lambda: UNAVAILABLE not in {other.decisions.Decide(asking(n, dry_run=True)).reason for n in range(30)})
         rest = LIMIT - sold - leased

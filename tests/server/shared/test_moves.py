@@ -73,9 +73,9 @@ def of_the_offer(before: bytes, after: bytes, *, released: bool = False) -> list
 
 def test_a_push_hold_that_is_gone_was_handed_off_and_seen_when_it_ended() -> None:
     assert of_the_offer(contact(LIVE | PUSH | COUNTS), b"") == [
-        Move(HANDED_OFF, (0, 4), 0, HOLD_ENDS_US),
-        Move(SEEN, (0, 4), 0, HOLD_ENDS_US),
-        Move(ACCEPTED, (0, 4), -1, None),
+        Move(HANDED_OFF, (0, 4), 0, HOLD_ENDS_US, (5, 4)),
+        Move(SEEN, (0, 4), 0, HOLD_ENDS_US, (5, 4)),
+        Move(ACCEPTED, (0, 4), -1, None, (5, 4)),
     ]
 
 
@@ -88,7 +88,7 @@ def test_an_erased_push_hold_is_released() -> None:
 
 def test_an_outcome_that_comes_late_counts_at_its_time() -> None:
     before, after = contact(COUNTS), contact(COUNTS, seen_us=77)
-    assert of_the_offer(before, after) == [Move(SEEN, (0, 4), 1, 77)]
+    assert of_the_offer(before, after) == [Move(SEEN, (0, 4), 1, 77, (5, 4))]
 
 
 def test_what_does_not_count_moves_nothing() -> None:
