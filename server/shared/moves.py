@@ -4,11 +4,11 @@ engine/kernels/ledger_totals.py says what counts: an open hold toward every even
 Here it is read off two states of one subscriber, before and after, since in a shared ledger only who wrote the second one on the first knows what it changed.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Mapping
 from struct import Struct
 from typing import Final, NamedTuple
 
-from engine.dtypes.contact import ACCEPTED, CONTACT, COUNTS, DECIDED, HANDED_OFF, LIVE, PUSH, SEEN
+from engine.dtypes.contact import CONTACT, COUNTS, HANDED_OFF, LIVE, PUSH, SEEN
 from engine.limits import NEVER_US
 
 RECORD_BYTES: Final = CONTACT.itemsize
@@ -17,8 +17,15 @@ _RECORD: Final = Struct("<Q7q4H2B")
 """A CONTACT record, but for what fills it up: its fields in their order."""
 assert _RECORD.size == FLAGS_AT + 1
 
+_HELD: Final = LIVE | COUNTS
+_TARGETS, _INSTANT = Struct("<3H"), Struct("<q")
+_OFFER_AT: Final = CONTACT.fields["offer"][1]  # type: ignore[index]
+_EXPIRES_AT: Final = CONTACT.fields["expires_us"][1]  # type: ignore[index]
+
 Target = tuple[int, int]
 """A row of engine.ledger.names.TOTALLED, and a code of that kind."""
+Counted = Mapping[Target, Iterable[int]]
+"""The events that totals count, by target."""
 
 
 class Move(NamedTuple):
@@ -71,39 +78,44 @@ def records_of(contacts: bytes) -> list[bytes]:
     return [contacts[at : at + RECORD_BYTES] for at in range(0, len(contacts), RECORD_BYTES)]
 
 
-def moves(before: bytes, after: bytes, *, released: bool = False) -> Iterator[Move]:
-    """Return what totals become by a subscriber's contacts going from `before` to `after`.
+def moves(before: bytes, after: bytes, counted: Counted, *, released: bool = False) -> list[Move]:
+    """Return what the counted totals become by a subscriber's contacts going from `before` to `after`.
 
     A hold that is dropped had expired before; when `released`, it is one that an erasure ended.
     """
-    if before == after:
-        return
+    found = list[Move]()
+    if after.startswith(before):  # as by every offer, unless an older contact ended or was dropped
+        for record in records_of(after[len(before) :]):
+            _add_moves(found, None, contact_of(record)[1], counted)
+        return found
     old, new = set(records_of(before)), set(records_of(after))
     was = dict(map(contact_of, old - new))
     for key, contact in map(contact_of, sorted(new - old)):
-        yield from _moves(was.pop(key, None), contact)
+        _add_moves(found, was.pop(key, None), contact, counted)
     for contact in was.values():
-        yield from _moves(contact, contact._replace(flags=contact.flags & ~LIVE) if released else contact.expired())
+        ended = contact._replace(flags=contact.flags & ~LIVE) if released else contact.expired()
+        _add_moves(found, contact, ended, counted)
+    return found
 
 
-def _moves(was: Contact | None, now: Contact) -> Iterator[Move]:
-    for event in (DECIDED, HANDED_OFF, SEEN, ACCEPTED):
-        counted, counts = was is not None and was.counts(event), now.counts(event)
-        happened = counts and now.happened_us[event] != NEVER_US
-        happens = happened and (was is None or was.happened_us[event] == NEVER_US)
-        if counted != counts or happens:
-            (_, offer), (_, campaign), _ = now.targets
-            for target in now.targets:
-                at_us = now.happened_us[event] if happens else None
-                yield Move(event, target, counts - counted, at_us, (campaign, offer))
+def _add_moves(found: list[Move], was: Contact | None, now: Contact, counted: Counted) -> None:
+    for target in now.targets:
+        for event in counted.get(target, ()):
+            before, after = was is not None and was.counts(event), now.counts(event)
+            at_us = now.happened_us[event]
+            happens = after and at_us != NEVER_US and (was is None or was.happened_us[event] == NEVER_US)
+            if before != after or happens:
+                pair = now.targets[1][1], now.targets[0][1]
+                found.append(Move(event, target, after - before, at_us if happens else None, pair))
 
 
 def first_expiry_us(contacts: bytes, targets: Container[Target]) -> int | None:
     """Return when the first open hold of one of these targets ends; None when there is no such hold."""
     first_us = None
     for number, flags in enumerate(contacts[FLAGS_AT::RECORD_BYTES]):
-        if flags & LIVE and flags & COUNTS:
-            _, contact = contact_of(contacts[number * RECORD_BYTES : (number + 1) * RECORD_BYTES])
-            if any(target in targets for target in contact.targets):
-                first_us = contact.expires_us if first_us is None else min(first_us, contact.expires_us)
+        if flags & _HELD == _HELD:
+            offer, campaign, category = _TARGETS.unpack_from(contacts, number * RECORD_BYTES + _OFFER_AT)
+            if (0, offer) in targets or (1, campaign) in targets or (2, category) in targets:
+                (expires_us,) = _INSTANT.unpack_from(contacts, number * RECORD_BYTES + _EXPIRES_AT)
+                first_us = expires_us if first_us is None else min(first_us, expires_us)
     return first_us

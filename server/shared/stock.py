@@ -60,7 +60,8 @@ class Stock:
         self._life: Final = life.encode()
         self._accounts: dict[tuple[int, Target], Account] = {}
         """By event and target: those of the present rulebook, and those of earlier ones, whose holds go on."""
-        self._targets = frozenset[Target]()
+        self._counted: dict[Target, tuple[int, ...]] = {}
+        """The events that are counted of each target."""
         self._obeying_none = frozenset[tuple[int, int]]()
         """Codes of campaign and offer where caps are not obeyed."""
         self._closed = list[Account]()
@@ -93,9 +94,9 @@ class Stock:
 
     def due_us(self, contacts: bytes) -> bytes:
         """Return when a subscriber with these contacts is to be looked at, as the function `commit` is told it."""
-        if not self._targets:
+        if not self._counted:
             return b""
-        first_us = first_expiry_us(contacts, self._targets)
+        first_us = first_expiry_us(contacts, self._counted)
         return b"0" if first_us is None else b"%d" % first_us
 
     def cover(self, changes: list[Change]) -> tuple[list[Reserved], list[Change]]:
@@ -197,7 +198,10 @@ class Stock:
                 account = self._accounts.get((event, target)) or Account(event, target, slot)
                 self._accounts[event, target] = account
                 account.limits.append((cap, limit))
-        self._targets = frozenset(target for _, target in self._accounts)
+        events: dict[Target, tuple[int, ...]] = {}
+        for event, target in self._accounts:
+            events[target] = (*events.get(target, ()), event)
+        self._counted = events
         free = rules.candidates[rules.candidates["obeys_caps"] == 0]
         self._obeying_none = frozenset(zip(free["campaign"].tolist(), free["offer"].tolist(), strict=True))
         self._know(self._accounts.values())
@@ -216,13 +220,9 @@ class Stock:
         return Reserved(change, found, units, asked)
 
     def _moves(self, before: bytes, after: bytes, *, released: bool = False) -> list[tuple[Account, Move]]:
-        if not self._accounts:
-            return []
-        accounts = self._accounts
         return [
-            (account, move)
-            for move in moves(before, after, released=released)
-            if (account := accounts.get((move.event, move.target)))
+            (self._accounts[move.event, move.target], move)
+            for move in moves(before, after, self._counted, released=released)
         ]
 
     def _happen(self, found: list[tuple[Account, Move]]) -> None:

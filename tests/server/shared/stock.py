@@ -44,10 +44,12 @@ class Replicas(NamedTuple):
 
 
 @contextmanager
-def replicas_of(operator: Operator, folder: Path, count: int = 2, binary: str = VALKEY) -> Iterator[Replicas]:
+def replicas_of(
+    operator: Operator, folder: Path, count: int = 2, binary: str = VALKEY, **more: Any
+) -> Iterator[Replicas]:
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server(folder, binary))
-        settings = [settings_for(operator, ledger_redis=redis.url, replica=n + 1) for n in range(count)]
+        settings = [settings_for(operator, ledger_redis=redis.url, replica=n + 1, **more) for n in range(count)]
         yield Replicas([stack.enter_context(running(each)) for each in settings], redis)
 
 

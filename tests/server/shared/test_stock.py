@@ -53,7 +53,7 @@ def test_20_000_units_by_16_clients_and_3_replicas(tmp_path: Path) -> None:
     folder = tmp_path / "operator"
     folder.mkdir()
     operator = write_operator(folder, stocked(f"counts: decided, window: lifetime, limit: {units}"), people)
-    with replicas_of(operator, tmp_path / "redis", 3) as shared:
+    with replicas_of(operator, tmp_path / "redis", 3, ledger_redis_timeout_ms=5_000) as shared:
         given, numbers = Counter[int](), itertools.count()
 
         def client(number: int) -> None:
