@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import hiredis
@@ -13,9 +14,10 @@ from engine.limits import NEVER_US
 from server.shared.connection import Connection
 from server.shared.library import Calls, load
 from server.shared.node import Link, Node, live_key, subscriber_key
-from server.shared.recent import Kept
-from server.shared.states import Change, Contents, State, _write, argument, change_of
+from server.shared.recent import Kept, Recent
+from server.shared.states import Change, Contents, State, Written, _write, argument, change_of
 from server.shared.watch import Watched, _asserting
+from server.shared.writing import Writing
 from tests.server.shared.redis_servers import RedisServer, redis_server
 
 SUBSCRIBER: Final = 0xC0FFEE
@@ -58,6 +60,16 @@ def change_to(
     return change_of(SUBSCRIBER, State(read, b"", False, b"", []), stamp, now_us, contents)
 
 
+def kept_of(change: Change) -> Kept:
+    """Return what is kept of a change that was done, to assert it."""
+    state, recent = State(change.read, change.before, False, b"", []), Recent()
+    done = SimpleNamespace(write=lambda changes: [Written.DONE] * len(changes))
+    fetching: Any = SimpleNamespace(states=done, known={change.subscriber: state})
+    Writing(fetching, recent, b"").write([change])
+    (kept,) = recent.all()
+    return kept
+
+
 class Functions:
     """A server with the functions, and the words to call them by."""
 
@@ -95,8 +107,7 @@ class Functions:
         """Assert a change that was committed before."""
         watched = Watched(self.node)
         watched.calls, watched.epoch = self.calls, epoch
-        kept = Kept(0.0, "assert_contacts", change.subscriber, change.words, change.tail)
-        return self._reply(_asserting(watched, kept))
+        return self._reply(_asserting(watched, kept_of(change)))
 
     def forget(self, stamp: bytes, epoch: bytes = EPOCH) -> Any:
         """Erase the subscriber."""
