@@ -35,10 +35,17 @@ local function pruned(key, index, now)
   return string.sub(index, at)
 end
 
+-- Return the index with an entry more, oldest first: what is asserted may be over sooner than what is there.
+local function entered(index, ends, field)
+  local at, over = #index, struct.unpack('>I8', ends)
+  while at > 0 and struct.unpack('>I8', index, at - ENTRY + 1) > over do at = at - ENTRY end
+  return string.sub(index, 1, at) .. ends .. field .. string.sub(index, at + 1)
+end
+
 -- Remember (field, end, value) triples, those that are new, and return the index with them.
 local function remember(key, index, args, first)
   for i = first, #args, 3 do
-    if redis.call('HSETNX', key, args[i], args[i + 2]) == 1 then index = index .. args[i + 1] .. args[i] end
+    if redis.call('HSETNX', key, args[i], args[i + 2]) == 1 then index = entered(index, args[i + 1], args[i]) end
   end
   return index
 end
@@ -199,6 +206,11 @@ local function stays(kind, at, was, was_at)
   return (kind == WITHDRAW and was ~= GRANT) or (kind == GRANT and was == REFUSE and tonumber(at) < was_at)
 end
 
+-- Whether what is stored is as late as what is asserted. But no withdrawal ends a refusal, and whether a grant did is known no longer: it counts as none.
+local function as_late(kind, at, was, was_at)
+  return was_at >= tonumber(at) and not (kind == REFUSE and was == WITHDRAW)
+end
+
 -- Note live changes of a subscriber. 1: noted; 0: it was erased; -1: not in this epoch.
 -- keys: its own, its live changes'. args: epoch's key, epoch, stamp, "1" to leave what is there from the same instant or later, then (name, kind, instant, value).
 local function change(keys, args)
@@ -209,7 +221,7 @@ local function change(keys, args)
     local stored = redis.call('HGET', keys[2], args[i])
     local was, was_at = string.match(stored or '', '^(%d+) (-?%d+) ')
     was_at = tonumber(was_at or '0')
-    if not was or not (stays(kind, at, was, was_at) or (args[4] == '1' and was_at >= tonumber(at))) then
+    if not was or not (stays(kind, at, was, was_at) or (args[4] == '1' and as_late(kind, at, was, was_at))) then
       redis.call('HSET', keys[2], args[i], kind .. ' ' .. at .. ' ' .. args[i + 3])
     end
   end
@@ -321,9 +333,10 @@ end
 -- Give codes 1, 2, ... to the names of a kind that have none; return all names and codes, or nothing, with nothing given, when there would be too many.
 -- args: how many codes there are, then names.
 local function names(keys, args)
-  local fresh = {}
+  local fresh, seen = {}, {}
   for i = 2, #args do
-    if redis.call('HEXISTS', keys[1], args[i]) == 0 then fresh[#fresh + 1] = args[i] end
+    if not seen[args[i]] and redis.call('HEXISTS', keys[1], args[i]) == 0 then fresh[#fresh + 1] = args[i] end
+    seen[args[i]] = true
   end
   local last = redis.call('HLEN', keys[1])
   if last + #fresh > tonumber(args[1]) then return {} end

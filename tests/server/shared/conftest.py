@@ -8,6 +8,7 @@ import pytest
 
 from tests.server.operator_fixture import CATALOGUE, Operator, write_operator
 from tests.server.running import Running, running, settings_for
+from tests.server.shared.functions import Functions, functions_on
 from tests.server.shared.redis_servers import REDIS, VALKEY, RedisServer, redis_server
 from tests.server.shared.stock import ACCEPTED, DECIDED
 
@@ -66,3 +67,20 @@ def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
         running(settings_for(capped, ledger_redis=redis.url, replica=2)) as other,
     ):
         yield Pair(one, other, redis)
+
+
+@pytest.fixture(scope="module", params=["library", "scripts"])
+def loaded(
+    request: pytest.FixtureRequest, binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Functions]:
+    """The functions, one way and the other."""
+    folder = tmp_path_factory.mktemp("functions")
+    with functions_on(folder, binary, library=request.param == "library") as functions:
+        yield functions
+
+
+@pytest.fixture
+def functions(loaded: Functions) -> Functions:
+    """The same on a server that is empty but for an epoch in which all may grant."""
+    loaded.begin()
+    return loaded
