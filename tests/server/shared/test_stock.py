@@ -5,6 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import decision_service_pb2 as pb
@@ -199,6 +200,23 @@ def test_an_answer_that_is_lost_costs_nothing_in_the_end(held: Operator, tmp_pat
                 assert between.cuts == 3
                 eventually(lambda: total_of(redis, ACCEPTED_EVENT), (0, 0))
                 assert len(sell_out([one], LIMIT)) == LIMIT
+        finally:
+            between.close()
+
+
+def test_an_outcome_that_was_recorded_though_its_answer_was_lost(held: Operator, tmp_path: Path) -> None:
+    with redis_server(tmp_path / "redis") as redis:
+        between = Between(redis.port)
+        url = f"redis://127.0.0.1:{between.port}"
+        try:
+            with running(settings_for(held, ledger_redis=url, ledger_redis_timeout_ms=300)) as one:
+                sent = outcome(ask(one, 0).decision_id, "refused-0")
+                between.cut_after = b"touchpoint2_commit"
+                with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+                    record(one, sent)
+                eventually(lambda: ask(one, 50, dry_run=True).reason, reason_pb2.REASON_OFFERED)
+                assert record(one, sent)[0].status == outcomes.OUTCOME_STATUS_DUPLICATE
+                eventually(lambda: total_of(redis, ACCEPTED_EVENT), (0, 0))
         finally:
             between.close()
 
