@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from engine.ledger.names import TOTALLED
 from engine.ledger.working import KnownTotal
 from server.shared.moves import Target
 
 SPARE_MAX: Final = 64
 """Units leased beyond need at most. It is as many as were given lately, since a replica that is killed takes them with it."""
-KINDS_TEXT: Final = ("offer", "campaign", "category")
 
 
 @dataclass(slots=True)
@@ -46,6 +46,11 @@ def part_of(text: bytes) -> Part:
     return Part(int(held), int(lifetime), {int(day): int(events) for day, events in (each.split(":") for each in days)})
 
 
+def total_key(name: str) -> bytes:
+    """Return the key of a total's hash."""
+    return b"tp:{0}:total:" + name.encode()
+
+
 class Account:
     """One total."""
 
@@ -53,7 +58,8 @@ class Account:
         self.event = event
         self.target = target
         self.slot = slot
-        self.key: Final = f"tp:{{0}}:total:{event}:{KINDS_TEXT[target[0]]}:{target[1]}".encode()
+        self.name: Final = f"{event}:{TOTALLED[target[0]]}:{target[1]}"
+        self.key: Final = total_key(self.name)
         self.limits: list[tuple[int, int]] = []
         """(cap, limit) of the present rulebook."""
         self.own = Part()

@@ -6,6 +6,8 @@
 -- index x             25 bytes an entry: 8 of its end in microseconds, big-endian; 17 of the field's name; oldest first
 -- schedule            subscribers' keys by when they are to be looked at, microseconds: an open hold of theirs that counts toward a total ends then
 -- total's hash        by replica's life, or "0" for those that are gone: its part of a total over all subscribers
+-- given's hash        of a replica's life: by total, and with ":e" or ":<day>" behind it, units and events by its changes | over "1" once it is over
+-- over                lives of replicas whose number another one has by now
 -- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | grants: the epoch once all may grant in it, else empty
 
 local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
@@ -75,8 +77,22 @@ local function keep_stamps(key, due, stamps)
   if due ~= '' then redis.call('HSET', key, 'p', string.sub(stamps, 1, STAMPS)) end
 end
 
--- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch.
--- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), when to look at it, contacts, then (field, end, value) to remember.
+local function given_key(epoch_key, life)
+  return string.gsub(epoch_key, 'epoch$', 'given:') .. life
+end
+
+-- Add up what a replica's changes mean for totals: "<life> <field> <n> <field> <n> ..."; return whether that replica is still one.
+local function count_moves(epoch_key, moved)
+  if moved == '' then return true end
+  local life, rest = string.match(moved, '^(%S+)(.*)$')
+  local given = given_key(epoch_key, life)
+  if redis.call('HEXISTS', given, 'over') == 1 then return false end
+  for field, n in string.gmatch(rest, '(%S+) (-?%d+)') do redis.call('HINCRBY', given, field, n) end
+  return true
+end
+
+-- Write a subscriber's state if it is still what was read. 1: written, now or before; 0: it was changed since; -1: not in this epoch, or not by a replica that is over.
+-- args: epoch's key, epoch, stamp read, stamp to be, now, key's end (ms or empty), when to look at it, what it means for totals, contacts, then (field, end, value) to remember.
 local function commit(keys, args)
   local key = keys[1]
   if redis.call('HGET', args[1], 'grants') ~= args[2] then return -1 end
@@ -84,9 +100,10 @@ local function commit(keys, args)
   local stamp = held[1] or ''
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
+  if not count_moves(args[1], args[8]) then return -1 end
   local was = redis.call('PTTL', key)
-  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 9)
-  redis.call('HSET', key, 'v', args[4], 'c', args[8], 'x', index)
+  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 10)
+  redis.call('HSET', key, 'v', args[4], 'c', args[9], 'x', index)
   lives_until(key, args[6], was)
   look_at(args[1], key, args[7], 'CH')
   keep_stamps(key, args[7], stamp .. (held[3] or ''))
@@ -177,7 +194,7 @@ end
 local function stock(keys, args)
   local needed, spare, first_day = tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
   local in_epoch = needed > 0 and 'grants' or 'epoch'
-  if redis.call('HGET', args[1], in_epoch) ~= args[2] then return -1 end
+  if redis.call('HGET', args[1], in_epoch) ~= args[2] or redis.call('HEXISTS', given_key(args[1], args[3]), 'over') == 1 then return -1 end
   local now, part = micros(), part_of(args[4])
   local sum = others_of(keys[1], args[3], string.gsub(args[1], 'epoch$', 'replicas'), now, first_day)
   local stored, leased = redis.call('HGET', keys[1], args[3]), 0
@@ -191,9 +208,15 @@ local function stock(keys, args)
   return { leased, text_of(sum) }
 end
 
--- A replica goes: its part of a total becomes everybody's. keys: the total's. args: epoch's key, epoch, life, part, first day that is kept.
+-- A replica goes, or is over: its part of a total becomes everybody's. keys: the total's. args: epoch's key, epoch, life, part, first day that is kept,
+-- "1" for one that is over, whose part then is what was added up of it: 0 where it has none any more.
 local function give_up_stock(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
+  if args[6] == '1' then
+    if redis.call('HEXISTS', keys[1], args[3]) == 0 then return 0 end
+  elseif redis.call('HEXISTS', given_key(args[1], args[3]), 'over') == 1 then
+    return -1
+  end
   local base = part_of(redis.call('HGET', keys[1], '0') or '0 0 0 0')
   add_part(base, part_of(args[4]), tonumber(args[5]))
   redis.call('HDEL', keys[1], args[3])
@@ -251,6 +274,14 @@ local function place(contacts, mine)
   end
 end
 
+-- Whether the change of this stamp is among those that were done: stamps, 16 bytes each.
+local function was_done(stamp, stamps)
+  for at = 1, #stamps, 16 do
+    if string.sub(stamps, at, at + 15) == stamp then return true end
+  end
+  return false
+end
+
 -- Add to a subscriber's state what a replica committed and a failover may have lost. args as of commit; what it was based on counts as done as well.
 -- What is to be looked at is, at the earlier of the two instants.
 local function assert_contacts(keys, args)
@@ -258,10 +289,11 @@ local function assert_contacts(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
   local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e', 'p')
   if held[4] then return 1 end
+  if not was_done(args[4], (held[1] or '') .. (held[5] or '')) and not count_moves(args[1], args[8]) then return -1 end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
-  for from = 1, #args[8], RECORD do
-    local mine = string.sub(args[8], from, from + RECORD - 1)
+  for from = 1, #args[9], RECORD do
+    local mine = string.sub(args[9], from, from + RECORD - 1)
     local at = place(contacts, mine)
     if at then
       local stored = string.sub(contacts, at, at + RECORD - 1)
@@ -270,12 +302,26 @@ local function assert_contacts(keys, args)
       contacts = contacts .. mine
     end
   end
-  local index = remember(key, held[2] or '', args, 9)
+  local index = remember(key, held[2] or '', args, 10)
   redis.call('HSET', key, 'v', args[4], 'c', contacts, 'x', index)
   lives_until(key, args[6], was)
   if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
   keep_stamps(key, args[7], (held[1] or '') .. args[3] .. (held[5] or ''))
   return 1
+end
+
+-- Count what an erasure, which is done, means for totals. keys: epoch's. args: as count_moves has it.
+local function count_erased(keys, args)
+  return count_moves(keys[1], args[1]) and 1 or -1
+end
+
+-- A replica is over: nothing that it sends any more is done. Return what its changes meant for totals.
+-- keys: what they meant, replicas that are over. args: its life, "1" when others have what it leased.
+local function bury(keys, args)
+  redis.call('HSET', keys[1], 'over', '1')
+  redis.call('PEXPIRE', keys[1], GONE / 1000)
+  if args[2] == '1' then redis.call('SREM', keys[2], args[1]) end
+  return redis.call('HGETALL', keys[1])
 end
 
 -- Return (epoch, grants, since, now), having raised the epoch if this is not the server, or the life of it, for which it was raised.
@@ -305,6 +351,7 @@ local function beat(keys, args)
   if mine then
     local life, at = string.match(mine, '^(%S+) (%S+)')
     if life ~= args[2] and now - tonumber(at) < tonumber(args[3]) then return {} end
+    if life ~= args[2] then redis.call('SADD', string.gsub(keys[2], 'replicas$', 'over'), life) end
   end
   redis.call('HSET', keys[2], args[1], args[2] .. ' ' .. number(now) .. ' ' .. args[5])
   local held = redis.call('HMGET', keys[1], 'epoch', 'grants', 'since')
@@ -326,7 +373,10 @@ end
 -- A replica goes: its number is free. args: its number, life.
 local function leave(keys, args)
   local mine = redis.call('HGET', keys[1], args[1])
-  if mine and string.match(mine, '^(%S+)') == args[2] then redis.call('HDEL', keys[1], args[1]) end
+  if mine and string.match(mine, '^(%S+)') == args[2] then
+    redis.call('HDEL', keys[1], args[1])
+    redis.call('DEL', string.gsub(keys[1], 'replicas$', 'given:') .. args[2])
+  end
   return 1
 end
 

@@ -12,7 +12,8 @@ from server.shared.connection import Connection, ReplyError
 
 NAME: Final = "touchpoint2"
 FUNCTIONS: Final = (
-    "commit", "forget", "change", "assert_contacts", "due", "stock", "give_up_stock", "epoch", "beat", "leave", "names",
+    "commit", "forget", "change", "assert_contacts", "due", "stock", "give_up_stock", "count_erased",
+    "bury", "epoch", "beat", "leave", "names",
 )  # fmt: skip
 _BODY: Final = files("server.shared").joinpath("library.lua").read_text(encoding="utf-8")
 _FLAGS: Final = "allow-cross-slot-keys"

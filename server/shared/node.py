@@ -27,8 +27,13 @@ class Node:
         """Called when there is no link any more."""
         self.epoch_key = f"tp:{{{tag}}}:epoch"
         self.due_key = f"tp:{{{tag}}}:due"
+        self.over_key = f"tp:{{{tag}}}:over"
         self.replicas_key = f"tp:{{{tag}}}:replicas"
         self.about_key = f"tp:{{{tag}}}:about"
+
+    def given_key(self, life: str) -> str:
+        """Return the key of what a replica's changes here meant for totals."""
+        return self.over_key.removesuffix("over") + "given:" + life
 
     def drop(self, link: Link) -> None:
         """Close a link that failed; what was sent by it may yet be done."""

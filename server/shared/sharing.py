@@ -112,7 +112,10 @@ class Sharing:
         if contacts is None:
             raise RefusedError(UNAVAILABLE)
         self._writing.recent.add("forget", subscriber, 1, argument(stamp))
-        self._stock.count(contacts, b"", released=True)
+        erased = self._stock.moved(contacts, b"", released=True)
+        if erased.moves:
+            self._stock.count(erased)
+            self._fetching.states.count_erased(subscriber, erased.text)
         forget()
 
     def update(self, subscriber: int, at_us: int, update: Callable[[], list[Write]]) -> None:
@@ -180,9 +183,10 @@ class Sharing:
         for (subscriber, its_rows), its_contacts in zip(rows.items(), contacts, strict=True):
             ends = ends_ms(max(fetching.until_us.get(subscriber, 0), until_us))
             words = [word for row in its_rows for word in remembered(row)]
-            contents = Contents(ends, self._stock.due_us(its_contacts), its_contacts, words)
-            stamp = self._writing.stamp()
-            changes.append(change_of(subscriber, fetching.known[subscriber], stamp, now_us, contents))
+            read, stamp, due_us = fetching.known[subscriber], self._writing.stamp(), self._stock.due_us(its_contacts)
+            moved = self._stock.moved(read.contacts, its_contacts)
+            contents = Contents(ends, due_us, moved, its_contacts, words)
+            changes.append(change_of(subscriber, read, stamp, now_us, contents))
         return changes
 
     def _write(
@@ -242,13 +246,14 @@ class Sharing:
                     outcome_value(outcomes.body[row]),
                 )
             ]
-            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), contacts, ids)
             read = self._fetching.known[subscriber]
+            moved = self._stock.moved(read.contacts, contacts)
+            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), moved, contacts, ids)
             changes.append(change_of(subscriber, read, self._writing.stamp(), now_us, contents))
         results_ = dict(zip(rows, self._writing.write(changes), strict=True))
         for change, written in zip(changes, results_.values(), strict=True):
             if written is Written.DONE:
-                self._stock.count(change.before, change.contacts)
+                self._stock.count(change.moved)
             elif written is Written.UNKNOWN:
                 self._sweep.doubt(unasked(change))
         if any(written not in (Written.DONE, Written.CHANGED) for written in results_.values()):

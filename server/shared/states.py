@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from server.shared.connection import UnavailableError
+from server.shared.moved import Moved
 from server.shared.node import Link, Node, live_key, subscriber_key, subscriber_of
 from server.shared.topology import Topology
 
@@ -44,6 +45,7 @@ class Change(NamedTuple):
     """The contacts that were read."""
     contacts: bytes
     """Those to be."""
+    moved: Moved
     words: int
     """How many arguments `tail` is."""
     tail: bytes
@@ -57,6 +59,7 @@ class Contents(NamedTuple):
     """When nothing of it matters any more; empty: never."""
     due_us: bytes
     """When its contacts are to be looked at for totals, as the function `commit` has it."""
+    moved: Moved
     contacts: bytes
     remembered: list[bytes]
     """Field, end (8 bytes), value; and so on."""
@@ -143,6 +146,15 @@ class States:
             node.drop(link)
             return None
         return None if reply == OTHER_EPOCH else reply
+
+    def count_erased(self, subscriber: int, moved: bytes) -> None:
+        """Have what a subscriber's erasure means for totals counted where the subscriber was."""
+        node = self._topology.node_of(subscriber)
+        if (link := node.link) is not None:
+            try:
+                link.connection.command(*link.calls.words["count_erased"], "1", node.epoch_key, moved)
+            except UnavailableError:
+                node.drop(link)
 
     def live_changes(self, subscribers: list[int]) -> list[dict[bytes, bytes] | None]:
         """Return the live changes of distinct subscribers by name; None where a server did not answer."""
@@ -233,9 +245,10 @@ def _read(subscriber: int, fields: list[bytes]) -> bytes:
 
 def change_of(subscriber: int, read: State, stamp: bytes, now_us: int, contents: Contents) -> Change:
     """Return the change of a subscriber, as it was read, to contents under another stamp."""
-    words = [stamp, b"%d" % now_us, contents.ends_ms, contents.due_us, contents.contacts, *contents.remembered]
+    ends_ms, due_us, moved, contacts, remembered = contents
+    words = [stamp, b"%d" % now_us, ends_ms, due_us, moved.text, contacts, *remembered]
     tail = b"".join(map(argument, words))
-    return Change(subscriber, read.stamp, stamp, read.contacts, contents.contacts, len(words), tail)
+    return Change(subscriber, read.stamp, stamp, read.contacts, contacts, moved, len(words), tail)
 
 
 def _write(change: Change, link: Link, epoch: bytes) -> bytes:

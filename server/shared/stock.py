@@ -20,9 +20,11 @@ from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
 from server.logs import log
 from server.shared.accounts import Account, part_of
+from server.shared.burial import Burial
 from server.shared.connection import UnavailableError
 from server.shared.library import Calls
-from server.shared.moves import Move, Target, first_expiry_us, moves
+from server.shared.moved import NOTHING, Moved, moved
+from server.shared.moves import Target, first_expiry_us, moves
 from server.shared.node import Link, Node
 from server.shared.states import OTHER_EPOCH, Change, Written, argument
 from server.shared.topology import Topology
@@ -36,7 +38,6 @@ class Reserved(NamedTuple):
     """A change and the units that are taken for it."""
 
     change: Change
-    moves: list[tuple[Account, Move]]
     units: Counter[Account]
     """By account; below 0 where some come back."""
     asked: Counter[Account]
@@ -48,7 +49,7 @@ _NONE: Final = Counter[Account]()
 
 def unasked(change: Change) -> Reserved:
     """Return a change for which no units are to be had first."""
-    return Reserved(change, [], _NONE, _NONE)
+    return Reserved(change, _NONE, _NONE)
 
 
 class Stock:
@@ -67,6 +68,7 @@ class Stock:
         self._closed = list[Account]()
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
+        self._burial = Burial(topology)
         self._next_s = 0.0
         self._turn = 0
         self.engine: Engine
@@ -99,6 +101,17 @@ class Stock:
         first_us = first_expiry_us(contacts, self._counted)
         return b"0" if first_us is None else b"%d" % first_us
 
+    def moved(self, before: bytes, after: bytes, *, released: bool = False) -> Moved:
+        """Return what a subscriber's contacts that go from `before` to `after` mean for the totals; `released`: by an erasure."""
+        if not self._counted:
+            return NOTHING
+        found = [
+            (self._accounts[move.event, move.target], move)
+            for move in moves(before, after, self._counted, released=released)
+        ]
+        days = [None if move.at_us is None else self._day_of(move.at_us) for _, move in found]
+        return moved(found, days, self._life.decode())
+
     def cover(self, changes: list[Change]) -> tuple[list[Reserved], list[Change]]:
         """Take units for the changes; return those that may be written, and those for which there were not enough."""
         if not self._accounts:
@@ -129,16 +142,15 @@ class Stock:
             elif written is not Written.UNKNOWN:
                 account.give(-max(units, 0))
         if written is Written.DONE:
-            self._happen(reserved.moves)
+            self._happen(reserved.change.moved)
         self._know(reserved.units)
 
-    def count(self, before: bytes, after: bytes, *, released: bool = False) -> None:
-        """Take down a change that is done and asked for no leave: outcomes, holds that ended, or an erasure, which releases what is held."""
-        found = self._moves(before, after, released=released)
-        for account, move in found:
+    def count(self, moved: Moved) -> None:
+        """Take down a change that is done and asked for no leave: outcomes, holds that ended, an erasure."""
+        for account, move in moved.moves:
             account.give(move.units)
-        self._happen(found)
-        self._know({account for account, _ in found})
+        self._happen(moved)
+        self._know({account for account, _ in moved.moves})
 
     def keep_up(self) -> None:
         """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time, and not too often."""
@@ -153,6 +165,7 @@ class Stock:
         self._turn = start + ASKED_AT_ONCE
         some = (wanted[start:] + wanted[:start])[:ASKED_AT_ONCE]
         self._tell(some, [0] * len(some))
+        self._burial.keep_up([account.name for account in accounts], self._first_day)
 
     def leave(self) -> None:
         """Give back what is to spare and leave the rest to all; the totals are of no use afterwards."""
@@ -212,25 +225,22 @@ class Stock:
         return [None if day == LIFETIME else day for day in days]
 
     def _reserved(self, change: Change) -> Reserved:
-        found, units, asked = self._moves(change.before, change.contacts), Counter[Account](), Counter[Account]()
-        for account, move in found:
+        units, asked = Counter[Account](), Counter[Account]()
+        for account, move in change.moved.moves:
             units[account] += move.units
             if move.units < 0 or move.pair not in self._obeying_none:
                 asked[account] += move.units
-        return Reserved(change, found, units, asked)
+        return Reserved(change, units, asked)
 
-    def _moves(self, before: bytes, after: bytes, *, released: bool = False) -> list[tuple[Account, Move]]:
-        return [
-            (self._accounts[move.event, move.target], move)
-            for move in moves(before, after, self._counted, released=released)
-        ]
+    def _day_of(self, at_us: int) -> int:
+        clock = self.engine.bound.clock_at(self._working.now_us)
+        return clock.first_day + int(np.searchsorted(clock.day_starts_us, at_us, "right")) - 1
 
-    def _happen(self, found: list[tuple[Account, Move]]) -> None:
+    def _happen(self, moved: Moved) -> None:
         """Count the events among these moves on their days."""
-        for account, move in found:
+        for account, move in moved.moves:
             if move.at_us is not None:
-                clock = self.engine.bound.clock_at(self._working.now_us)
-                account.happened(clock.first_day + int(np.searchsorted(clock.day_starts_us, move.at_us, "right")) - 1)
+                account.happened(self._day_of(move.at_us))
 
     def _know(self, accounts: Iterable[Account]) -> None:
         for account in accounts:

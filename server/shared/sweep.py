@@ -84,12 +84,14 @@ class Sweep:
             subscribers, working.contacts_of(np.array(subscribers, np.uint64)), strict=True
         ):
             until_us = matters_until_us(working.retention, np.frombuffer(contacts, CONTACT), now_us)
-            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), contacts, [])
-            changes.append(change_of(subscriber, fetching.known[subscriber], self._writing.stamp(), now_us, contents))
+            read = fetching.known[subscriber]
+            moved = self._stock.moved(read.contacts, contacts)
+            contents = Contents(ends_ms(until_us), self._stock.due_us(contacts), moved, contacts, [])
+            changes.append(change_of(subscriber, read, self._writing.stamp(), now_us, contents))
         results = self._writing.write(changes)
         for change, written in zip(changes, results, strict=True):
             if written is Written.DONE:
-                self._stock.count(change.before, change.contacts)
+                self._stock.count(change.moved)
             elif written is Written.UNKNOWN:
                 self.doubt(unasked(change))
         return dict(zip(subscribers, results, strict=True))
@@ -108,4 +110,4 @@ class Sweep:
         if doubt.units:
             self._stock.settle(doubt, Written.DONE if done else Written.CHANGED)
         elif done:
-            self._stock.count(change.before, change.contacts)
+            self._stock.count(change.moved)

@@ -13,6 +13,7 @@ from engine.dtypes.contact import CONTACT, COUNTS, LIVE
 from engine.limits import NEVER_US
 from server.shared.connection import Connection
 from server.shared.library import Calls, load
+from server.shared.moved import Moved
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.states import Change, Contents, State, Written, _write, argument, change_of
@@ -51,12 +52,12 @@ def entry(number: int, end_us: int) -> bytes:
 def change_to(
     stamp: bytes, contacts: bytes, read: bytes = b"", *, now_us: int = 0, ends_ms: int = 0, **more: Any
 ) -> Change:
-    """Return a change to these contacts; `remembered`: (number, end, value) triples; `due_us`: as `commit` has it; `ends_ms`: 0 for never."""
+    """Return a change to these contacts; `remembered`: (number, end, value) triples; `due_us`, `moved`: as `commit` has them; `ends_ms`: 0 for never."""
     remembered: Sequence[tuple[int, int, bytes]] = more.pop("remembered", ())
-    due_us: bytes = more.pop("due_us", b"")
+    due_us, moved = more.pop("due_us", b""), more.pop("moved", b"")
     assert not more
     words = [word for number, end, value in remembered for word in (field(number), end.to_bytes(8, "big"), value)]
-    contents = Contents(b"%d" % ends_ms if ends_ms else b"", due_us, contacts, words)
+    contents = Contents(b"%d" % ends_ms if ends_ms else b"", due_us, Moved(text=moved), contacts, words)
     return change_of(SUBSCRIBER, State(read, b"", False, b"", []), stamp, now_us, contents)
 
 

@@ -147,3 +147,84 @@ def test_an_erasure_says_what_was_held_and_nobody_is_due(fresh: Functions) -> No
     assert fresh.due_us() is None
     assert fresh.forget(b"C" * 16) == b""
     assert set(fresh.held(KEY)) == {b"v", b"e"}
+
+
+GIVEN = {b"0:offer:1": b"1", b"0:offer:1:e": b"1", b"0:offer:1:20000": b"1"}
+MOVED = b"aa " + b" ".join(b"%b %b" % each for each in GIVEN.items())
+
+
+def given(functions: Functions, life: str = "aa") -> dict[bytes, bytes]:
+    return functions.held(functions.node.given_key(life))
+
+
+def over(functions: Functions, life: str = "aa", done: str = "0") -> list[bytes]:
+    found: list[bytes] = functions.call("bury", [functions.node.given_key(life), functions.node.over_key], life, done)
+    return found
+
+
+def test_what_changes_mean_is_added_up_with_them_and_once(fresh: Functions) -> None:
+    first = change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED)
+    assert [fresh.commit(first), fresh.commit(first)] == [1, 1]
+    assert given(fresh) == GIVEN
+    stale = change_to(b"B" * 16, contact(2), b"Z" * 16, due_us=b"9", moved=MOVED)
+    assert fresh.commit(stale) == 0
+    assert fresh.commit(change_to(b"C" * 16, contact(1), b"A" * 16, due_us=b"9", moved=b"aa 0:offer:1 -1 1:a:2 5")) == 1
+    assert given(fresh) == {**GIVEN, b"0:offer:1": b"0", b"1:a:2": b"5"}
+    assert fresh.call("count_erased", [fresh.node.epoch_key], b"bb 0:offer:1 -2") == 1
+    assert given(fresh, "bb") == {b"0:offer:1": b"-2"}
+
+
+def test_what_is_asserted_is_added_up_if_it_was_lost(fresh: Functions) -> None:
+    first = change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED)
+    second = change_to(b"B" * 16, contact(1) + contact(2), b"A" * 16, due_us=b"9", moved=b"aa 0:offer:1 7")
+    fresh.commit(first)
+    assert [fresh.asserted(first), fresh.asserted(second), fresh.asserted(second), fresh.asserted(first)] == [1] * 4
+    assert given(fresh) == {**GIVEN, b"0:offer:1": b"8"}
+
+
+def test_a_replica_that_is_over_changes_nothing_more(fresh: Functions) -> None:
+    first = change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED)
+    second = change_to(b"B" * 16, contact(2), b"A" * 16, due_us=b"9", moved=MOVED)
+    fresh.commit(first)
+    told(fresh, "aa", 1, Part(5))
+    counted = over(fresh)
+    assert dict(zip(counted[::2], counted[1::2], strict=True)) == {**GIVEN, b"over": b"1"}
+    before = fresh.held()
+    assert [fresh.commit(second), fresh.asserted(second)] == [-1, -1]
+    assert fresh.held() == before
+    assert fresh.commit(change_to(b"C" * 16, contact(1), b"A" * 16)) == 1, "what means nothing for totals is nobody's"
+    head = fresh.node.epoch_key, EPOCH, "aa"
+    assert fresh.call("stock", [TOTAL], *head, Part(9).text(2), "0", "0", str(FIRST_DAY)) == -1
+    assert fresh.call("give_up_stock", [TOTAL], *head, Part(9).text(2), str(FIRST_DAY)) == -1
+    assert fresh.call("count_erased", [fresh.node.epoch_key], MOVED) == -1
+    assert part(fresh, "aa") == Part(5)
+
+
+def test_the_part_of_a_replica_that_is_over_is_what_was_added_up_and_is_counted_once(fresh: Functions) -> None:
+    told(fresh, "aa", 1, Part(5))
+    words = fresh.node.epoch_key, EPOCH, "aa", Part(0, 1, {TODAY: 1}).text(0), str(FIRST_DAY), "1"
+    assert [fresh.call("give_up_stock", [TOTAL], *words) for _ in range(3)] == [1, 0, 0]
+    assert part(fresh, "0") == Part(0, 1, {TODAY: 1})
+    assert set(fresh.held(TOTAL)) == {b"0"}
+
+
+def test_whose_number_another_has_is_over_until_it_was_seen_to(fresh: Functions) -> None:
+    keys = fresh.node.epoch_key, fresh.node.replicas_key
+    for life in ("aa", "bb", "bb"):
+        fresh.call("beat", keys, "3", life, "0", "60000000", "0")
+    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == [b"aa"]
+    over(fresh)
+    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == [b"aa"]
+    over(fresh, done="1")
+    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == []
+    assert 0 < fresh.connection.command("PTTL", fresh.node.given_key("aa")) <= DAY_US // 1_000
+
+
+def test_who_goes_by_itself_leaves_no_sums(fresh: Functions) -> None:
+    fresh.call("beat", [fresh.node.epoch_key, fresh.node.replicas_key], "3", "aa", "0", "60000000", "0")
+    fresh.commit(change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED))
+    fresh.call("leave", [fresh.node.replicas_key], "3", "bb")
+    assert given(fresh) == GIVEN
+    fresh.call("leave", [fresh.node.replicas_key], "3", "aa")
+    assert given(fresh) == {}
+    assert fresh.connection.command("EXISTS", fresh.node.over_key) == 0

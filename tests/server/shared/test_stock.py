@@ -159,16 +159,31 @@ def test_what_is_to_spare_goes_back_when_nobody_asks(once: Operator, tmp_path: P
         eventually(lambda: total_of(shared.redis, DECIDED_EVENT), (0, 8))
 
 
-def test_a_replica_that_is_killed_takes_no_more_than_it_had_leased(once: Operator, tmp_path: Path, slow: None) -> None:
+def test_what_a_killed_replica_had_leased_comes_back_with_its_successor(
+    once: Operator, tmp_path: Path, slow: None
+) -> None:
     with replicas_of(once, tmp_path / "redis") as shared:
         one, other = shared.all
         given = [got(ask(one, n)) for n in range(4)]
         assert all(given)
         leased = sum(total_of(shared.redis, DECIDED_EVENT))
         assert 4 < leased <= 4 + 4, "no more to spare than it gave lately"
-        with one.server.thread._turn:  # it does nothing any more, as if it were gone
-            sold = sell_out([other], LIMIT - leased)
-        assert len(sold) == LIMIT - leased
+        watch, stock = one.server._shared.sharing._watch, other.server._shared.sharing._sweep  # type: ignore[union-attr]
+        watch._stopping = True  # it does nothing any more, as if it were gone
+        stock._next_s = 0.0
+        with one.server.thread._turn:
+            sold = len(sell_out([other], LIMIT - leased))
+            assert sold == LIMIT - leased
+        with running(settings_for(once, ledger_redis=shared.redis.url, replica=1)) as successor:
+            stock._next_s = 0.0
+            successor.server._shared.sharing._sweep._next_s = 0.0  # type: ignore[union-attr]
+            ask(successor, 50, dry_run=True)
+            eventually(lambda: total_of(shared.redis, DECIDED_EVENT), (0, 4 + sold))
+            assert ask(one, 5).reason == reason_pb2.REASON_STATE_UNAVAILABLE, "it is over, though it goes on"
+            assert total_of(shared.redis, DECIDED_EVENT) == (0, 4 + sold)
+            stock._next_s = 0.0
+            assert len(sell_out([other], LIMIT - 4 - sold)) == LIMIT - 4 - sold
+    assert len(given) + sold + (LIMIT - 4 - sold) == LIMIT
 
 
 def test_a_stock_survives_a_server_that_lost_everything(once: Operator, tmp_path: Path) -> None:

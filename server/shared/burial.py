@@ -1,0 +1,66 @@
+"""Of a replica that was killed, what it gave stays counted and what it had leased beyond that goes back, once another one has its number.
+
+Each server counted with the changes themselves what they meant for totals, by the replica that made them. A replica that is over can do no more of them,
+so these sums are final: they take the place of the part that it told last.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from server.logs import log
+from server.shared.accounts import Part, total_key
+from server.shared.connection import UnavailableError
+from server.shared.moved import parts_of
+from server.shared.node import Link, Node
+from server.shared.topology import Topology
+
+EVERY_S: Final = 1.0
+
+
+class Burial:
+    """Looks after what replicas left that are over; used within turns."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._next_s = 0.0
+
+    def keep_up(self, totals: Iterable[str], first_day: int) -> None:
+        """Look for such replicas, unless it was done a moment ago. `totals`: by name, those that they may have leased; those that they gave are found."""
+        if (now_s := time.monotonic()) < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        linked = [(node, link) for node in self._topology.nodes if (link := node.link) is not None]
+        names = self._topology.names_node()
+        if len(linked) < len(self._topology.nodes) or (link := names.link) is None:
+            return
+        try:
+            for life in link.connection.command("SMEMBERS", names.over_key):
+                self._bury(life.decode(), linked, totals, first_day)
+        except UnavailableError as error:
+            log().error("what a replica leased that is over is not given back yet", why=str(error))
+            for node, each in linked:
+                node.drop(each)
+
+    def _bury(self, life: str, linked: list[tuple[Node, Link]], totals: Iterable[str], first_day: int) -> None:
+        sums = Counter[str]()
+        for node, link in linked:
+            found = self._over(node, link, life, "0")
+            sums.update({field.decode(): int(n) for field, n in zip(found[::2], found[1::2], strict=True)})
+        del sums["over"]
+        parts, names = parts_of(sums), self._topology.names_node()
+        link = next(link for node, link in linked if node is names)
+        for name in {*totals, *parts}:
+            told = parts.get(name, Part()).text(0), str(first_day), "1"
+            where = names.epoch_key, link.epoch, life
+            link.connection.command(*link.calls.words["give_up_stock"], "1", total_key(name), *where, *told)
+        for node, link in linked:
+            self._over(node, link, life, "1")
+        log().info("what a replica had leased that is over was given back", totals=len(parts))
+
+    @staticmethod
+    def _over(node: Node, link: Link, life: str, done: str) -> list[bytes]:
+        keys = node.given_key(life), node.over_key
+        found: list[bytes] = link.connection.command(*link.calls.words["bury"], "2", *keys, life, done)
+        return found
