@@ -73,7 +73,7 @@ class Account:
         self.changed = False
         """Whether there is something to tell."""
         self.given = self.given_before = 0
-        """Units given in the present period (server.shared.stock.KEEP_UP_S), and in the one before."""
+        """Units given in the present period (server.shared.stock.PERIOD_S), and in the one before."""
         self.sold_out = False
         """Whether nothing is to spare and it is not known that there is something to lease."""
 

@@ -6,7 +6,6 @@ A change that would need more units than are leased is not written: the subscrib
 Rejected: a total in Redis that every decision counts in, a third round trip each; one that the subscriber's function counts in, which no Cluster can do.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -29,9 +28,10 @@ from server.shared.node import Link, Node
 from server.shared.states import OTHER_EPOCH, Change, Written, argument
 from server.shared.topology import Topology
 
-KEEP_UP_S: Final = 0.25
-ASKED_AT_ONCE: Final = 256
-"""Totals that are told of, or asked about, at a time."""
+PERIOD_S: Final = 0.25
+"""Units that nobody asked for in so long go back."""
+TOLD_AT_ONCE: Final = 64
+"""Totals that are told of, or asked about, at a time, since decisions wait meanwhile."""
 
 
 class Reserved(NamedTuple):
@@ -69,7 +69,7 @@ class Stock:
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
         self._burial = Burial(topology)
-        self._next_s = 0.0
+        self._period_s = 0.0
         self._turn = 0
         self.engine: Engine
         """Set once there is one."""
@@ -152,20 +152,23 @@ class Stock:
         self._happen(moved)
         self._know({account for account, _ in moved.moves})
 
-    def keep_up(self) -> None:
-        """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time, and not too often."""
-        if not self._accounts or (now_s := time.monotonic()) < self._next_s:
-            return
-        self._next_s = now_s + KEEP_UP_S
+    def keep_up(self, now_s: float) -> bool:
+        """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time. Return whether more waits to be told."""
         accounts = list(self._accounts.values())
-        for account in accounts:
-            account.begin_period()
-        wanted = [account for account in accounts if account.changed or account.spare < 0 or account.sold_out]
-        start = self._turn % max(len(wanted), 1)
-        self._turn = start + ASKED_AT_ONCE
-        some = (wanted[start:] + wanted[:start])[:ASKED_AT_ONCE]
+        if now_s >= self._period_s:
+            self._period_s = now_s + PERIOD_S
+            for account in accounts:
+                account.begin_period()
+        changed = [account for account in accounts if account.changed or account.spare < 0]
+        some = changed[:TOLD_AT_ONCE]
+        if len(some) < TOLD_AT_ONCE:
+            asked = [account for account in accounts if account.sold_out and not account.changed]
+            start = self._turn % max(len(asked), 1)
+            self._turn = start + TOLD_AT_ONCE
+            some += (asked[start:] + asked[:start])[: TOLD_AT_ONCE - len(some)]
         self._tell(some, [0] * len(some))
         self._burial.keep_up([account.name for account in accounts], self._first_day)
+        return len(changed) > TOLD_AT_ONCE and self._topology.names_node().link is not None
 
     def leave(self) -> None:
         """Give back what is to spare and leave the rest to all; the totals are of no use afterwards."""

@@ -18,9 +18,9 @@ from server.shared.states import Contents, State, Written, change_of
 from server.shared.stock import Reserved, Stock, unasked
 from server.shared.writing import Writing
 
-EVERY_S: Final = 0.25
-AT_ONCE: Final = 256
-ROUNDS_MAX: Final = 8
+EVERY_S, SOON_S = 0.25, 0.01
+"""How long until it is looked again; and while there is more to look at, since decisions wait meanwhile."""
+AT_ONCE: Final = 128
 PUT_OFF_US: Final = 10_000_000
 """For how long nobody else looks at a subscriber."""
 STAMPS_BEFORE: Final = b"p"
@@ -50,16 +50,13 @@ class Sweep:
         """Look at who is due, unless it was done a moment ago, and have totals told."""
         if not self._stock.active or (now_s := time.monotonic()) < self._next_s:
             return
-        self._next_s = now_s + EVERY_S
-        for _ in range(ROUNDS_MAX):
-            doubts = [self._doubts.popleft() for _ in range(min(len(self._doubts), AT_ONCE))]
-            due = self._fetching.states.due(AT_ONCE, PUT_OFF_US)
-            subscribers = list(dict.fromkeys([*due, *(doubt.change.subscriber for doubt in doubts)]))
-            if subscribers:
-                self._look_at(subscribers, doubts)
-            if len(due) < AT_ONCE and len(doubts) < AT_ONCE:
-                break
-        self._stock.keep_up()
+        doubts = [self._doubts.popleft() for _ in range(min(len(self._doubts), AT_ONCE))]
+        due = self._fetching.states.due(AT_ONCE, PUT_OFF_US)
+        subscribers = list(dict.fromkeys([*due, *(doubt.change.subscriber for doubt in doubts)]))
+        if subscribers:
+            self._look_at(subscribers, doubts)
+        more = self._stock.keep_up(now_s) or len(due) >= AT_ONCE or len(doubts) >= AT_ONCE
+        self._next_s = now_s + (SOON_S if more else EVERY_S)
 
     def _look_at(self, subscribers: list[int], doubts: list[Reserved]) -> None:
         fetching = self._fetching
