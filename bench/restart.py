@@ -59,7 +59,7 @@ def run(sizes: Sizes) -> dict[str, Any]:
         journal = made.folder / "journal"
         with ExitStack() as stack:
             subject = stack.enter_context(made.served(2 * decisions, journal=journal))
-            load = Load(PATIENCE_S, sizes.seed * 1_000, 2, IN_FLIGHT, calls_max=decisions // ITEMS)
+            load = Load(PATIENCE_S, sizes.seed * 1_000, 2, IN_FLIGHT, calls_max=-(-decisions // ITEMS))
             driven = Driving(made, sizes, Asked(1, ITEMS)).once(subject, load)
             os.kill(subject.pid, signal.SIGKILL)
         written = sum(path.stat().st_size for path in journal.glob("*.journal"))

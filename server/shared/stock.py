@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import hiredis
 import numpy as np
 
-from engine.dtypes.contact import TOTAL_DAYS
+from engine.dtypes.contact import DECIDED, TOTAL_DAYS
 from engine.dtypes.ledger import LIFETIME
 from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
@@ -63,6 +63,8 @@ class Stock:
         """By event and target: those of the present rulebook, and those of earlier ones, whose holds go on."""
         self._counted: dict[Target, tuple[int, ...]] = {}
         """The events that are counted of each target."""
+        self._ending = frozenset[Target]()
+        """Those of which a hold counts until it ends: what is counted when it is decided stays counted."""
         self._obeying_none = frozenset[tuple[int, int]]()
         """Codes of campaign and offer where caps are not obeyed."""
         self._closed = list[Account]()
@@ -98,7 +100,7 @@ class Stock:
         """Return when a subscriber with these contacts is to be looked at, as the function `commit` is told it."""
         if not self._counted:
             return b""
-        first_us = first_expiry_us(contacts, self._counted)
+        first_us = first_expiry_us(contacts, self._ending)
         return b"0" if first_us is None else b"%d" % first_us
 
     def moved(self, before: bytes, after: bytes, *, released: bool = False) -> Moved:
@@ -218,6 +220,7 @@ class Stock:
         for event, target in self._accounts:
             events[target] = (*events.get(target, ()), event)
         self._counted = events
+        self._ending = frozenset(target for event, target in self._accounts if event != DECIDED)
         free = rules.candidates[rules.candidates["obeys_caps"] == 0]
         self._obeying_none = frozenset(zip(free["campaign"].tolist(), free["offer"].tolist(), strict=True))
         self._know(self._accounts.values())

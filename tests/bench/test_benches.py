@@ -194,7 +194,7 @@ def test_one_bench_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
 
 def test_ledger() -> None:
     found = smallest("ledger")
-    for key in ("none_ratio", "everysec_ratio", "always_ratio", "redis_ratio"):
+    for key in ("none_ratio", "everysec_ratio", "always_ratio", "redis_ratio", "redis_stock_ratio"):
         assert found[key] > 0, key
     assert found["p50_alone_ms"]["touchpoint_redis"] > 0
     assert found["journal_bytes_per_decision"] > 200
