@@ -114,6 +114,11 @@ class Account:
         """How many units it is sensible to have to spare."""
         return min(max(self.given, self.given_before), SPARE_MAX)
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to tell, to give back or to ask about."""
+        return bool(self.spare or self.given_before or self.changed or (self.sold_out and self.limits))
+
     def begin_period(self) -> None:
         """Begin another period: give back what is to spare beyond what was given in the one before."""
         self.given, self.given_before = 0, self.given

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from server.logs import log
-from server.shared.accounts import Part, total_key
+from server.shared.accounts import Account, Part, total_key
 from server.shared.connection import UnavailableError
 from server.shared.moved import parts_of
 from server.shared.node import Link, Node
@@ -26,8 +26,8 @@ class Burial:
         self._topology = topology
         self._next_s = 0.0
 
-    def keep_up(self, totals: Iterable[str], first_day: int) -> None:
-        """Look for such replicas, unless it was done a moment ago. `totals`: by name, those that they may have leased; those that they gave are found."""
+    def keep_up(self, accounts: Iterable[Account], first_day: int) -> None:
+        """Look for such replicas, unless it was done a moment ago. `accounts`: of totals that they may have leased; those that they gave are found."""
         if (now_s := time.monotonic()) < self._next_s:
             return
         self._next_s = now_s + EVERY_S
@@ -37,6 +37,7 @@ class Burial:
             return
         try:
             for life in link.connection.command("SMEMBERS", names.over_key):
+                totals = [account.name for account in accounts]
                 self._bury(life.decode(), linked, totals, first_day)
         except UnavailableError as error:
             log().error("what a replica leased that is over is not given back yet", why=str(error))

@@ -67,6 +67,8 @@ class Stock:
         """Those of which a hold counts until it ends: what is counted when it is decided stays counted."""
         self._obeying_none = frozenset[tuple[int, int]]()
         """Codes of campaign and offer where caps are not obeyed."""
+        self._busy = set[Account]()
+        """Those that something happened to, or that somebody waits for."""
         self._closed = list[Account]()
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
@@ -85,10 +87,7 @@ class Stock:
 
     def show(self) -> None:
         """Have the working ledger know the totals, before it decides."""
-        bound = self.engine.bound
-        if bound is not self._bound:
-            self._bound = bound
-            self._learn()
+        self._meet()
         if self._closed and self._topology.names_node().link is not None:
             self._know(self._closed)
             self._closed = []
@@ -156,20 +155,21 @@ class Stock:
 
     def keep_up(self, now_s: float) -> bool:
         """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time. Return whether more waits to be told."""
-        accounts = list(self._accounts.values())
+        self._meet()
         if now_s >= self._period_s:
             self._period_s = now_s + PERIOD_S
-            for account in accounts:
+            for account in self._busy:
                 account.begin_period()
-        changed = [account for account in accounts if account.changed or account.spare < 0]
+            self._busy = {account for account in self._busy if account.busy}
+        changed = [account for account in self._busy if account.changed or account.spare < 0]
         some = changed[:TOLD_AT_ONCE]
         if len(some) < TOLD_AT_ONCE:
-            asked = [account for account in accounts if account.sold_out and not account.changed]
+            asked = [account for account in self._busy if account.sold_out and not account.changed]
             start = self._turn % max(len(asked), 1)
             self._turn = start + TOLD_AT_ONCE
             some += (asked[start:] + asked[:start])[: TOLD_AT_ONCE - len(some)]
         self._tell(some, [0] * len(some))
-        self._burial.keep_up([account.name for account in accounts], self._first_day)
+        self._burial.keep_up(self._accounts.values(), self._first_day)
         return len(changed) > TOLD_AT_ONCE and self._topology.names_node().link is not None
 
     def leave(self) -> None:
@@ -196,17 +196,24 @@ class Stock:
 
     def statistics(self) -> dict[str, int]:
         """Return figures for the status and the metrics."""
-        accounts = list(self._accounts.values())
-        return {"shared_totals": len(accounts), "shared_units_to_spare": sum(account.spare for account in accounts)}
+        return {
+            "shared_totals": len(self._accounts),
+            "shared_leases": self.leases,
+            "shared_refused": self.refused,
+            "shared_units_to_spare": sum(account.spare for account in list(self._accounts.values())),
+        }
 
     @property
     def _first_day(self) -> int:
         """The first day that any window may count."""
         return self._working.today - TOTAL_DAYS + 1
 
-    def _learn(self) -> None:
-        """Meet the totals of the rulebook."""
-        rules = self.engine.bound.rules
+    def _meet(self) -> None:
+        """Know the totals of the rulebook that is in use by now."""
+        if self.engine.bound is self._bound:
+            return
+        self._bound = self.engine.bound
+        rules = self._bound.rules
         for account in self._accounts.values():
             account.limits = []
         for cap, limit, slot, code in rules.instances.tolist():
@@ -250,6 +257,7 @@ class Stock:
 
     def _know(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
+            self._busy.add(account)
             self._working.know_total(account.event, account.slot, account.known())
 
     def _tell(self, accounts: list[Account], needed: list[int]) -> None:
