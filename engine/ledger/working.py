@@ -105,12 +105,15 @@ class WorkingLedger(MemoryLedger):
         """Today in the home zone, days since 1970-01-01."""
         return int(self._store.state[TODAY])
 
-    def know_total(self, event: int, slot: int, total: KnownTotal) -> None:
-        """Let a total be this."""
-        self._known[event, slot] = total
-        if slot < self._true[0].shape[1]:
+    def know_totals(self, totals: Mapping[tuple[int, int], KnownTotal]) -> None:
+        """Let totals, by event and slot, be these."""
+        self._known.update(totals)
+        slots = self._true[0].shape[1]
+        met = {(event, slot): total for (event, slot), total in totals.items() if slot < slots}
+        for (event, slot), total in met.items():
             self._enter(event, slot, total)
-            self._restore(np.array([event * self._true[0].shape[1] + slot]))
+        if met:
+            self._restore(np.array([event * slots + slot for event, slot in met]))
 
     def show_totals(self) -> None:
         """Let the totals be what is known of them; to be called when time has moved on and everybody is installed, before work that asks for totals."""

@@ -15,8 +15,8 @@ from engine.ledger.names import TOTALLED
 from engine.ledger.working import KnownTotal
 from server.shared.moves import Target
 
-SPARE_MAX: Final = 64
-"""Units leased beyond need at most. It is as many as were given lately, since a replica that is killed takes them with it."""
+SPARE_MAX: Final = 4_096
+"""Units leased beyond need at most. As many as were given in the last second, so that a busy replica asks about once a second, and an idle one keeps none."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@
 That is added up for each replica's life at each server, so that it is known of a replica that was killed what it gave (server.shared.burial).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +16,8 @@ class Moved(NamedTuple):
     """What a change means for totals."""
 
     moves: Sequence[tuple[Account, Move]] = ()
+    days: Sequence[int | None] = ()
+    """On which each one's event happened, if one did."""
     text: bytes = b""
     """As the function `commit` is told it."""
 
@@ -25,16 +26,19 @@ NOTHING: Final = Moved()
 
 
 def moved(moves: Sequence[tuple[Account, Move]], days: Sequence[int | None], life: str) -> Moved:
-    """Return it of these moves; `days`: on which each one's event happened, if one did."""
+    """Return it of these moves."""
     if not moves:
         return NOTHING
-    sums = Counter[str]()
+    if len(moves) == 1 and days[0] is not None:  # one offer of which it is counted how often it was decided
+        name, units = moves[0][0].name, moves[0][1].units
+        return Moved(moves, days, f"{life} {name} {units} {name}:e 1 {name}:{days[0]} 1".encode())
+    sums: dict[str, int] = {}
     for (account, move), day in zip(moves, days, strict=True):
-        sums[account.name] += move.units
-        if day is not None:
-            sums[f"{account.name}:e"] += 1
-            sums[f"{account.name}:{day}"] += 1
-    return Moved(moves, f"{life} {' '.join(f'{name} {n}' for name, n in sums.items())}".encode())
+        name = account.name
+        sums[name] = sums.get(name, 0) + move.units
+        for field in (f"{name}:e", f"{name}:{day}") if day is not None else ():
+            sums[field] = sums.get(field, 0) + 1
+    return Moved(moves, days, f"{life} {' '.join(f'{name} {n}' for name, n in sums.items())}".encode())
 
 
 def parts_of(sums: Mapping[str, int]) -> dict[str, Part]:

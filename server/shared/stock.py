@@ -6,8 +6,7 @@ A change that would need more units than are leased is not written: the subscrib
 Rejected: a total in Redis that every decision counts in, a third round trip each; one that the subscriber's function counts in, which no Cluster can do.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -28,7 +27,7 @@ from server.shared.node import Link, Node
 from server.shared.states import OTHER_EPOCH, Change, Written, argument
 from server.shared.topology import Topology
 
-PERIOD_S: Final = 0.25
+PERIOD_S: Final = 1.0
 """Units that nobody asked for in so long go back."""
 TOLD_AT_ONCE: Final = 64
 """Totals that are told of, or asked about, at a time, since decisions wait meanwhile."""
@@ -38,13 +37,13 @@ class Reserved(NamedTuple):
     """A change and the units that are taken for it."""
 
     change: Change
-    units: Counter[Account]
+    units: Mapping[Account, int]
     """By account; below 0 where some come back."""
-    asked: Counter[Account]
+    asked: Mapping[Account, int]
     """Of them, those that are to be had first: not of traffic that obeys no caps, which counts all the same."""
 
 
-_NONE: Final = Counter[Account]()
+_NONE: Final[Mapping[Account, int]] = {}
 
 
 def unasked(change: Change) -> Reserved:
@@ -69,6 +68,10 @@ class Stock:
         """Codes of campaign and offer where caps are not obeyed."""
         self._busy = set[Account]()
         """Those that something happened to, or that somebody waits for."""
+        self._unknown = set[Account]()
+        """Those that the working ledger is to be told of."""
+        self._one_day = 0, 0, 0
+        """Start and end, microseconds, of a home-zone day, and its number."""
         self._closed = list[Account]()
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
@@ -89,8 +92,11 @@ class Stock:
         """Have the working ledger know the totals, before it decides."""
         self._meet()
         if self._closed and self._topology.names_node().link is not None:
-            self._know(self._closed)
+            self._unknown.update(self._closed)
             self._closed = []
+        if self._unknown:
+            self._working.know_totals({(each.event, each.slot): each.known() for each in self._unknown})
+            self._unknown.clear()
         if self._accounts:
             self._working.advance(self._working.now_us)  # holds that end now are for the sweep to take down
             self._working.show_totals()
@@ -99,7 +105,7 @@ class Stock:
         """Return when a subscriber with these contacts is to be looked at, as the function `commit` is told it."""
         if not self._counted:
             return b""
-        first_us = first_expiry_us(contacts, self._ending)
+        first_us = first_expiry_us(contacts, self._ending) if self._ending else None
         return b"0" if first_us is None else b"%d" % first_us
 
     def moved(self, before: bytes, after: bytes, *, released: bool = False) -> Moved:
@@ -118,9 +124,10 @@ class Stock:
         if not self._accounts:
             return [unasked(change) for change in changes], []
         asked = [self._reserved(change) for change in changes]
-        needed = Counter[Account]()
+        needed: dict[Account, int] = {}
         for each in asked:
-            needed.update({account: units for account, units in each.asked.items() if units > 0})
+            for account, units in each.asked.items():
+                needed[account] = needed.get(account, 0) + max(units, 0)
         if short := {account: n - account.spare for account, n in needed.items() if n > account.spare}:
             self.leases += 1
             self._tell(list(short), list(short.values()))
@@ -143,15 +150,15 @@ class Stock:
             elif written is not Written.UNKNOWN:
                 account.give(-max(units, 0))
         if written is Written.DONE:
-            self._happen(reserved.change.moved)
-        self._know(reserved.units)
+            _happen(reserved.change.moved)
+        self._touch(reserved.units)
 
     def count(self, moved: Moved) -> None:
         """Take down a change that is done and asked for no leave: outcomes, holds that ended, an erasure."""
         for account, move in moved.moves:
             account.give(move.units)
-        self._happen(moved)
-        self._know({account for account, _ in moved.moves})
+        _happen(moved)
+        self._touch({account for account, _ in moved.moves})
 
     def keep_up(self, now_s: float) -> bool:
         """Tell what happened, give back what nobody uses, ask again about what was sold out; a few totals at a time. Return whether more waits to be told."""
@@ -230,7 +237,7 @@ class Stock:
         self._ending = frozenset(target for event, target in self._accounts if event != DECIDED)
         free = rules.candidates[rules.candidates["obeys_caps"] == 0]
         self._obeying_none = frozenset(zip(free["campaign"].tolist(), free["offer"].tolist(), strict=True))
-        self._know(self._accounts.values())
+        self._touch(self._accounts.values())
 
     def _since_days(self) -> list[int | None]:
         bound, now_us = self.engine.bound, self._working.now_us
@@ -238,27 +245,33 @@ class Stock:
         return [None if day == LIFETIME else day for day in days]
 
     def _reserved(self, change: Change) -> Reserved:
-        units, asked = Counter[Account](), Counter[Account]()
+        units, free = dict[Account, int](), self._obeying_none
         for account, move in change.moved.moves:
-            units[account] += move.units
-            if move.units < 0 or move.pair not in self._obeying_none:
+            units[account] = units.get(account, 0) + move.units
+        if not free:
+            return Reserved(change, units, units)
+        asked = dict.fromkeys(units, 0)
+        for account, move in change.moved.moves:
+            if move.units < 0 or move.pair not in free:
                 asked[account] += move.units
         return Reserved(change, units, asked)
 
     def _day_of(self, at_us: int) -> int:
-        clock = self.engine.bound.clock_at(self._working.now_us)
-        return clock.first_day + int(np.searchsorted(clock.day_starts_us, at_us, "right")) - 1
+        """Return the home-zone day of an instant."""
+        start_us, end_us, day = self._one_day
+        if not start_us <= at_us < end_us:
+            clock = self.engine.bound.clock_at(self._working.now_us)
+            number = int(np.searchsorted(clock.day_starts_us, at_us, "right")) - 1
+            day = clock.first_day + number
+            if 0 <= number < len(clock.day_starts_us) - 1:
+                start_us, end_us = clock.day_starts_us[number : number + 2].tolist()
+                self._one_day = start_us, end_us, day
+        return day
 
-    def _happen(self, moved: Moved) -> None:
-        """Count the events among these moves on their days."""
-        for account, move in moved.moves:
-            if move.at_us is not None:
-                account.happened(self._day_of(move.at_us))
-
-    def _know(self, accounts: Iterable[Account]) -> None:
-        for account in accounts:
-            self._busy.add(account)
-            self._working.know_total(account.event, account.slot, account.known())
+    def _touch(self, accounts: Iterable[Account]) -> None:
+        """Have what is known of these looked at before the next decision."""
+        self._busy.update(accounts)
+        self._unknown.update(accounts)
 
     def _tell(self, accounts: list[Account], needed: list[int]) -> None:
         """Tell of these, ask for so many units of each, and take down what is said."""
@@ -277,12 +290,13 @@ class Stock:
             if isinstance(reply, list):
                 account.heard(reply[0], part_of(reply[1]))
                 account.sold_out = account.room(since_days) <= 0
-                self._know([account])
+                self._touch([account])
             else:
                 account.changed = account.changed or link is not None
                 if units:  # nothing can be leased, so nothing is left but what is to spare
                     self._closed.append(account)
-                    self._working.know_total(account.event, account.slot, account.closed(since_days))
+                    self._unknown.discard(account)
+                    self._working.know_totals({(account.event, account.slot): account.closed(since_days)})
 
     @staticmethod
     def _exchanged(node: Node, link: Link, pipeline: list[bytes]) -> list[Any] | None:
@@ -297,6 +311,13 @@ class Stock:
         if wrong or OTHER_EPOCH in replies:
             node.drop(link)
         return replies
+
+
+def _happen(moved: Moved) -> None:
+    """Count the events among these moves on their days."""
+    for (account, _), day in zip(moved.moves, moved.days, strict=True):
+        if day is not None:
+            account.happened(day)
 
 
 def _call(calls: Calls, function: str, key: bytes, words: list[bytes]) -> bytes:
