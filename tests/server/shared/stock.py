@@ -17,7 +17,7 @@ from tests.server.shared.redis_servers import VALKEY, RedisServer, keys_of, redi
 DECIDED_EVENT, ACCEPTED_EVENT = 0, 3
 LIMIT = 40
 HOLD_S = 2
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 CLIENTS = 8
 
 
