@@ -141,7 +141,7 @@ def _read_head(data: npt.NDArray[np.uint8], at: Int, end: Int, head: npt.NDArray
         return -1
     head[0], head[1] = np.int64(big_at(data, at + 3, 8)), np.int64(big_at(data, at + 12, 8))
     head[2], head[3] = np.int64(big_at(data, at + 21, 1)), np.int64(big_at(data, at + 23, 8))
-    return at + 31
+    return at + 31 if head[3] >= 0 else np.int64(-1)
 
 
 @kernel(types.int64(_DATA, types.int64, types.int64, NOTED_ROWS_TYPE, writable(np.int64)))

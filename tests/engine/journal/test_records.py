@@ -65,6 +65,14 @@ def test_read_noted_reads_what_messagepack_reads(record: Decided) -> None:
     assert read(body) == record
 
 
+def test_a_generation_that_no_server_comes_to_is_no_record() -> None:
+    body = encode_decided(Decided(0, 0, 0, 2**63 - 1, []))
+    assert read(body) == decode_decided(body)
+    damaged = body.replace((2**63 - 1).to_bytes(8, "big"), (2**63).to_bytes(8, "big"))
+    assert decode_decided(damaged).generation == 2**63
+    assert read(damaged) is None
+
+
 @given(RECORDS, st.data())
 @settings(deadline=None)
 def test_read_noted_of_damaged_bytes_is_nothing_or_what_messagepack_reads(record: Decided, data: st.DataObject) -> None:
