@@ -158,8 +158,7 @@ class Sharing:
 
     def stop(self) -> None:
         """Let go of the servers."""
-        self._stock.leave()
-        self._watch.stop()
+        self._watch.stop(leave=self._stock.leave())
 
     def _give_up(self, asking: Asking, subscribers: list[int]) -> None:
         self.unavailable += len(subscribers)

@@ -16,10 +16,12 @@ from engine.dtypes.contact import DECIDED, TOTAL_DAYS
 from engine.dtypes.ledger import LIFETIME
 from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
+from server.clock import steady_us
 from server.logs import log
 from server.shared.accounts import Account, part_of
 from server.shared.burial import Burial
 from server.shared.connection import UnavailableError
+from server.shared.fetching import COMPLAINTS_US
 from server.shared.library import Calls
 from server.shared.moved import NOTHING, Moved, moved
 from server.shared.moves import Target, first_expiry_us, moves
@@ -77,6 +79,7 @@ class Stock:
         self._bound: Any = None
         self._burial = Burial(topology)
         self._period_s = 0.0
+        self._complained_us = -COMPLAINTS_US
         self._turn = 0
         self.engine: Engine
         """Set once there is one."""
@@ -179,18 +182,21 @@ class Stock:
         self._burial.keep_up(self._accounts.values(), self._first_day)
         return len(changed) > TOLD_AT_ONCE and self._topology.names_node().link is not None
 
-    def leave(self) -> None:
-        """Give back what is to spare and leave the rest to all; the totals are of no use afterwards."""
+    def leave(self) -> bool:
+        """Give back what is to spare and leave the rest to all; the totals are of no use afterwards. Return whether it was done."""
         node = self._topology.names_node()
         accounts, self._accounts = self._accounts, {}
-        if (link := node.link) is None or not accounts:
-            return
+        if not accounts:
+            return True
+        if (link := node.link) is None:
+            return False
         first_day, pipeline = self._first_day, list[bytes]()
         for account in accounts.values():
             account.keep(0)
             words = [node.epoch_key.encode(), link.epoch, self._life, account.part(first_day), b"%d" % first_day]
             pipeline.append(_call(link.calls, "give_up_stock", account.key, words))
-        self._exchanged(node, link, pipeline)
+        replies = self._exchanged(node, link, pipeline)
+        return replies is not None and all(reply == 1 for reply in replies)
 
     def asserted(self, node: Node, epoch: bytes, calls: Calls) -> list[bytes]:
         """Return the calls that say again what was told of each total; for another thread than the one that decides."""
@@ -293,22 +299,25 @@ class Stock:
                 self._touch([account])
             else:
                 account.changed = account.changed or link is not None
+                self._busy.add(account)
                 if units:  # nothing can be leased, so nothing is left but what is to spare
-                    self._closed.append(account)
+                    if node.link is None:
+                        self._closed.append(account)
                     self._unknown.discard(account)
                     self._working.know_totals({(account.event, account.slot): account.closed(since_days)})
 
-    @staticmethod
-    def _exchanged(node: Node, link: Link, pipeline: list[bytes]) -> list[Any] | None:
-        """Return the replies; None when there are none, or none of use, after which the link is dropped."""
+    def _exchanged(self, node: Node, link: Link, pipeline: list[bytes]) -> list[Any] | None:
+        """Return the replies; None when there are none, after which the link is dropped. An error is a matter of its total alone."""
         try:
             replies = link.connection.exchange(b"".join(pipeline), len(pipeline))
         except UnavailableError:
             node.drop(link)
             return None
-        if wrong := [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]:
+        wrong = [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]
+        if wrong and (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
+            self._complained_us = now_us
             log().error("the shared ledger does not take what is said of totals", why=str(wrong[0]), totals=len(wrong))
-        if wrong or OTHER_EPOCH in replies:
+        if OTHER_EPOCH in replies:
             node.drop(link)
         return replies
 

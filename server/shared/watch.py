@@ -108,15 +108,17 @@ class Watch:
         """Go on from now on."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End, free the replica's number, close every connection."""
+    def stop(self, *, leave: bool = True) -> None:
+        """End, free the replica's number, close every connection; without `leave` as if it were killed, so that its successor looks after what it left."""
         self._stopping = True
         self._due.set()
         if self._thread.is_alive():
             self._thread.join()
         for watched in list(self._watched.values()):
             if watched.connection is not None:
-                self._leave(watched, watched.connection)
+                if leave:
+                    self._leave(watched, watched.connection)
+                self._lose(watched)
             if link := watched.node.link:
                 watched.node.drop(link)
 
@@ -289,7 +291,6 @@ class Watch:
             )
         except UnavailableError as error:
             log().info("the replica's number was not freed", why=str(error))
-        self._lose(watched)
 
     @staticmethod
     def _lose(watched: Watched) -> None:

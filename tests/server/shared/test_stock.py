@@ -236,6 +236,45 @@ def test_an_outcome_that_was_recorded_though_its_answer_was_lost(held: Operator,
             between.close()
 
 
+def test_a_total_that_is_somebody_elses_stops_its_offer_alone(once: Operator, tmp_path: Path) -> None:
+    with replicas_of(once, tmp_path / "redis", 1) as shared:
+        (one,) = shared.all
+        key = b"tp:{0}:total:0:offer:1"
+        shared.redis.command("SET", key, "mine")
+        answers = [ask(one, n) for n in range(20)]
+        assert {answer.reason for answer in answers} == {reason_pb2.REASON_OFFERED}
+        assert not any(map(got, answers))
+        shared.redis.command("DEL", key)
+        shared.redis.command("HSET", key, "life", "no part at all")
+        answers = [ask(one, n) for n in range(20)]
+        assert {answer.reason for answer in answers} == {reason_pb2.REASON_OFFERED}
+        assert not any(map(got, answers))
+        shared.redis.command("DEL", key)
+        assert len(sell_out([one], LIMIT)) == LIMIT
+
+
+def test_who_cannot_give_back_what_it_leased_as_it_stops_leaves_it_to_its_successor(
+    once: Operator, tmp_path: Path, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_server(tmp_path / "redis") as redis:
+        settings = settings_for(once, ledger_redis=redis.url, replica=1)
+        with running(settings) as one:
+            given = [got(ask(one, n)) for n in range(4)]
+            assert all(given)
+            assert sum(total_of(redis, DECIDED_EVENT)) > 4
+            shared = one.server._shared
+            assert shared is not None
+            monkeypatch.setattr(shared.sharing._watch, "_give_link", lambda _: "")
+            node = shared.sharing._stock._topology.names_node()
+            with one.busy():
+                assert node.link is not None
+                node.drop(node.link)
+        assert sum(total_of(redis, DECIDED_EVENT)) > 4
+        monkeypatch.setattr("server.shared.sweep.EVERY_S", 0.25)
+        with running(settings) as successor:
+            assert len(sell_out([successor], LIMIT - 4)) == LIMIT - 4
+
+
 def test_a_total_of_the_day_and_one_for_ever(tmp_path: Path) -> None:
     both = stocked("counts: decided, window: {calendar: day}, limit: 7", "counts: decided, window: lifetime, limit: 12")
     folder = tmp_path / "operator"
