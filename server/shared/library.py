@@ -13,7 +13,7 @@ from server.shared.connection import Connection, ReplyError
 NAME: Final = "touchpoint2"
 FUNCTIONS: Final = (
     "commit", "forget", "change", "assert_contacts", "due", "stock", "give_up_stock", "count_erased",
-    "bury", "epoch", "beat", "leave", "names",
+    "bury", "epoch", "beat", "dismiss", "leave", "names",
 )  # fmt: skip
 _BODY: Final = files("server.shared").joinpath("library.lua").read_text(encoding="utf-8")
 _FLAGS: Final = "allow-cross-slot-keys"

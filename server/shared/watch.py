@@ -2,7 +2,7 @@
 
 A link is given when the server is a primary of this ledger, answers in time, and everybody may grant in its epoch. A server whose life is not the one for which
 its epoch was raised may have lost writes: whoever finds that raises the epoch, and nobody grants in it before each replica that was there has
-asserted what it wrote in the last minute, or a lease has run out.
+asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there: then all have the time to show themselves.
 """
 
 import threading
@@ -20,6 +20,7 @@ from server.shared.library import Calls, ForeignError, load
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.shared_names import give_codes, known_names
+from server.shared.silence import Silence
 from server.shared.states import argument
 from server.shared.topology import Topology
 
@@ -29,6 +30,9 @@ WATCH_TIMEOUT_S: Final = 0.5
 NUMBER_KEPT_US: Final = 3_000_000
 """A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
+SETTLING_US: Final = 700_000
+"""In which each replica has had its turn to beat, whatever it does between two beats."""
+assert SETTLING_US > 1.25e6 * BEAT_S
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
 
@@ -81,6 +85,7 @@ class Watch:
         self._timeout_s = timeout_s
         self._recent = recent
         self._names = names
+        self._silence = Silence()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
         self.on_skew: Callable[[int], None] = lambda _: None
@@ -98,6 +103,11 @@ class Watch:
                         f"replica: {self._identity.replica} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
+        end_s = time.monotonic() + SETTLING_US / 1e6 + 2 * RETRY_S
+        for watched in list(self._watched.values()):
+            while not watched.grants and time.monotonic() < end_s:
+                time.sleep(RETRY_S)
+                self._look(watched, wanted)
             self._give_link(watched)  # a server that is too slow may become faster
 
     def links(self) -> int:
@@ -155,7 +165,7 @@ class Watch:
                 del self._watched[node]
 
     def _look_again(self, watched: Watched) -> None:
-        taken = f"another server has replica number {self._identity.replica}"
+        taken = f"another server has replica number {self._identity.replica}, or this one was silent for so long that it is over; restart it then"
         try:
             trouble = self._give_link(watched) if self._look(watched, {}) else taken
         except (UnavailableError, ForeignError) as error:
@@ -242,9 +252,8 @@ class Watch:
 
     def _find_epoch(self, watched: Watched, connection: Connection) -> None:
         node, known = watched.node, watched.epoch or b"0"
-        reply = connection.command(
-            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, watched.run, known, *watched.replicas
-        )
+        told = watched.run, known, str(SETTLING_US), *watched.replicas
+        reply = connection.command(*watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             raise UnavailableError(
                 f"{node.address.name}: is a primary of an earlier epoch than {known.decode()}; it must become a replica of the present one"
@@ -265,7 +274,17 @@ class Watch:
         epoch, grants, _, replicas = reply
         if epoch == watched.epoch:  # else others may be missing, and whoever raises the epoch says who was there
             watched.replicas = replicas
+        if node is self._topology.names_node():
+            self._dismiss(watched, connection, self._silence.heard(replicas, time.monotonic()))
         return Beat(epoch, grants)
+
+    @staticmethod
+    def _dismiss(watched: Watched, connection: Connection, silent: list[tuple[bytes, bytes]]) -> None:
+        """Say of replicas that were silent for too long that they are over, so that what they had leased goes back."""
+        for number, words in silent:
+            call = *watched.calls.words["dismiss"], "1", watched.node.replicas_key, number, words
+            if connection.command(*call):
+                log().warning("a replica that was silent for an hour is over", replica=int(number))
 
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""

@@ -217,7 +217,16 @@ def test_whose_number_another_has_is_over_until_it_was_seen_to(fresh: Functions)
     assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == [b"aa"]
     over(fresh, done="1")
     assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == []
-    assert 0 < fresh.connection.command("PTTL", fresh.node.given_key("aa")) <= DAY_US // 1_000
+    assert given(fresh) == {b"over": b"1"}
+    assert fresh.connection.command("PTTL", fresh.node.given_key("aa")) > 365 * DAY_US // 1_000
+
+
+def test_what_a_replica_that_is_over_gave_is_known_until_others_have_what_it_leased(fresh: Functions) -> None:
+    fresh.commit(change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED))
+    for _ in range(2):
+        over(fresh)
+        assert given(fresh) == {**GIVEN, b"over": b"1"}
+        assert fresh.connection.command("PTTL", fresh.node.given_key("aa")) == -1
 
 
 def test_who_goes_by_itself_leaves_no_sums(fresh: Functions) -> None:
