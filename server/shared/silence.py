@@ -1,6 +1,6 @@
 """For how long other replicas were silent, as this one heard it: by its own clock, and only while it listened.
 
-The instants that replicas leave in Redis say who was there lately. They do not say who is gone for good: a clock there that jumps would make all be gone at once.
+The instants that replicas leave in Redis say who was there lately. They do not say who is gone for good: a clock there that jumps would have all be gone.
 """
 
 from typing import Final

@@ -2,7 +2,7 @@
 
 A link is given when the server is a primary of this ledger, answers in time, and everybody may grant in its epoch. A server whose life is not the one for which
 its epoch was raised may have lost writes: whoever finds that raises the epoch, and nobody grants in it before each replica that was there has
-asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there: then all have the time to show themselves.
+asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there: then all have time to show themselves.
 """
 
 import threading

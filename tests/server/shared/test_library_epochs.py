@@ -74,7 +74,7 @@ def test_who_shows_itself_while_an_epoch_settles_is_waited_for(fresh: Functions)
     epoch, _, _, _ = raised(fresh, "run-1")
     assert beaten(fresh, 1, "new", epoch)[:2] == [epoch, b""]
     assert beaten(fresh, 2, "knows", b"77")[:2] == [epoch, b""]
-    raised(fresh, "run-1", 77, "3", "other %d 77" % (fresh.now_us() - S_US))
+    raised(fresh, "run-1", 77, "3", f"other {fresh.now_us() - S_US} 77")
     be_since(fresh, epoch, SETTLING_US, SETTLING_US)
     assert beaten(fresh, 1, "new", epoch)[:2] == [epoch, b""], "two have not asserted"
     assert beaten(fresh, 2, "knows", epoch)[:2] == [epoch, b""], "one has not"
