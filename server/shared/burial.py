@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from server.clock import steady_us
 from server.logs import log
 from server.shared.accounts import Account, Part, total_key
 from server.shared.connection import ReplyError, UnavailableError
+from server.shared.fetching import COMPLAINTS_US
 from server.shared.moved import parts_of
 from server.shared.node import Link, Node
 from server.shared.topology import Topology
@@ -25,6 +27,7 @@ class Burial:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._next_s = 0.0
+        self._complained_us = -COMPLAINTS_US
 
     def keep_up(self, accounts: Iterable[Account], first_day: int) -> None:
         """Look for such replicas, unless it was done a moment ago. `accounts`: of totals that they may have leased; those that they gave are found."""
@@ -39,10 +42,17 @@ class Burial:
             for life in link.connection.command("SMEMBERS", names.over_key):
                 totals = [account.name for account in accounts]
                 self._bury(life.decode(), linked, totals, first_day)
+        except (ReplyError, ValueError) as error:  # what lies there is somebody else's
+            self._complain(error)
         except UnavailableError as error:
-            log().error("what a replica leased that is over is not given back yet", why=str(error))
+            self._complain(error)
             for node, each in linked:
                 node.drop(each)
+
+    def _complain(self, error: Exception) -> None:
+        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
+            self._complained_us = now_us
+            log().error("what a replica leased that is over is not given back yet", why=str(error))
 
     def _bury(self, life: str, linked: list[tuple[Node, Link]], totals: Iterable[str], first_day: int) -> None:
         sums = Counter[str]()

@@ -101,12 +101,13 @@ local function commit(keys, args)
   local stamp = held[1] or ''
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
+  local left = pruned(key, held[2] or '', tonumber(args[5]))
   if not count_moves(args[1], args[8]) then return -1 end
+  look_at(args[1], key, args[7], 'CH') -- whatever may fail comes before what it is about
   local was = redis.call('PTTL', key)
-  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 10)
+  local index = remember(key, left, args, 10)
   redis.call('HSET', key, 'v', args[4], 'c', args[9], 'x', index)
   lives_until(key, args[6], was)
-  look_at(args[1], key, args[7], 'CH')
   keep_stamps(key, args[7], stamp .. (held[3] or ''))
   return 1
 end
@@ -115,9 +116,9 @@ end
 local function forget(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
   local contacts = redis.call('HGET', keys[1], 'c') or ''
+  look_at(args[1], keys[1], '0', 'CH')
   redis.call('DEL', keys[1], keys[2])
   redis.call('HSET', keys[1], 'v', args[3], 'e', '1')
-  look_at(args[1], keys[1], '0', 'CH')
   return contacts
 end
 
@@ -291,6 +292,7 @@ local function assert_contacts(keys, args)
   local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e', 'p')
   if held[4] then return 1 end
   if not was_done(args[4], (held[1] or '') .. (held[5] or '')) and not count_moves(args[1], args[8]) then return -1 end
+  if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
   for from = 1, #args[9], RECORD do
@@ -306,7 +308,6 @@ local function assert_contacts(keys, args)
   local index = remember(key, held[2] or '', args, 10)
   redis.call('HSET', key, 'v', args[4], 'c', contacts, 'x', index)
   lives_until(key, args[6], was)
-  if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
   keep_stamps(key, args[7], (held[1] or '') .. args[3] .. (held[5] or ''))
   return 1
 end
@@ -414,8 +415,10 @@ local function names(keys, args)
     if not seen[args[i]] and redis.call('HEXISTS', keys[1], args[i]) == 0 then fresh[#fresh + 1] = args[i] end
     seen[args[i]] = true
   end
-  local last = redis.call('HLEN', keys[1])
+  local last, sum = redis.call('HLEN', keys[1]), 0
   if last + #fresh > tonumber(args[1]) then return {} end
+  for _, code in ipairs(redis.call('HVALS', keys[1])) do sum = sum + (tonumber(code) or 0.5) end
+  if sum ~= last * (last + 1) / 2 then return redis.error_reply('ERR the names were changed or lost') end
   for i, name in ipairs(fresh) do redis.call('HSET', keys[1], name, last + i) end
   return redis.call('HGETALL', keys[1])
 end

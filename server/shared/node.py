@@ -1,11 +1,14 @@
 """One server that holds some of the ledger's subscribers: the link that decisions go by, when there is one."""
 
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from server.shared.address import Address
 from server.shared.connection import Connection
 from server.shared.library import Calls
+
+_SUBSCRIBER_KEY: Final = re.compile(rb"tp:\{([0-9a-f]{16})\}")
 
 
 class Link(NamedTuple):
@@ -48,9 +51,10 @@ def subscriber_key(subscriber: int) -> bytes:
     return b"tp:{%016x}" % subscriber
 
 
-def subscriber_of(key: bytes) -> int:
-    """Return whose hash this key's is."""
-    return int(key[4:20], 16)
+def subscriber_of(key: bytes) -> int | None:
+    """Return whose hash this key's is; None when it is nobody's."""
+    found = _SUBSCRIBER_KEY.fullmatch(key)
+    return None if found is None else int(found[1], 16)
 
 
 def live_key(subscriber: int) -> bytes:

@@ -243,7 +243,7 @@ class Watch:
         mine = {"format": FORMAT, "catalogue": self._identity.catalogue, "secret": self._identity.secret}
         for name, value in mine.items():
             connection.command("HSETNX", node.about_key, name, value)
-            found = connection.command("HGET", node.about_key, name).decode()
+            found = connection.command("HGET", node.about_key, name).decode(errors="replace")
             if found != value:
                 raise ForeignError(
                     f"ledger_redis: {node.address.name} holds the ledger of another installation: its {name} is {found!r}, this server's is {value!r}; "
@@ -252,7 +252,7 @@ class Watch:
 
     def _find_epoch(self, watched: Watched, connection: Connection) -> None:
         node, known = watched.node, watched.epoch or b"0"
-        told = watched.run, known, str(SETTLING_US), *watched.replicas
+        told: list[str | bytes] = [watched.run, known, str(SETTLING_US), *watched.replicas]
         reply = connection.command(*watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             raise UnavailableError(
@@ -282,9 +282,8 @@ class Watch:
     def _dismiss(watched: Watched, connection: Connection, silent: list[tuple[bytes, bytes]]) -> None:
         """Say of replicas that were silent for too long that they are over, so that what they had leased goes back."""
         for number, words in silent:
-            call = *watched.calls.words["dismiss"], "1", watched.node.replicas_key, number, words
-            if connection.command(*call):
-                log().warning("a replica that was silent for an hour is over", replica=int(number))
+            if connection.command(*watched.calls.words["dismiss"], "1", watched.node.replicas_key, number, words):
+                log().warning("a replica that was silent for an hour is over", replica=number.decode(errors="replace"))
 
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""
