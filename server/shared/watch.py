@@ -35,6 +35,7 @@ SETTLING_US: Final = 700_000
 assert SETTLING_US > 1.25e6 * BEAT_S
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
+VERSION_MIN: Final = 7
 
 
 class Identity(NamedTuple):
@@ -207,7 +208,7 @@ class Watch:
         if watched.grants and node.link is None:
             try:
                 connection = Connection(node.address, self._timeout_s)
-                same = f"run_id:{watched.run}" in connection.command("INFO", "server").decode()
+                same = _info(connection, "server").get("run_id") == watched.run
             except UnavailableError as error:
                 return str(error)
             if not same:  # one stands in for it, while the watch's connection still leads to the old one
@@ -222,8 +223,9 @@ class Watch:
         connection = Connection(watched.node.address, max(self._timeout_s, WATCH_TIMEOUT_S))
         try:
             watched.run = _checked_life(connection)
-            self._claim(watched.node, connection)
+            self._claim(watched.node, connection, write=False)
             watched.calls = load(connection)
+            self._claim(watched.node, connection, write=True)
             self._give_codes(watched, connection, wanted)
             self._find_epoch(watched, connection)
         except BaseException:
@@ -238,12 +240,14 @@ class Watch:
             named = {kind: [*known[kind], *wanted.get(kind, ())] for kind in known}
             give_codes(connection, watched.calls, self._names, named, learn=not self._thread.is_alive())
 
-    def _claim(self, node: Node, connection: Connection) -> None:
-        """See to it that the server is of this ledger and no other's; raises ForeignError."""
+    def _claim(self, node: Node, connection: Connection, *, write: bool) -> None:
+        """See to it that the server is of this ledger and no other's, or without `write`, that it is of no other's; raises ForeignError."""
         mine = {"format": FORMAT, "catalogue": self._identity.catalogue, "secret": self._identity.secret}
         for name, value in mine.items():
-            connection.command("HSETNX", node.about_key, name, value)
-            found = connection.command("HGET", node.about_key, name).decode(errors="replace")
+            if write:
+                connection.command("HSETNX", node.about_key, name, value)
+            reply = connection.command("HGET", node.about_key, name)
+            found = value if reply is None else reply.decode(errors="replace")
             if found != value:
                 raise ForeignError(
                     f"ledger_redis: {node.address.name} holds the ledger of another installation: its {name} is {found!r}, this server's is {value!r}; "
@@ -319,13 +323,17 @@ class Watch:
 
 def _checked_life(connection: Connection) -> str:
     """Return the run id of the server; raises UnavailableError for a replica, ForeignError for a server that forgets."""
-    info = dict(
-        line.split(":", 1)
-        for section in ("server", "replication", "memory")
-        for line in connection.command("INFO", section).decode().splitlines()
-        if ":" in line
-    )
+    info: dict[str, str] = {}
+    for section in ("server", "replication", "memory"):
+        info |= _info(connection, section)
     name = connection.address.name
+    if not {"redis_version", "run_id", "role"} <= info.keys():
+        raise UnavailableError(f"{name}: says too little of itself for a Redis")
+    major = info["redis_version"].partition(".")[0]
+    if not major.isdecimal() or int(major) < VERSION_MIN:
+        raise ForeignError(
+            f"ledger_redis: {name} is Redis {info['redis_version']}; expected {VERSION_MIN} or later, or Valkey"
+        )
     if info["role"] != "master":
         raise UnavailableError(
             f"{name}: is a replica, of {info.get('master_host')}:{info.get('master_port')}; the primary is needed"
@@ -334,7 +342,14 @@ def _checked_life(connection: Connection) -> str:
         raise ForeignError(
             f"ledger_redis: {name} forgets keys when its memory is full (maxmemory-policy {info['maxmemory_policy']}), so caps would not hold; set noeviction"
         )
-    return str(info["run_id"])
+    return info["run_id"]
+
+
+def _info(connection: Connection, section: str) -> dict[str, str]:
+    """Return what a server says of itself."""
+    reply = connection.command("INFO", section)
+    lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _asserting(watched: Watched, kept: Kept) -> bytes:
