@@ -17,8 +17,8 @@ from server.shared.node import Link, Node, live_key, subscriber_key, subscriber_
 from server.shared.topology import Topology
 
 OTHER_EPOCH: Final = -1
-_OF_A_KEY: Final = re.compile(r"WRONGTYPE |ERR user_(function|script):")
-"""What a server says when something else lies under a key than a function expects."""
+_OF_A_KEY: Final = re.compile(r"WRONGTYPE |ERR user_(function|script):|ASK |TRYAGAIN ")
+"""What a server says when something else lies under a key than a function expects, or when it is on its way to another server."""
 _PING: Final = b"*1\r\n$4\r\nPING\r\n"
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
 _READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n$1\r\nu\r\n%b"

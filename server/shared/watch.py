@@ -35,6 +35,7 @@ SETTLING_US: Final = 700_000
 assert SETTLING_US > 1.25e6 * BEAT_S
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
+TAGS_KEY: Final = "tp:{0}:tags"
 VERSION_MIN: Final = 7
 
 
@@ -87,6 +88,8 @@ class Watch:
         self._recent = recent
         self._names = names
         self._silence = Silence()
+        self._tags = frozenset[str]()
+        """Those that all replicas know of, or can."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
         self.on_skew: Callable[[int], None] = lambda _: None
@@ -139,8 +142,7 @@ class Watch:
             self._due.wait(wait_s)
             self._due.clear()
             self._find_servers()
-            for watched in list(self._watched.values()):
-                self._look_again(watched)
+            self._look_again()
             wait_s = BEAT_S if all(watched.node.link for watched in list(self._watched.values())) else RETRY_S
 
     def _find_servers(self) -> None:
@@ -165,17 +167,33 @@ class Watch:
             if gone:
                 del self._watched[node]
 
-    def _look_again(self, watched: Watched) -> None:
+    def _look_again(self) -> None:
+        """Look at all servers, then give links: who is over at one is over at all."""
         taken = f"another server has replica number {self._identity.replica}, or this one was silent for so long that it is over; restart it then"
+        all_watched = list(self._watched.values())
+        troubles = [
+            self._trouble(watched, lambda: "" if self._look(watched, {}) else taken)  # noqa: B023  # called at once
+            for watched in all_watched
+        ]
+        for watched, trouble in zip(
+            all_watched, [taken] * len(troubles) if taken in troubles else troubles, strict=True
+        ):
+            self._take_down(watched, trouble or self._trouble(watched, lambda: self._give_link(watched)))  # noqa: B023
+
+    def _trouble(self, watched: Watched, look: Callable[[], str]) -> str:
+        """Return what is in the way, by what `look` returns or raises."""
         try:
-            trouble = self._give_link(watched) if self._look(watched, {}) else taken
+            return look()
         except (UnavailableError, ForeignError) as error:
-            trouble = str(error)
             self._lose(watched)
+            return str(error)
         except Exception as error:  # the watch goes on, whatever a server answers
-            trouble = f"{watched.node.address.name}: {type(error).__name__}"
             log().error("the watch over the shared ledger failed", error=type(error).__name__, where=frames(error))
             self._lose(watched)
+            return f"{watched.node.address.name}: {type(error).__name__}"
+
+    @staticmethod
+    def _take_down(watched: Watched, trouble: str) -> None:
         if trouble and (link := watched.node.link):
             watched.node.drop(link)
         if trouble != watched.trouble:
@@ -197,15 +215,23 @@ class Watch:
             self._assert(watched, connection)
             watched.asserted = watched.epoch
             beat = self._beat(watched, connection) or beat
+        if self._topology.tags_change and watched.node is self._topology.names_node():
+            self._learn_tags(connection)
         watched.grants = beat.grants == watched.epoch
         return True
+
+    def _learn_tags(self, connection: Connection) -> None:
+        """Have all know of the servers' tags before anything lies under them, and learn of those that servers had before."""
+        connection.command("SADD", TAGS_KEY, *self._topology.tags)
+        self._topology.tags |= {tag.decode() for tag in connection.command("SMEMBERS", TAGS_KEY)}
+        self._tags = self._topology.tags
 
     def _give_link(self, watched: Watched) -> str:
         """Give decisions a connection, if they may grant; return why not, when the server is not as fast as they want it."""
         node = watched.node
         if node.link is not None and node.link.epoch != watched.epoch:
             node.drop(node.link)
-        if watched.grants and node.link is None:
+        if watched.grants and node.link is None and (node.tag in self._tags or not self._topology.tags_change):
             try:
                 connection = Connection(node.address, self._timeout_s)
                 same = _info(connection, "server").get("run_id") == watched.run

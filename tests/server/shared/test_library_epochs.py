@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from server.shared.node import given_key, over_key
 from tests.server.shared.functions import NAMES_KEY, Functions
 
 S_US = 1_000_000
@@ -186,7 +187,7 @@ def test_a_number_is_kept_no_longer_for_a_clock_that_was_set_back(fresh: Functio
 
 
 def test_who_was_silent_for_too_long_is_over_unless_it_spoke(fresh: Functions) -> None:
-    over = fresh.node.over_key
+    over = over_key(fresh.node.tag)
     put(fresh, 1, "gone", S_US)
     put(fresh, 2, "other", S_US)
     said = replicas_of(fresh)[b"1"]
@@ -198,7 +199,7 @@ def test_who_was_silent_for_too_long_is_over_unless_it_spoke(fresh: Functions) -
     assert (list(replicas_of(fresh)), fresh.connection.command("SMEMBERS", over)) == ([b"2"], [b"gone"])
     assert beaten(fresh, 1, "gone") == []
     assert list(replicas_of(fresh)) == [b"2"]
-    fresh.call("bury", [fresh.node.given_key("gone"), over], "gone", "1")
+    fresh.call("bury", [given_key(fresh.node.tag, "gone"), over], "gone", "1")
     assert fresh.connection.command("SMEMBERS", over) == []
     assert beaten(fresh, 1, "gone") == [], "its part is everybody's by now"
     assert beaten(fresh, 1, "new") != []
