@@ -16,6 +16,7 @@ import hiredis
 from engine.ledger.names import Names
 from server.logs import frames, log
 from server.shared.connection import Connection, UnavailableError
+from server.shared.introduction import NUMBER_KEPT_US, Introduction
 from server.shared.library import Calls, ForeignError, load
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
@@ -27,8 +28,6 @@ from server.shared.topology import Topology
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
 WATCH_TIMEOUT_S: Final = 0.5
-NUMBER_KEPT_US: Final = 3_000_000
-"""A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
 SETTLING_US: Final = 700_000
 """In which each replica has had its turn to beat, whatever it does between two beats."""
@@ -55,6 +54,8 @@ class Beat(NamedTuple):
 
     epoch: bytes
     grants: bytes
+    introduced: bool
+    """Whether all who were there know of this replica."""
 
 
 class Watched:
@@ -69,7 +70,8 @@ class Watched:
         self.run = ""
         """The life of the server that the connection leads to: a link must lead to the same."""
         self.grants = False
-        """Whether all may grant in the epoch."""
+        """Whether all may grant in the epoch, and know of this replica."""
+        self.introduction = Introduction()
         self.replicas: list[bytes] = []
         """What all replicas said of themselves last, as it lies there: number, then its words."""
         self.trouble = ""
@@ -217,7 +219,7 @@ class Watch:
             beat = self._beat(watched, connection) or beat
         if self._topology.tags_change and watched.node is self._topology.names_node():
             self._learn_tags(connection)
-        watched.grants = beat.grants == watched.epoch
+        watched.grants = beat.grants == watched.epoch and beat.introduced
         return True
 
     def _learn_tags(self, connection: Connection) -> None:
@@ -301,12 +303,14 @@ class Watch:
         reply = connection.command(*watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             return None
-        epoch, grants, _, replicas = reply
+        epoch, grants, server_us, replicas = reply
+        now_s = time.monotonic()
         if epoch == watched.epoch:  # else others may be missing, and whoever raises the epoch says who was there
             watched.replicas = replicas
         if node is self._topology.names_node():
-            self._dismiss(watched, connection, self._silence.heard(replicas, time.monotonic()))
-        return Beat(epoch, grants)
+            self._dismiss(watched, connection, self._silence.heard(replicas, now_s))
+        number = str(who.replica).encode()
+        return Beat(epoch, grants, watched.introduction.is_over(number, replicas, int(server_us), now_s))
 
     @staticmethod
     def _dismiss(watched: Watched, connection: Connection, silent: list[tuple[bytes, bytes]]) -> None:

@@ -48,7 +48,7 @@ def test_a_new_replica_at_a_server_that_was_emptied_waits_for_those_who_know(
 
 
 def test_a_replica_that_said_nothing_for_long_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.shared.silence.SILENT_S", 1.0)
+    monkeypatch.setattr("server.shared.silence.SILENT_S", 3.0)
     with redis_server(tmp_path / "redis") as redis:
         gone, here = watch_of(redis, 1), watch_of(redis, 2)
         try:
@@ -68,3 +68,29 @@ def test_a_replica_that_said_nothing_for_long_is_over(tmp_path: Path, monkeypatc
         finally:
             gone.stop()
             here.stop()
+
+
+@pytest.mark.parametrize("beat", range(BEATS))
+def test_a_replica_that_has_just_come_is_waited_for_as_well(binary: str, tmp_path: Path, beat: int) -> None:
+    """It grants once the others would know whom to wait for, wherever they are between two of their beats."""
+    with redis_server(tmp_path / "redis", binary) as redis:
+        recent = Recent()
+        there, comes = watch_of(redis, 1), watch_of(redis, 2, recent)
+        there.open({})
+        there.start()
+        try:
+            time.sleep(0.1 + beat * 0.5 / BEATS)
+            comes.open({})
+            comes.start()
+            assert comes.links() == 1
+            kept = kept_of(change_to(b"S" * 16, contact(1)))
+            recent.add(kept.function, kept.subscriber, kept.words, kept.tail)
+            redis.command("FLUSHALL")
+            (node,) = there._topology.nodes
+            assert node.link is not None
+            node.drop(node.link)
+            until(lambda: there.links() == 1)
+            assert redis.command("EXISTS", KEY) == 1
+        finally:
+            there.stop()
+            comes.stop()
