@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from touchpoint.v1.value_pb2 import Value
 
-from clients.fields import parse_duration, parse_field
+from clients.fields import parse_duration, parse_field, parse_instant
 
 
 @pytest.mark.parametrize(
