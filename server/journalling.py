@@ -21,7 +21,7 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
 from server.journal_snapshots import KEEP_NOTHING, Chores, HowLong
 from server.logs import log
-from server.settings import Settings
+from server.settings import Settings, shard_of
 
 SYNC_S: Final = 1.0
 LOCK: Final = "lock"
@@ -42,7 +42,7 @@ class Kept(NamedTuple):
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
     """Return whose journal this server's is."""
-    return Owner(str(settings.shard), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
+    return Owner(str(shard_of(settings)), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
 
 
 def check_alone(folder: Path) -> None:

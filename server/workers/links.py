@@ -39,7 +39,10 @@ class Link:
         self._ended = False
 
     def decide(self, payloads: Sequence[bytes], patience_s: float = PATIENCE_S) -> list[bytes] | Failure:
-        """Return the DecideBatchResult of each DecideRequest as bytes, or why there is none; for a thread that waits so long, until the last deadline, and PATIENCE_S at most."""
+        """Return the DecideBatchResult of each DecideRequest as bytes, or why there is none; for a thread that may wait.
+
+        `patience_s`: until the last one's deadline; it waits for PATIENCE_S at most.
+        """
         if self._ended:
             return STOPPED
         try:

@@ -1,6 +1,7 @@
 """`touchpoint journal`: says what is there, refuses what is wrong in one line, mends by putting aside and not without being told to."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_dump_prints_records_as_json(folder: Path) -> None:
         json.loads(line)["record"] for line in ran("dump", folder, "--first", "5", "--last", "7").output.splitlines()
     ]
     assert some == [5, 6, 7]
+
+
+def test_check_of_a_folder_of_workers_journals_says_so(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "all" / "shard-0")
+    checked = ran("check", tmp_path / "all")
+    assert checked.exit_code == 1
+    assert "were those of workers (shard-0)" in checked.output
 
 
 def test_repair_of_a_right_journal_does_nothing(folder: Path) -> None:

@@ -159,6 +159,8 @@ def test_one_server_and_workers_do_not_begin_anew_beside_each_others_journals(
         server.decisions.Decide(asking(0))
     with running(settings_for(operator, workers=OF, journal=str(shared))) as routed:
         routed.decisions.Decide(asking(0))
+    with running(settings_for(operator, shard="000/02", journal=str(shared / "shard-0"))):
+        pass  # the same shard, however it is written
     found = [sorted(path.name for path in folder.rglob("*")) for folder in (alone, shared)]
     for changes, said in (
         ({"workers": OF, "journal": str(alone)}, "was the journal of one server"),
