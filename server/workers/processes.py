@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.shard import Shard
+from server.failpoints import VARIABLE
 from server.journalling import PART, check_of_workers
 from server.logs import log
 from server.native_front import socket_folder
@@ -184,8 +185,8 @@ def settings_of(settings: Settings, worker: Worker) -> Settings:
 
 
 def _environment(environment: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return a worker's environment: this one's, its settings instead of the router's."""
-    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+    """Return a worker's environment: this one's, failpoints too, its settings instead of the router's."""
+    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX) or name == VARIABLE}
     return others | {f"{PREFIX}{name.upper()}": _text(getattr(settings, name)) for name in settings.__struct_fields__}
 
 

@@ -50,6 +50,7 @@ class RoutedRpcs:
         self._ids = ids
         self._load = load
         self._under_way = 0
+        self._waiting = [0] * len(links)
         self._reloads: set[asyncio.Task[bytes]] = set()
 
     def table(self) -> dict[str, SlowRpc]:
@@ -89,16 +90,28 @@ class RoutedRpcs:
 
         return call
 
+    async def _ask(self, owner: int, name: str, payload: bytes) -> bytes:
+        """Return a worker's answer; refused when more would wait for this one than stays free for all."""
+        size, waiting = len(payload) + CALL_BYTES, self._waiting[owner]
+        if waiting and waiting + size > UNDER_WAY_BYTES_MAX - self._under_way:
+            message = f"too many rare calls wait for {self._links[owner].worker}; send again later"
+            raise RefusedError(Failure(Code.RESOURCE_EXHAUSTED, message))
+        self._waiting[owner] += size
+        try:
+            return await self._links[owner].call(name, payload)
+        finally:
+            self._waiting[owner] -= size
+
     def _about(self, name: str, request: type[Any]) -> SlowRpc:
         async def pass_on(payload: bytes, _info: CallInfo) -> bytes:
             owner = self._owning.one(parsed(request, payload).subscriber)
-            return await self._links[owner].call(name, payload)
+            return await self._ask(owner, name, payload)
 
         return pass_on
 
     async def decide_columns(self, payload: bytes, _info: CallInfo) -> bytes:
         """DecideColumns."""
-        return await decide_columns(payload, self._links, self._owning)
+        return await decide_columns(payload, self._ask, self._owning)
 
     async def get_shard(self, payload: bytes, _info: CallInfo) -> bytes:
         """GetShard: behind this address are all."""
@@ -108,7 +121,7 @@ class RoutedRpcs:
     async def check_hand_off(self, payload: bytes, _info: CallInfo) -> bytes:
         """CheckHandOff."""
         owner = self._owner_of_decision(parsed(decision.CheckHandOffRequest, payload).decision_id)
-        return await self._links[owner].call(_HAND_OFF, payload)
+        return await self._ask(owner, _HAND_OFF, payload)
 
     async def record_outcomes(self, payload: bytes, _info: CallInfo) -> bytes:
         """RecordOutcomes, UNAVAILABLE as a whole when a worker is away: what the others recorded is theirs, and counts once when sent again."""
@@ -119,7 +132,7 @@ class RoutedRpcs:
 
         async def recorded(owner: int, places: list[int]) -> list[outcome.OutcomeResult]:
             request = outcome.RecordOutcomesRequest(outcomes=[outcomes[place] for place in places])
-            answer = await self._links[owner].call(_OUTCOMES, request.SerializeToString())
+            answer = await self._ask(owner, _OUTCOMES, request.SerializeToString())
             return list(outcome.RecordOutcomesResponse.FromString(answer).results)
 
         answers = await asyncio.gather(
