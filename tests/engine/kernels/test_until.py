@@ -7,7 +7,6 @@ import pytest
 from tests.engine.kernels.pair import Pair
 from tests.oracle.small import CHICAGO, DAY, DESK, HOUR, MINUTE, NOON, SMS, at, campaign, cap, offer
 
-
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
