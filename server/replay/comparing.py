@@ -7,6 +7,7 @@ that answered the same request with the same offer, at whatever rank; else it di
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.ledger.port import Outcomes
 from engine.reasons import Reason
 from engine.rulebook import Rulebook
 from engine.shard import Shard
+from server.front import DecisionFront
 from server.replay.again import Again, askable, decide_again
 from server.replay.world import Known, World, begin
 
@@ -136,17 +138,18 @@ class Comparing:
             self._becomes.answer_by(self._against, base, small)
 
     def _decide(self, decided: Decided) -> None:
-        was, becomes, comparison = self._was.front, self._becomes.front, self.comparison
-        if was is None or becomes is None:
+        if self._was.front is None or self._becomes.front is None:
             raise JournalError("it comes before the journal said what answers")
-        gone = [row for row in decided.rows if not row.message]
-        comparison.erased += len(gone)
-        if gone:
-            self._recovery.take_decided(msgspec.structs.replace(decided, rows=gone))
-        left = msgspec.structs.replace(decided, rows=[row for row in decided.rows if row.message])
-        if not left.rows:
-            return
-        before = decide_again(was, left)
+        for erased, stretch in groupby(decided.rows, lambda row: not row.message):
+            part = msgspec.structs.replace(decided, rows=list(stretch))
+            if erased:  # in its place: decisions are numbered by what comes before them
+                self.comparison.erased += len(part.rows)
+                self._recovery.take_decided(part)
+            else:
+                self._decide_by_both(self._was.front, self._becomes.front, part)
+
+    def _decide_by_both(self, was: DecisionFront, becomes: DecisionFront, left: Decided) -> None:
+        comparison, before = self.comparison, decide_again(was, left)
         first = [_answer(self._was, before, row) for row in range(len(left.rows))]
         rows = askable(becomes, left)
         comparison.not_asked += len(left.rows) - len(rows)
