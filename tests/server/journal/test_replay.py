@@ -306,3 +306,33 @@ def test_another_rulebook_is_asked_though_some_of_a_batch_were_erased(operator: 
     (rulebook,) = known.rulebooks.values()
     found = compare(disk, known, shard_in(disk), rulebook)
     assert (found.decisions, found.same, found.erased) == (2, 2, 1)
+
+
+def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_rulebook(
+    operator: Operator, tmp_path: Path
+) -> None:
+    folder, rulebook = tmp_path / "journal", tmp_path / "rulebook"
+    shutil.copy(operator.rulebook, rulebook)
+    with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
+        change = subscribers.UpdateSubscriberRequest(subscriber=msisdn(3))
+        change.attributes.append(subscribers.AttributeChange(id="tenure_months", value=value_pb2.Value(int_value=40)))
+        change.at.FromMicroseconds(time.time_ns() // 1_000 - 10 * 86_400_000_000)
+        server.subscribers.UpdateSubscriber(change)
+        before = server.decisions.Decide(asking(3))
+        source = tmp_path / "catalogue"
+        source.mkdir()
+        (source / "all.yaml").write_text(EDITED, encoding="utf-8")
+        edited = tmp_path / "edited"
+        save_rulebook(compile_catalogue(source, now_us=time.time_ns() // 1_000), edited)
+        shutil.copy(edited, rulebook)
+        assert server.admin.Reload(admin.ReloadRequest()).changed
+        after = server.decisions.Decide(asking(3))
+        assert "music_month" in {offer.offer for offer in before.offers} & {offer.offer for offer in after.offers}
+    with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
+        server.decisions.Decide(asking(3))
+    books = [operator.rulebook, edited]
+    known = known_of(books, [operator.base], operator.key_secret_file)
+    disk = FolderDisk(folder)
+    assert prove(disk, known, shard_in(disk)).difference is None
+    found = compare(disk, known, shard_in(disk), known.rulebooks[next(iter(known.rulebooks))])
+    assert found.was.by_campaign["extras"] == found.becomes.by_campaign["extras"] > 0
