@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 from touchpoint.v1 import decision_service_pb2 as pb
 
 from engine.base.overlay import OverlayFullError
 from engine.journal.disk import FolderDisk
-from engine.journal.records import DECIDED, KINDS, SEGMENT, decode, decode_decided
+from engine.journal.records import DECIDED, KINDS, SEGMENT, Decided, decode, decode_decided
 from engine.journal.segments import (
     BrokenOffError,
     JournalError,
@@ -38,7 +39,7 @@ def checked(folder: Path) -> dict[str, Any]:
     `damaged` says what is wrong with what no start would read, and is kept.
     """
     disk = FolderDisk(folder)
-    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": []}
+    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": [], "passed_over": []}
     try:
         found = headers(disk)
         report["segments"] = [_segment_told(folder, name, header) for name, header in found.items()]
@@ -209,9 +210,20 @@ def _told(record: Record) -> dict[str, Any]:
         if record.kind != DECIDED:
             return {name: _plain(value) for name, value in msgspec.structs.asdict(decode(record.body())).items()}
         decided = decode_decided(record.body())
-    except msgspec.MsgspecError as error:
+        rows = _rows_told(decided)
+    except (msgspec.MsgspecError, DecodeError) as error:
         raise JournalError(f"record {record.sequence:,}: {error}") from None
-    rows = [
+    return {
+        "raw_us": decided.raw_us,
+        "now_us": decided.now_us,
+        "stopped": decided.stopped,
+        "generation": decided.generation,
+        "rows": rows,
+    }
+
+
+def _rows_told(decided: Decided) -> list[dict[str, Any]]:
+    return [
         {
             "request": row.request.hex(),
             "subscriber": f"{row.subscriber:016x}",
@@ -224,13 +236,6 @@ def _told(record: Record) -> dict[str, Any]:
         }
         for row in decided.rows
     ]
-    return {
-        "raw_us": decided.raw_us,
-        "now_us": decided.now_us,
-        "stopped": decided.stopped,
-        "generation": decided.generation,
-        "rows": rows,
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -104,7 +104,7 @@ class Recovery:
                 self._take_decided(record)
             else:
                 self.take_small(decode(record.body()))
-        except (ValueError, AssertionError, LookupError) as error:
+        except (ValueError, AssertionError, LookupError, TypeError, OverflowError) as error:
             raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
         recovered.records += 1
         recovered.ended = record.kind == ENDED

@@ -61,6 +61,18 @@ RESTORING_TYPE: Any = bundle(
 )
 
 
+@kernel(types.boolean(RESTORING_TYPE, types.int64), inner=True)
+def _names_known(restoring: Restoring, count: Int) -> bool:
+    """Return whether totals have a place for every code that the rows hold."""
+    rows, slot_of = restoring.rows, restoring.ledger.counters.slot_of
+    for row in range(count):
+        for seat in range(rows.seats[row]):
+            for kind in range(len(slot_of)):
+                if rows.codes[row, seat, kind] >= slot_of.shape[1]:
+                    return False
+    return True
+
+
 @kernel(types.int64(RESTORING_TYPE, types.int64, types.int64), inner=True)
 def _ask_again(restoring: Restoring, first: Int, count: Int) -> int:
     """Fill the grants from the rows that hold something, from row `first` on as long as their numbers follow each other; return how many, and write which."""
@@ -122,6 +134,8 @@ def restore_noted(restoring: Restoring, start: Int, end: Int, head: npt.NDArray[
     count = read_noted(restoring.answers.data, start, end, rows, head)
     if count < 0:
         return MALFORMED
+    if not _names_known(restoring, count):
+        return OTHERWISE
     head[4] = count
     if not room_for_subscribers(ledger.store, count):
         return NO_TABLE

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from engine.journal import records
 from engine.journal.disk import FolderDisk
-from engine.journal.records import Segment, decode, encode
+from engine.journal.records import Changed, Decided, Forgot, Hold, Policy, Row, Segment, decode, encode
 from engine.journal.segments import Log
 from engine.journal.starting import snapshot_of_segments
 from engine.kernels.frames import HEADER_BYTES, seal_frame
@@ -109,7 +109,9 @@ def test_damage_behind_a_damaged_snapshot_is_what_repair_gives_up(folder: Path) 
     assert ran("check", folder).exit_code == 1
     assert f"{segments[1].name}: right up to byte" in ran("repair", folder, "--give-up").output
     done = ran("check", folder)
-    assert (done.exit_code, "a snapshot was passed over" in done.output) == (0, True)
+    assert (done.exit_code, "a snapshot was passed over" in done.output) == (1, True)
+    (folder / name).unlink()
+    assert ran("check", folder).exit_code == 0
 
 
 def test_repair_ended_at_any_step_is_done_by_the_next(folder: Path, tmp_path: Path) -> None:
@@ -154,6 +156,35 @@ def test_what_repair_cannot_help_it_leaves_as_it_is(folder: Path, tmp_path: Path
             assert (done.exit_code, why in " ".join(done.output.split())) == (1, True), (words, done.output)
             assert "Traceback" not in done.output
         assert {path.name: path.read_bytes() for path in each.iterdir()} == before
+
+
+HELD = Hold(1 << 60, (1 << 62) + 5, [(60_000, 1, 1, 1, 4)])
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (Changed(-5, 5, [(7, "language", "", 0, "language", "es")]), "out of bounds"),
+        (Forgot(5, (1 << 64) - 1), "too big"),
+        (Policy(5, [1], 0, [0]), "missing"),
+        (Decided(5, 1 << 62, 0, 1, [Row(bytes(16), 0, 5, b"m", b"a", HELD)]), "does not follow"),
+        (Decided(5, 1 << 62, 0, 1, [Row(bytes(16), 0, 5, b"\xff", 0, None)]), ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_record_that_means_nothing_is_named(folder: Path, record: object, why: str) -> None:
+    segment = max(folder.glob("*.journal"))
+    *_, last = Log(FolderDisk(folder), None)
+    segment.write_bytes(segment.read_bytes() + framed(encode(record), last.sequence + 1))
+    for words in (["check"], ["repair"], ["dump"]):
+        done = ran(*words, folder)
+        if words == ["dump"] and not isinstance(record, Decided):
+            assert done.exit_code == 0
+        elif words == ["dump"] or why:
+            said = " ".join(done.output.split())
+            assert (done.exit_code, type(done.exception)) == (1, SystemExit), said
+            assert f"record {last.sequence + 1}: " in said
+            assert words == ["dump"] or why in said
 
 
 def with_format(segment: bytes, number: int) -> bytes:
