@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-virtualenv
 
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint type test test-long nojit bounds mutants simulate chaos bench bench-country micro run demo lock clean
+.PHONY: help install system proto lint type test test-long nojit bounds mutants simulate chaos bench bench-country micro run demo lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ help: ## list these commands
 	@touch $@
 
 install: .venv/dev.stamp ## make .venv with the pinned dependencies, tests' included
+
+system: ## install what some tests want of Debian (Redis, its Sentinel, libfaketime), as root; without it they are skipped
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server redis-sentinel faketime
 
 proto: .venv/dev.stamp ## generate proto/touchpoint/v1 anew from its .proto files
 	$(BIN)/python proto/generate.py

@@ -163,8 +163,3 @@ class DecisionRows:
             columns = {name: column[:items] for name, column in self.columns._asdict().items()}
             kept = self._kept[items] = Decisions(texts=self._texts, **columns)
         return kept
-
-
-def new_decisions(items: int, texts: TextArena | None = None) -> Decisions:
-    """Return rows of their own for the answers to `items` items, their bytes in `texts`."""
-    return DecisionRows(texts or TextArena(), max(1, items)).begin(items)

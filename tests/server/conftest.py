@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.jit import COMPILED
 from tests.server.operator_fixture import Operator, write_operator
 from tests.server.running import Running, running, settings_for
 
@@ -27,10 +26,3 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "operator"
     made.mkdir()
     return made
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let kernels wrap around when they are plain Python: numpy warns of it, on the decision thread, where a test cannot say errstate."""
-    for item in items:
-        if not COMPILED and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"))

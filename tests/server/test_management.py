@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.batch import new_batch, new_decisions
+from engine.batch import DecisionRows, new_batch
 from engine.limits import BATCH_ITEMS_MAX
 from engine.reasons import Reason
+from engine.texts import TextArena
 from server.figures import LATENCY_BOUNDS_US, Figures, FiguresCollector
 from server.load import Load, Source
 from server.management import Management
@@ -66,7 +67,7 @@ def test_wrong_requests_get_their_status() -> None:
 
 def test_metrics_are_prometheus_text_with_the_counts() -> None:
     figures = Figures()
-    batch, decisions = new_batch(1, 4), new_decisions(4)
+    batch, decisions = new_batch(1, 4), DecisionRows(TextArena(), 4).begin(4)
     batch.count = 4
     decisions.reason[:] = (Reason.OFFERED, Reason.OFFERED, Reason.CAP_REACHED, Reason.OFFERED)
     decisions.chosen_count[:] = (2, 3, 0, 7)

@@ -5,42 +5,23 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from engine.kernels.mix import mix64
-from engine.kernels.siphash import Int, part_word, whole_word
+from engine.kernels.siphash import Int
 from engine.kernels.texts import copy_bytes
 from server.codec.answer_tables import LEXICON_TYPE, WORD_COLUMNS, Lexicon
+from server.codec.kernels.words import first_slot, same_bytes
 
 NO_ROOM = -1
-
-
-@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.int64), inner=True)
-def _text_hash(data: npt.NDArray[np.uint8], at: Int, size: Int, column: Int) -> np.uint64:
-    found = mix64(np.uint64(size) | np.uint64(column) << np.uint64(32))
-    whole = at + (size // 8) * 8
-    for k in range(at, whole, 8):
-        found = (found ^ whole_word(data, k)) * np.uint64(0x9E3779B97F4A7C15)
-        found ^= found >> np.uint64(32)
-    return mix64(found ^ part_word(data, whole, at + size))
-
-
-@kernel(types.boolean(read_only(np.uint8), types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
-def _same(a: npt.NDArray[np.uint8], a_at: Int, b: npt.NDArray[np.uint8], b_at: Int, size: Int) -> bool:
-    whole = (size // 8) * 8
-    for k in range(0, whole, 8):
-        if whole_word(a, a_at + k) != whole_word(b, b_at + k):
-            return False
-    return bool(part_word(a, a_at + whole, a_at + size) == part_word(b, b_at + whole, b_at + size))
 
 
 @kernel(types.int64(LEXICON_TYPE, types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
 def number_of(lexicon: Lexicon, column: Int, data: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
     """Return the number of the text in bytes [at, at + size) of `data` in its column, a new one when it is new; NO_ROOM when there is none for it."""
     mask = len(lexicon.slots) - 1
-    place = np.int64(_text_hash(data, at, size, column) >> np.uint64(33)) & mask
+    place = first_slot(data, at, size, column, mask)
     while lexicon.slots[place] >= 0:
         entry = lexicon.slots[place]
         alike = lexicon.column[entry] == column and lexicon.size[entry] == size
-        if alike and _same(lexicon.data, lexicon.at[entry], data, at, size):
+        if alike and same_bytes(lexicon.data, lexicon.at[entry], data, at, size):
             return np.int64(lexicon.number[entry])
         place = (place + 1) & mask
     entry, start = lexicon.used[0], lexicon.used[1]
@@ -61,7 +42,7 @@ def index_again(lexicon: Lexicon) -> None:
     mask = len(lexicon.slots) - 1
     for entry in range(lexicon.used[0]):
         at, size = lexicon.at[entry], lexicon.size[entry]
-        place = np.int64(_text_hash(lexicon.data, at, size, np.int64(lexicon.column[entry])) >> np.uint64(33)) & mask
+        place = first_slot(lexicon.data, at, size, np.int64(lexicon.column[entry]), mask)
         while lexicon.slots[place] >= 0:
             place = (place + 1) & mask
         lexicon.slots[place] = entry

@@ -5,30 +5,11 @@ import numpy.typing as npt
 from numba import types
 
 from engine.jit import kernel, read_only, writable
-from engine.kernels.mix import mix64
-from engine.kernels.siphash import Int, part_word, whole_word
+from engine.kernels.siphash import Int
 from server.codec.kernels.identity import entry_digest
 from server.codec.kernels.message import KIND, NAME_AT, NAME_BYTES, NANOS, STRING, VALUE
+from server.codec.kernels.words import first_slot, same_bytes
 from server.codec.request_tables import CODED_TYPE, NAMES_TYPE, Coded, Names
-
-
-@kernel(types.uint64(read_only(np.uint8), types.int64, types.int64, types.int64), inner=True)
-def _name_hash(data: npt.NDArray[np.uint8], at: Int, size: Int, kind: Int) -> np.uint64:
-    """Return where a name is looked for: names are the catalogue's own, so nobody can choose them to collide."""
-    found = mix64(np.uint64(size) | np.uint64(kind) << np.uint64(32))
-    whole = at + (size // 8) * 8
-    for k in range(at, whole, 8):
-        found = mix64(found ^ whole_word(data, k))
-    return mix64(found ^ part_word(data, whole, at + size))
-
-
-@kernel(types.boolean(read_only(np.uint8), types.int64, read_only(np.uint8), types.int64, types.int64), inner=True)
-def _same(a: npt.NDArray[np.uint8], a_at: Int, b: npt.NDArray[np.uint8], b_at: Int, size: Int) -> bool:
-    whole = (size // 8) * 8
-    for k in range(0, whole, 8):
-        if whole_word(a, a_at + k) != whole_word(b, b_at + k):
-            return False
-    return bool(part_word(a, a_at + whole, a_at + size) == part_word(b, b_at + whole, b_at + size))
 
 
 @kernel(types.void(writable(np.int32), read_only(np.int32), read_only(np.int64), read_only(np.uint8)))
@@ -41,9 +22,7 @@ def index_names(
     """Fill the slots of Names, all -1 before; no name of a kind is there twice."""
     mask = len(slots) - 1
     for name in range(len(kind)):
-        place = (
-            np.int64(_name_hash(data, start[name], start[name + 1] - start[name], kind[name]) >> np.uint64(33)) & mask
-        )
+        place = first_slot(data, start[name], start[name + 1] - start[name], np.int64(kind[name]), mask)
         while slots[place] >= 0:
             place = (place + 1) & mask
         slots[place] = name
@@ -53,14 +32,14 @@ def index_names(
 def name_number(names: Names, kind: int, text: npt.NDArray[np.uint8], at: Int, size: Int) -> Int:
     """Return the number of the name of `kind` in bytes [at, at + size); -1 when there is none."""
     mask = len(names.slots) - 1
-    place = np.int64(_name_hash(text, at, size, kind) >> np.uint64(33)) & mask
+    place = first_slot(text, at, size, kind, mask)
     while names.slots[place] >= 0:
         name = names.slots[place]
         start = names.start[name]
         if (
             names.kind[name] == kind
             and names.start[name + 1] - start == size
-            and _same(names.data, start, text, at, size)
+            and same_bytes(names.data, start, text, at, size)
         ):
             return np.int64(names.number[name])
         place = (place + 1) & mask
@@ -75,7 +54,7 @@ def coded_text(coded: Coded, digest: np.uint64, column: Int, text: npt.NDArray[n
     while coded.slots[place] >= 0:
         entry = coded.slots[place]
         alike = coded.column[entry] == column and coded.size[entry] == size
-        if alike and _same(coded.data, coded.at[entry], text, at, size):
+        if alike and same_bytes(coded.data, coded.at[entry], text, at, size):
             return np.int64(coded.code[entry])
         place = (place + 1) & mask
     return -1

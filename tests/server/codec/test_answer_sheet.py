@@ -10,7 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from touchpoint.v1 import decision_pb2, reason_pb2
 from touchpoint.v1 import decision_service_pb2 as pb
 
-from engine.batch import Decisions, new_decisions
+from engine.batch import DecisionRows, Decisions
+from engine.texts import TextArena
 from server.codec.answer_sheet import AnswerSheet
 from server.failure import Code, Failure, Violation
 from tests.server.tables import read, rows, told
@@ -68,7 +69,7 @@ def offer(rng: Random, rank: int, times: dict[str, Timestamp]) -> decision_pb2.O
 
 
 def decided(answers: list[bytes], replayed: list[int]) -> Decisions:
-    decisions = new_decisions(len(answers))
+    decisions = DecisionRows(TextArena(), len(answers)).begin(len(answers))
     for row, text in enumerate(answers):
         decisions.write(row, text)
     decisions.replayed[:] = replayed

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from touchpoint.v1 import decision_service_pb2 as pb
 
-from engine.batch import Decisions, new_decisions
+from engine.batch import DecisionRows, Decisions
+from engine.texts import TextArena
 from server.codec.leaving import Leaving
 from server.failure import Code, Failure, Violation
 from server.statuses import item_error
@@ -25,7 +26,7 @@ def leaving() -> Leaving:
 
 def decided(answers: list[Any]) -> Decisions:
     """Decisions whose answers these are; between them lies what nobody may see."""
-    decisions = new_decisions(len(answers))
+    decisions = DecisionRows(TextArena(), len(answers)).begin(len(answers))
     for row, answer in enumerate(answers):
         decisions.texts.add_bytes(b"\xff" * 7)
         decisions.write(row, answer.SerializeToString())
