@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from engine.dtypes.ledger import BLOCK_SIZES, FREE, POOL_TOP
@@ -34,16 +33,17 @@ def new() -> tuple[MemoryLedger, Recovery]:
 
 def asked(rng: Random, now_us: int) -> Grants:
     n, k = rng.randrange(1, 8), OFFERS_PER_ANSWER_MAX
-    codes: npt.NDArray[np.uint16] = np.ones((n, k), np.uint16)
-    nothing: npt.NDArray[Any] = np.zeros(0, np.int64)
+    codes: dict[str, Any] = dict.fromkeys(("offer", "campaign", "category", "channel"), np.ones((n, k), np.uint16))
+    totals = ("total_slot", "total_event", "total_since_day", "total_limit")
+    checks: dict[str, Any] = dict.fromkeys(totals, np.zeros(0, np.int64))
     return Grants(
         subscriber=np.array(rng.sample(range(1, 80), n), np.uint64),
         count=np.array([rng.choice([1, 1, 2, 3, 6, k]) for _ in range(n)], np.int32),
-        **dict.fromkeys(("offer", "campaign", "category", "channel"), codes),
+        **codes,
         flags=np.full((n, k), 4, np.uint8),
         expires_us=np.full(n, now_us + HOLD_US, np.int64),
         total_start=np.zeros(n + 1, np.int64),
-        **dict.fromkeys(("total_slot", "total_event", "total_since_day", "total_limit"), nothing),
+        **checks,
     )
 
 
@@ -70,7 +70,8 @@ def _hold(grants: Grants, item: int, decision: int) -> Hold:
 
 def contacts(ledger: MemoryLedger) -> dict[int, list[Any]]:
     """Return everybody's, read from the blocks where they lie, having looked that no two blocks share a record."""
-    state, found, taken = ledger.state(), {}, set()
+    state, found = ledger.state(), {}
+    taken: set[int] = set()
     for entry in state["table"]:
         if entry["size"]:
             start, size = int(entry["start"]), int(entry["size"])
