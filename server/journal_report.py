@@ -8,17 +8,27 @@ from typing import Any, Final
 
 import msgspec
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 from touchpoint.v1 import decision_service_pb2 as pb
 
 from engine.base.overlay import OverlayFullError
 from engine.journal.disk import FolderDisk
-from engine.journal.records import DECIDED, KINDS, SEGMENT, decode, decode_decided
-from engine.journal.segments import JournalError, Log, Record, finished, first_of, headers, segment_names
+from engine.journal.records import DECIDED, KINDS, SEGMENT, Decided, decode, decode_decided
+from engine.journal.segments import (
+    BrokenOffError,
+    JournalError,
+    Log,
+    Record,
+    finished,
+    first_of,
+    headers,
+    segment_names,
+)
 from engine.journal.snapshot import next_of, snapshot_names
 from engine.journal.snapshot import read as read_snapshot
 from engine.journal.starting import new_state, restored, sizes_in
 from engine.ledger.names import LedgerFullError
-from server.journalling import locked, put_aside
+from server.journalling import check_alone, locked, put_aside
 
 GIVEN_UP: Final = ".given-up"
 
@@ -29,8 +39,9 @@ def checked(folder: Path) -> dict[str, Any]:
     `damaged` says what is wrong with what no start would read, and is kept.
     """
     disk = FolderDisk(folder)
-    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": []}
+    report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": [], "passed_over": []}
     try:
+        check_alone(folder)
         found = headers(disk)
         report["segments"] = [_segment_told(folder, name, header) for name, header in found.items()]
         report["snapshots"] = snapshot_names(disk)
@@ -122,7 +133,11 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def repaired(folder: Path, give_up: bool) -> Iterator[str]:
-    """Yield what is put aside so that the longest right prefix is left, having put it aside if `give_up`; raises JournalError when nothing helps."""
+    """Yield what is put aside so that the longest right prefix is left, having put it aside if `give_up`.
+
+    Raises JournalError, with nothing changed, when that does not help: records are missing at the beginning, or are those of somebody else, of a newer
+    version, or do not follow from each other.
+    """
     disk = FolderDisk(folder)
     lock = locked(folder)
     try:
@@ -132,30 +147,45 @@ def repaired(folder: Path, give_up: bool) -> Iterator[str]:
 
 
 def _repaired(folder: Path, disk: FolderDisk, give_up: bool) -> Iterator[str]:
-    names = segment_names(disk)
-    snapshots, why = snapshot_names(disk), ""
-    log = Log(disk, None, after=max(_covered(names), next_of(snapshots[-1]) - 1 if snapshots else 0))
+    names, why = segment_names(disk), ""
+    log = _log_of_a_start(disk)
     try:
         for _ in log:
             pass
-    except JournalError as error:
+    except BrokenOffError as error:
         why = str(error)
     if not why and log.cut is None:
+        if names:
+            sizes = sizes_in(disk)
+            restored(disk, None, lambda: new_state(sizes))
         yield f"{folder}: every record that a start reads is right, nothing is to be repaired"
         return
     following = [name for name in names if first_of(name) > log.end - 1 and not (log.cut and name == log.cut.name)]
     yield f"right up to record {log.end - 1:,}; {why or log.cut}"
     done = "put aside" if give_up else "would be put aside"
+    for name in reversed(following):  # from the end, so that what is left hangs together whenever this ends
+        yield f"{name}: {done} as {name}{GIVEN_UP}"
+        if give_up:
+            disk.rename(name, name + GIVEN_UP)
     if log.cut is not None:
         yield f"{log.cut.name}: {log.cut.dropped_bytes:,} bytes {done}"
         if give_up:
             put_aside(disk, log.cut)
-    for name in following:
-        yield f"{name}: {done} as {name}{GIVEN_UP}"
-        if give_up:
-            disk.rename(name, name + GIVEN_UP)
     if not give_up:
         yield "nothing was changed; --give-up does it"
+
+
+def _log_of_a_start(disk: FolderDisk) -> Log:
+    """Return the records after the newest right snapshot that segments follow; raises JournalError when those that come first are missing."""
+    why: list[str] = []
+    for name in [*reversed(snapshot_names(disk)), ""]:
+        try:
+            if name:
+                read_snapshot(disk, name, None)
+            return Log(disk, None, after=next_of(name) - 1 if name else 0)
+        except JournalError as error:
+            why.append(str(error))
+    raise JournalError("; ".join(why))
 
 
 def _covered(names: Sequence[str]) -> int:
@@ -181,9 +211,20 @@ def _told(record: Record) -> dict[str, Any]:
         if record.kind != DECIDED:
             return {name: _plain(value) for name, value in msgspec.structs.asdict(decode(record.body())).items()}
         decided = decode_decided(record.body())
-    except msgspec.MsgspecError as error:
+        rows = _rows_told(decided)
+    except (msgspec.MsgspecError, DecodeError) as error:
         raise JournalError(f"record {record.sequence:,}: {error}") from None
-    rows = [
+    return {
+        "raw_us": decided.raw_us,
+        "now_us": decided.now_us,
+        "stopped": decided.stopped,
+        "generation": decided.generation,
+        "rows": rows,
+    }
+
+
+def _rows_told(decided: Decided) -> list[dict[str, Any]]:
+    return [
         {
             "request": row.request.hex(),
             "subscriber": f"{row.subscriber:016x}",
@@ -196,13 +237,6 @@ def _told(record: Record) -> dict[str, Any]:
         }
         for row in decided.rows
     ]
-    return {
-        "raw_us": decided.raw_us,
-        "now_us": decided.now_us,
-        "stopped": decided.stopped,
-        "generation": decided.generation,
-        "rows": rows,
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -83,9 +83,9 @@ class Chores:
                 return
             self._ended(self._process)
             self._process = None
-        if self._erase_at_s and time.monotonic() >= self._erase_at_s and not self._journal.rotate:
-            self._erase_at_s = 0.0
+        if self._erase_at_s and time.monotonic() >= self._erase_at_s and self._erased_finished():
             self._start("erasure", ERASING)
+            self._erase_at_s = 0.0
         elif self._due():
             self._start("snapshot", COMMAND, *self._keep.words())
         elif time.monotonic() >= self._retire_at_s:
@@ -98,6 +98,14 @@ class Chores:
         if not self._erase_at_s:
             self._erase_at_s = time.monotonic() + ERASE_AFTER_S
             self._journal.rotate = True
+
+    def _erased_finished(self) -> bool:
+        """Return whether the last erasure lies in a finished segment; if not, since it came after others or was written again, have its segment finished."""
+        journal = self._journal
+        if journal.erased < journal.segment_first:
+            return True
+        journal.rotate = True
+        return False
 
     def stop(self) -> None:
         """End what is under way: what it wrote is thrown away by the next one."""

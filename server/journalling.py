@@ -4,7 +4,7 @@ import fcntl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +15,18 @@ from engine.journal.disk import Disk, FolderDisk
 from engine.journal.journal import Durability, Journal, Writer
 from engine.journal.keeping import Keeping
 from engine.journal.recovery import Recovered
-from engine.journal.segments import Cut, JournalError, Owner, segment_names
+from engine.journal.segments import SUFFIX, Cut, JournalError, Owner, segment_names
 from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
 from server.journal_snapshots import KEEP_NOTHING, Chores, HowLong
 from server.logs import log
-from server.settings import Settings
+from server.settings import Settings, shard_of
 
 SYNC_S: Final = 1.0
 LOCK: Final = "lock"
+PART: Final = "shard-"
+"""With its number behind it, a worker's folder in the one of all."""
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,7 +42,26 @@ class Kept(NamedTuple):
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
     """Return whose journal this server's is."""
-    return Owner(str(settings.shard), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
+    return Owner(str(shard_of(settings)), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
+
+
+def check_alone(folder: Path) -> None:
+    """Raise JournalError when workers kept their journals in the folder: a server of its own would begin anew beside them."""
+    workers = [part.name for part in sorted(folder.glob(f"{PART}*")) if any(part.glob(f"*{SUFFIX}"))]
+    if workers:
+        raise JournalError(
+            f"{folder}: expected this server's own journal, were those of workers ({', '.join(workers):.80}); start it with the `workers` that they are of, "
+            "or point `journal` to another folder"
+        )
+
+
+def check_of_workers(folder: Path) -> None:
+    """Raise JournalError when a server of its own kept its journal in the folder: workers would begin anew beside it."""
+    if any(folder.glob(f"*{SUFFIX}")):
+        raise JournalError(
+            f"{folder}: expected a folder for the journals of workers, was the journal of one server; start it without `workers`, "
+            "or point `journal` to another folder"
+        )
 
 
 def boot_id() -> str:
@@ -70,18 +91,19 @@ class Going(NamedTuple):
 def open_journal(
     settings: Settings, secret: bytes, now_us: int, *, around: Callable[[Disk], Disk] | None = None
 ) -> tuple[Kept, MemoryLedger, Overlay]:
-    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError or OSError.
+    """Take the journal back into a new ledger and overlay, and return them and it, to be written on; raises JournalError, or OSError without a folder to lock.
 
     `around` returns what stands in for the disk.
     """
     folder = Path(settings.journal)
+    check_alone(folder)
     found = FolderDisk(folder)
     disk = found if around is None else around(found)
     lock = locked(folder)
     going = Going(owner_of(settings, secret), settings.journal_durability, sizes_of(settings), boot_id())
     try:
         kept, ledger, overlay = go_on(disk, going, now_us)
-    except (JournalError, LedgerFullError, OverlayFullError) as error:
+    except (JournalError, LedgerFullError, OverlayFullError, OSError) as error:
         lock.close()
         raise JournalError(f"{folder}: {error}") from None
     return kept._replace(lock=lock), ledger, overlay
@@ -94,9 +116,7 @@ def go_on(disk: Disk, going: Going, now_us: int) -> tuple[Kept, MemoryLedger, Ov
     for why in found.passed_over:
         log().warning("a snapshot of the journal was passed over", why=why)
     if recovered.cut is not None:
-        put_aside(disk, recovered.cut)
         log().warning("the journal ends within a record", what=str(recovered.cut))
-    sync_last(disk)
     lost_since_us = lost_since(recovered, going.boot)
     if lost_since_us:
         log().warning("what was answered last may be lost", since_us=lost_since_us)
@@ -105,6 +125,7 @@ def go_on(disk: Disk, going: Going, now_us: int) -> tuple[Kept, MemoryLedger, Ov
     writer = Writer(version("touchpoint"), going.boot, going.sizes)
     first = recovered.next
     journal = Journal(disk, going.owner, going.durability, first=first, writer=writer, steady_s=going.steady_s)
+    mend(disk, recovered.cut, journal)
     keeping = Keeping(journal)
     keeping.began(now_us, going.boot, lost_since_us)
     log().info("journal taken back", snapshot=found.snapshot, records=recovered.records, decisions=recovered.decisions)
@@ -137,19 +158,37 @@ def lost_since(recovered: Recovered, boot: str) -> int:
 
     A process that is killed leaves what it wrote with the system; only a machine that ends takes it along, or damage to the file.
     """
-    if recovered.records == 0 or recovered.ended:
+    if recovered.records == 0 or (recovered.ended and recovered.cut is None):
         return 0
     same_life = boot != "" and recovered.boot == boot
     return 0 if same_life and recovered.cut is None else recovered.last_us
+
+
+def mend(disk: Disk, cut: Cut | None, journal: Journal) -> None:
+    """Leave nothing on disk that is not right, and nothing that is not safe, before the journal goes on; raises OSError.
+
+    A full disk has no room for what is put aside, and a start is served all the same: then it is done before the first segment is begun.
+    """
+
+    def mended() -> None:
+        if cut is not None:
+            put_aside(disk, cut)
+        sync_last(disk)
+
+    try:
+        mended()
+    except OSError:
+        if cut is None:
+            raise
+        journal.prepare = mended
 
 
 def sync_last(disk: Disk) -> None:
     """Have the last segment on the medium: what was taken back from the system's memory is gone on from, so the machine must not lose it any more."""
     names = segment_names(disk)
     if names:
-        file = disk.open(names[-1])
-        file.sync()
-        file.close()
+        with closing(disk.open(names[-1])) as file:
+            file.sync()
 
 
 def put_aside(disk: Disk, cut: Cut) -> None:
@@ -157,17 +196,15 @@ def put_aside(disk: Disk, cut: Cut) -> None:
     data, name = disk.read(cut.name), f"{cut.name}.cut-{cut.at}"
     with suppress(FileNotFoundError):
         disk.remove(name)
-    aside = disk.create(name)
-    aside.append(memoryview(data[cut.at :].tobytes()))
-    aside.sync()
-    aside.close()
+    with closing(disk.create(name)) as aside:
+        aside.append(memoryview(data[cut.at :].tobytes()))
+        aside.sync()
     if cut.at == 0:
         disk.remove(cut.name)
         return
-    file = disk.open(cut.name)
-    file.truncate(cut.at)
-    file.sync()
-    file.close()
+    with closing(disk.open(cut.name)) as file:
+        file.truncate(cut.at)
+        file.sync()
 
 
 def locked(folder: Path) -> BinaryIO:
@@ -196,7 +233,7 @@ class Upkeep:
         self._thread.start()
 
     def _run(self) -> None:
-        failing = False
+        failing, said = False, ""
         while not self._end.wait(SYNC_S):
             failure = self._journal.failure
             if failure is not None and not failing:
@@ -211,8 +248,11 @@ class Upkeep:
                     self._erasures = self._journal.erasures
                     self.chores.erase_soon()
                 self.chores.look()
+                said = ""
             except (OSError, JournalError) as error:
-                log().error("the journal's folder cannot be looked at", why=str(error))
+                if said != str(error):
+                    said = str(error)
+                    log().error("the journal's folder cannot be looked at", why=said)
 
     def stop(self) -> None:
         """End it."""

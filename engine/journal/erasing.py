@@ -92,12 +92,23 @@ def erase(disk: Disk, new_key: Callable[[], bytes]) -> int:
 
 
 def _key(disk: Disk, new_key: Callable[[], bytes]) -> bytes:
+    """Return what stand-ins are derived with: that of an erasure which was interrupted, or a new one, which has its name once it is whole."""
     if KEY not in disk.names():
-        file = disk.create(KEY)
-        file.append(memoryview(new_key()))
-        file.sync()
-        file.close()
+        _write(disk, KEY, memoryview(new_key()))
     return disk.read(KEY).tobytes()
+
+
+def _write(disk: Disk, name: str, data: memoryview) -> None:
+    """Write a file in place of what has its name, in one step; raises OSError."""
+    with suppress(FileNotFoundError):
+        disk.remove(NEW)
+    file = disk.create(NEW)
+    try:
+        file.append(data)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(NEW, name)
 
 
 def _stand_in(key: bytes, subscriber: int) -> int:
@@ -125,15 +136,7 @@ def _rewrite(disk: Disk, name: str, until: dict[int, int], stand_ins: dict[int, 
     if not written:
         disk.remove(name)
         return
-    with suppress(FileNotFoundError):
-        disk.remove(NEW)
-    file = disk.create(NEW)
-    try:
-        file.append(memoryview(b"".join(written)))
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(NEW, name)
+    _write(disk, name, memoryview(b"".join(written)))
 
 
 def _framed(body: Any, sequence: int) -> memoryview:

@@ -83,6 +83,10 @@ class Journal:
         self._kept_bytes = self._dropped_bytes = 0
         self._file: File | None = None
         self._file_bytes = 0
+        self.prepare: Callable[[], None] | None = None
+        """What the disk must let be done before a segment is begun; raises OSError, and is then called again."""
+        self.segment_first = 0
+        """The number that the segment which is written begins with; 0 before the first one is begun."""
         self.rotate = False
         """Set by another thread: begin a new segment soon, whatever the size of this one."""
         self._syncing = Lock()
@@ -91,6 +95,8 @@ class Journal:
         """Why what was committed last is not written; None when all is well."""
         self._retry_s = 0.0
         self.syncs = self.failures = self.erasures = 0
+        self.erased = 0
+        """The number of the last erasure's record; 0 before the first one."""
         self.written_bytes = 0
 
     def reserve(self, more_bytes: int) -> None:
@@ -177,6 +183,9 @@ class Journal:
     def _begin_segment(self) -> None:
         """Go on in a new segment, with what may not be on the medium at its front; it is whole and synced before it has its name."""
         with self._syncing:
+            if self.prepare is not None:
+                self.prepare()
+                self.prepare = None
             first = self._unsafe[0][0] if self._unsafe else self.next
             if self._file is not None and self.durability == "none":
                 self._file.sync()  # nothing of it is kept here, and damage may be in the last segment alone
@@ -200,6 +209,7 @@ class Journal:
                 raise
             self._drop(len(self._unsafe))
             self._file, self.failure, self._sync_failure = file, None, None
+            self.segment_first = first
             self.rotate = False
 
     def _header(self, first: int) -> bytes:

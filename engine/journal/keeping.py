@@ -69,6 +69,7 @@ class Keeping:
 
     def forgot(self, subscriber: int, now_us: int) -> None:
         """A subscriber was erased."""
+        self.journal.erased = self.journal.next
         self.journal.add(Forgot(subscriber, now_us), urgent=True)
         self.journal.erasures += 1
 

@@ -84,7 +84,7 @@ class Recovery:
         n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
         self.recovered = before or Recovered()
         self._ledger, self._overlay = ledger, overlay
-        self._head = np.zeros(5, np.int64)
+        self._head = np.zeros(6, np.int64)
         self._rows = _new_rows(n, k)
         asks = _new_asks(n, k)
         subscriber = np.zeros(n, np.uint64)
@@ -104,7 +104,7 @@ class Recovery:
                 self._take_decided(record)
             else:
                 self.take_small(decode(record.body()))
-        except (ValueError, AssertionError, LookupError) as error:
+        except (ValueError, AssertionError, LookupError, TypeError, OverflowError) as error:
             raise JournalError(f"record {record.sequence:,}: {error or 'it is not what was expected'}") from error
         recovered.records += 1
         recovered.ended = record.kind == ENDED
@@ -112,12 +112,21 @@ class Recovery:
         recovered.by_kind[name] = recovered.by_kind.get(name, 0) + 1
 
     def _take_decided(self, record: Record) -> None:
-        ledger = self._ledger
+        ledger, head, rows, moved = self._ledger, self._head, self._rows, -1
+        head[5] = 0
         while True:
-            status = int(_restore_noted(self._restoring_of(record), record.start, record.end, self._head))
-            if status != NO_TABLE:
+            status = int(_restore_noted(self._restoring_of(record), record.start, record.end, head))
+            row = int(head[5])
+            if status == NO_TABLE:
+                ledger.reserve_subscribers(BATCH_ITEMS_MAX)
+            elif (
+                status == NO_CONTACTS
+                and row != moved
+                and ledger.compact(int(rows.subscriber[row]), int(rows.seats[row]))
+            ):
+                moved = row
+            else:
                 break
-            ledger.reserve_subscribers(BATCH_ITEMS_MAX)
         if status != RESTORED:
             raise JournalError(f"record {record.sequence:,}: {_WHY[status]}")
         self.recovered.last_us = int(self._head[1])

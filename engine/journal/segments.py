@@ -38,6 +38,10 @@ class JournalError(Exception):
     """A journal that cannot be used; nothing was changed."""
 
 
+class BrokenOffError(JournalError):
+    """Records are damaged or missing, and more segments follow; what comes before them could be used."""
+
+
 class Owner(msgspec.Struct, frozen=True):
     """Whose journal it is: one shard of one installation."""
 
@@ -87,11 +91,16 @@ def first_of(name: str) -> int:
 
 def segment_names(disk: Disk) -> list[str]:
     """Return the names of all segments in order; raises JournalError for a name that only looks like one."""
-    names = [name for name in disk.names() if name.endswith(SUFFIX)]
+    return numbered_names(disk, SUFFIX, "segment")
+
+
+def numbered_names(disk: Disk, suffix: str, what: str) -> list[str]:
+    """Return the names of files that are 20 digits and a suffix, in order; raises JournalError for one that has the suffix behind something else."""
+    names = [name for name in disk.names() if name.endswith(suffix)]
     for name in names:
-        digits = name.removesuffix(SUFFIX)
+        digits = name.removesuffix(suffix)
         if not (len(digits) == 20 and digits.isdecimal() and digits.isascii()):
-            raise JournalError(f"{name}: expected a segment's name, 20 digits and {SUFFIX}; move the file elsewhere")
+            raise JournalError(f"{name}: expected a {what}'s name, 20 digits and {suffix}; move the file elsewhere")
     return names
 
 
@@ -132,12 +141,12 @@ class Log:
         return number + 1 < len(self.names) and first_of(self.names[number + 1]) <= self._after + 1
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield the records; raises JournalError for a journal of somebody else, a missing segment, or damage before the last one."""
+        """Yield the records; raises JournalError for a journal of somebody else, BrokenOffError for a missing segment, or damage before the last one."""
         for number, name in enumerate(self._needed):
             data = self._disk.read(name)
             following = first_of(self._needed[number + 1]) if number + 1 < len(self._needed) else self._stop
             if first_of(name) > self.end:
-                raise JournalError(
+                raise BrokenOffError(
                     f"{name}: records {self.end:,} to {first_of(name) - 1:,} are missing before it; bring back the segment that holds them, "
                     "or give up what follows with `touchpoint journal repair`"
                 )
@@ -161,7 +170,7 @@ class Log:
         if end < 0:
             self.cut = Cut(name, at, len(data) - at, _WHY[end])
             if following is not None:
-                raise JournalError(
+                raise BrokenOffError(
                     f"{self.cut}, and more segments follow; bring back an undamaged copy, or give up what follows with `touchpoint journal repair`"
                 )
 

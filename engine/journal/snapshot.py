@@ -22,7 +22,7 @@ from engine.dtypes.ledger import HOLD, REMEMBERED, SUBSCRIBER
 from engine.jit import direct, frozen
 from engine.journal.disk import Disk
 from engine.journal.recovery import Recovered
-from engine.journal.segments import JournalError, Owner
+from engine.journal.segments import JournalError, Owner, numbered_names
 from engine.kernels.frames import HEADER_BYTES, frame_end, seal_frame
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import Kind
@@ -60,8 +60,8 @@ class About(msgspec.Struct, frozen=True):
 
 
 def snapshot_names(disk: Disk) -> list[str]:
-    """Return the names of all snapshots, the newest last."""
-    return [name for name in disk.names() if name.endswith(SUFFIX)]
+    """Return the names of all snapshots, the newest last; raises JournalError for a name that only looks like one."""
+    return numbered_names(disk, SUFFIX, "snapshot")
 
 
 def next_of(name: str) -> int:

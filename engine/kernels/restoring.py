@@ -26,8 +26,8 @@ from engine.kernels.noted_rows import NOTED_ROWS_TYPE, NotedRows, read_noted
 from engine.kernels.siphash import Int
 
 RESTORED, NO_TABLE, NO_CONTACTS, NO_ANSWERS, OTHERWISE, MALFORMED = range(6)
-"""What `restore_noted` returns: done; nothing is done, the ledger's table must grow first; contacts do not fit; answers do not; what is held again would
-have another number, or end at once; no decided record. After the last four the ledger is of no use."""
+"""What `restore_noted` returns: done; nothing is done, the ledger's table must grow first; a row's contacts do not fit, with which it goes on when it is
+called again; answers do not; what is held again would have another number, or end at once; no decided record. After the last three the ledger is of no use."""
 
 
 class Restoring(NamedTuple):
@@ -61,6 +61,18 @@ RESTORING_TYPE: Any = bundle(
 )
 
 
+@kernel(types.boolean(RESTORING_TYPE, types.int64), inner=True)
+def _names_known(restoring: Restoring, count: Int) -> bool:
+    """Return whether totals have a place for every code that the rows hold."""
+    rows, slot_of = restoring.rows, restoring.ledger.counters.slot_of
+    for row in range(count):
+        for seat in range(rows.seats[row]):
+            for kind in range(len(slot_of)):
+                if rows.codes[row, seat, kind] >= slot_of.shape[1]:
+                    return False
+    return True
+
+
 @kernel(types.int64(RESTORING_TYPE, types.int64, types.int64), inner=True)
 def _ask_again(restoring: Restoring, first: Int, count: Int) -> int:
     """Fill the grants from the rows that hold something, from row `first` on as long as their numbers follow each other; return how many, and write which."""
@@ -81,11 +93,14 @@ def _ask_again(restoring: Restoring, first: Int, count: Int) -> int:
     return held
 
 
-@kernel(types.int64(RESTORING_TYPE, types.int64), inner=True)
-def _hold_again(restoring: Restoring, count: Int) -> int:
-    """Hold what the rows hold. The ledger swept at other times when it was written, so before contacts are said not to fit, all of it is swept."""
+@kernel(types.int64(RESTORING_TYPE, types.int64, writable(np.int64)), inner=True)
+def _hold_again(restoring: Restoring, count: Int, head: npt.NDArray[np.int64]) -> int:
+    """Hold what the rows from head[5] on hold, and write there which does not fit.
+
+    The ledger swept at other times when it was written, so before contacts are said not to fit, all of it is swept.
+    """
     store, decision, chosen = restoring.ledger.store, restoring.rows.decision, restoring.chosen
-    row, swept = np.int64(0), False
+    row, swept = head[5], False
     while True:
         held = _ask_again(restoring, row, count)
         if held == 0:
@@ -102,6 +117,7 @@ def _hold_again(restoring: Restoring, count: Int) -> int:
         if granted == held:
             row, swept = chosen[held - 1] + 1, False
         elif swept:
+            head[5] = chosen[granted]
             return NO_CONTACTS
         else:
             sweep_blocks(store, 2 * len(store.table))
@@ -112,17 +128,19 @@ def _hold_again(restoring: Restoring, count: Int) -> int:
 def restore_noted(restoring: Restoring, start: Int, end: Int, head: npt.NDArray[np.int64]) -> int:
     """Take back the decided record [start, end) of the segment that the answers lie in.
 
-    `head`, (5,): what `read_noted` writes, then how many rows there are.
+    `head`, (6,): what `read_noted` writes, then how many rows there are, and with which it begins.
     """
     ledger, rows = restoring.ledger, restoring.rows
     count = read_noted(restoring.answers.data, start, end, rows, head)
     if count < 0:
         return MALFORMED
+    if not _names_known(restoring, count):
+        return OTHERWISE
     head[4] = count
     if not room_for_subscribers(ledger.store, count):
         return NO_TABLE
     advance_time(ledger.store, ledger.counters, head[1])
-    status = _hold_again(restoring, count)
+    status = _hold_again(restoring, count, head)
     if status != RESTORED:
         return status
     known = 0

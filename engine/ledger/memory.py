@@ -53,6 +53,7 @@ from engine.kernels.ledger_grants import grant_items, read_contacts
 from engine.kernels.ledger_holds import advance_time
 from engine.kernels.ledger_outcomes import find_contact, forget_contacts, record_outcomes
 from engine.ledger.answers import RingAnswers, entries_of, memory_bytes, new_memory
+from engine.ledger.compacting import compact
 from engine.ledger.names import LedgerFullError, Names
 from engine.ledger.port import Done, Granted, Grants, Outcomes, Reading, Retention, columns_of
 from engine.limits import BATCH_ITEMS_MAX, MICROSECONDS_PER_DAY
@@ -240,6 +241,10 @@ class MemoryLedger:
         self._store.table[:] = np.zeros((), SUBSCRIBER)
         state[POOL_TOP : SWEEP_NEXT + 1] = 0
         state[FREE:] = 0
+
+    def compact(self, subscriber: int, extra: int) -> bool:
+        """Move contacts together so that there is room for so many more of a subscriber; return whether there is."""
+        return compact(self._store, subscriber, extra)
 
     def set_policy(self, retention: Retention, first_day: int, day_starts_us: npt.NDArray[np.int64]) -> None:
         """Set how long events matter, and the home zone's days: day first_day + i (since 1970-01-01) starts at day_starts_us[i], sorted, one or more."""

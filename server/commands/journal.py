@@ -34,13 +34,13 @@ def journal() -> None:
 def check(folder: Path, as_json: bool) -> None:
     """Take the journal back as a start would, without changing anything, and say what it comes to; what no start needs to read is looked through as well.
 
-    Exit code 1 when a start would refuse it, or when something that is kept for audits is damaged.
+    Exit code 1 when a start would refuse it, or pass over a damaged snapshot, or when something that is kept for audits is damaged.
     """
     from server.journal_report import checked, report_lines
 
     report = checked(folder)
     click.echo(json.dumps(report) if as_json else "\n".join(report_lines(report)))
-    if report["problem"] or report["damaged"]:
+    if report["problem"] or report["damaged"] or report["passed_over"]:
         raise SystemExit(1)
 
 
@@ -60,13 +60,15 @@ def repair(folder: Path, give_up: bool) -> None:
     What follows was acknowledged: contacts would be counted no more, and the same requests answered anew. An undamaged copy is better.
     Without --give-up it only says what it would do.
     """
+    from engine.base.overlay import OverlayFullError
     from engine.journal.segments import JournalError
+    from engine.ledger.names import LedgerFullError
     from server.journal_report import repaired
 
     try:
         for line in repaired(folder, give_up):
             click.echo(line)
-    except (JournalError, OSError) as error:
+    except (JournalError, LedgerFullError, OverlayFullError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -57,6 +57,7 @@ def replay(folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], *
     with the same requests, over a ledger of its own. The journal is only read.
     """
     from engine.base.manifest import SnapshotError
+    from engine.base.overlay import OverlayFullError
     from engine.journal.disk import FolderDisk
     from engine.journal.segments import JournalError
     from engine.journal.starting import shard_in
@@ -76,7 +77,15 @@ def replay(folder: Path, rulebooks: tuple[Path, ...], bases: tuple[Path, ...], *
             click.echo(json.dumps(comparison.told()) if as_json else "\n".join(lines(comparison)))
             return
         proof = prove(disk, known, shard_in(disk), lambda proof: _tell(proof.decisions), first=first)
-    except (JournalError, LedgerFullError, RulebookError, SnapshotError, OSError, ValueError) as error:
+    except (
+        JournalError,
+        LedgerFullError,
+        OverlayFullError,
+        RulebookError,
+        SnapshotError,
+        OSError,
+        ValueError,
+    ) as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(told(proof)) if as_json else _said(proof))
     if proof.difference is not None:

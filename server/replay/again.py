@@ -35,6 +35,8 @@ def decide_again(front: DecisionFront, decided: Decided) -> Again:
     """Decide the record's requests by what answers in this front; raises JournalError when they cannot be read by it."""
     engine = front.engine
     engine.push_stopped = bool(decided.stopped & PUSH_STOPPED)
+    # What left no record, a repeated request or a tick, may have advanced it before the clock was set back.
+    engine.ledger.advance(decided.now_us)
     reading = front.read(items_of([row.message for row in decided.rows]), decided.raw_us)
     if reading.odd:
         reading = front.read(items_of([_with_any_key(row.message) for row in decided.rows]), decided.raw_us)

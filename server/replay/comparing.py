@@ -7,18 +7,20 @@ that answered the same request with the same offer, at whatever rank; else it di
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from engine.journal.disk import Disk
-from engine.journal.records import DECIDED, Decided, Policy, Recorded, Swapped, decode, decode_decided
+from engine.journal.records import DECIDED, Began, Decided, Policy, Recorded, Swapped, decode, decode_decided
 from engine.journal.recovery import outcomes_of
 from engine.journal.segments import JournalError, Record
 from engine.ledger.port import Outcomes
 from engine.reasons import Reason
 from engine.rulebook import Rulebook
 from engine.shard import Shard
+from server.front import DecisionFront
 from server.replay.again import Again, askable, decide_again
 from server.replay.world import Known, World, begin
 
@@ -131,22 +133,24 @@ class Comparing:
         self._other_recovery.take_small(small)
         if isinstance(small, Swapped):
             self._was.swap(small)
-            base = self._known.bases[small.base]
-            self._becomes.overlay.on_new_base(base)
-            self._becomes.answer_by(self._against, base, small)
+            self._becomes.answer_by(self._against, self._known.bases[small.base], small)
+        if isinstance(small, Began):
+            self._was.begin_anew()
+            self._becomes.begin_anew()
 
     def _decide(self, decided: Decided) -> None:
-        was, becomes, comparison = self._was.front, self._becomes.front, self.comparison
-        if was is None or becomes is None:
+        if self._was.front is None or self._becomes.front is None:
             raise JournalError("it comes before the journal said what answers")
-        gone = [row for row in decided.rows if not row.message]
-        comparison.erased += len(gone)
-        if gone:
-            self._recovery.take_decided(msgspec.structs.replace(decided, rows=gone))
-        left = msgspec.structs.replace(decided, rows=[row for row in decided.rows if row.message])
-        if not left.rows:
-            return
-        before = decide_again(was, left)
+        for erased, stretch in groupby(decided.rows, lambda row: not row.message):
+            part = msgspec.structs.replace(decided, rows=list(stretch))
+            if erased:  # in its place: decisions are numbered by what comes before them
+                self.comparison.erased += len(part.rows)
+                self._recovery.take_decided(part)
+            else:
+                self._decide_by_both(self._was.front, self._becomes.front, part)
+
+    def _decide_by_both(self, was: DecisionFront, becomes: DecisionFront, left: Decided) -> None:
+        comparison, before = self.comparison, decide_again(was, left)
         first = [_answer(self._was, before, row) for row in range(len(left.rows))]
         rows = askable(becomes, left)
         comparison.not_asked += len(left.rows) - len(rows)

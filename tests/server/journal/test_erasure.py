@@ -9,8 +9,8 @@ from touchpoint.v1 import decision_pb2, value_pb2
 from touchpoint.v1 import outcome_service_pb2 as outcome
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
 
-from engine.journal.disk import FolderDisk
-from engine.journal.erasing import erase, waiting
+from engine.journal.disk import File, FolderDisk
+from engine.journal.erasing import KEY, erase, waiting
 from engine.journal.segments import segment_names
 from engine.journal.snapshot import snapshot_names
 from engine.journal.starting import shard_in
@@ -100,6 +100,41 @@ def test_the_erased_are_in_no_file_and_replay_says_so(operator: Operator, tmp_pa
         disk.remove(name)
     alone = restored_in(folder)
     assert [alone.ledger.statistics()[name] for name in same] == [before.ledger.statistics()[name] for name in same]
+
+
+def test_stand_ins_are_derived_from_a_key_that_nobody_knows(operator: Operator, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    for number in (ERASED, 21):
+        with running(settings_for(operator, journal=str(folder))) as server:
+            server.decisions.Decide(asking(number))
+            forget(server, number)
+
+    def ends() -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        erase(FolderDisk(folder), ends)
+    assert KEY not in FolderDisk(folder).names()
+    full = FullDisk(folder)
+    with pytest.raises(OSError, match="No space left"):
+        erase(full, lambda: bytes(range(16)))
+    assert KEY not in full.names()
+    assert erase(FolderDisk(folder), lambda: bytes(range(16))) == 1
+
+
+class FullDisk(FolderDisk):
+    """Has room for names and for nothing else."""
+
+    def create(self, name: str) -> File:
+        """Return a file that nothing is written to."""
+        file = super().create(name)
+
+        def fails(_data: memoryview) -> None:
+            raise OSError(28, "No space left on device")
+
+        if "snapshot" not in name:
+            file.append = fails  # type: ignore[method-assign,assignment]
+        return file
 
 
 def test_a_server_erases_by_itself(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

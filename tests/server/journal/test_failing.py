@@ -139,3 +139,38 @@ def test_when_no_more_can_be_kept_pull_offers_nothing_either(
         disk.error = 0
         healed(server)
         assert server.decisions.Decide(asking(30)).offers
+
+
+@pytest.mark.parametrize("durability", ["always", "everysec"])
+def test_a_start_on_a_full_disk_serves_until_what_was_left_can_be_put_aside(
+    operator: Operator, tmp_path: Path, disk: Disk, durability: str
+) -> None:
+    folder = tmp_path / "journal"
+    with served(operator, tmp_path, durability) as server:
+        kept = [(request, server.decisions.Decide(request)) for request in map(asking, range(14, 18))]
+    (last,) = folder.glob("*.journal")
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1])
+    disk.error = errno.ENOSPC
+    with served(operator, tmp_path, durability) as server:
+        end = time.monotonic() + 20
+        while server.server.decisions.journal.failure is None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        refused = server.decisions.Decide(push(34))
+        assert (list(refused.offers), refused.reason) == ([], reasons.REASON_STATE_UNAVAILABLE)
+        assert last.read_bytes() == whole[:-1], "nothing was changed"
+        opened = len(list(Path("/proc/self/fd").iterdir()))
+        time.sleep(1.5)
+        assert len(list(Path("/proc/self/fd").iterdir())) < opened + 3
+        if durability == "everysec":
+            request = asking(18)
+            kept.append((request, server.decisions.Decide(request)))
+        disk.error = 0
+        healed(server)
+        assert server.decisions.Decide(push(35)).offers
+    (aside,) = folder.glob("*.cut-*")
+    assert whole.startswith(last.read_bytes() + aside.read_bytes())
+    with served(operator, tmp_path, durability) as server:
+        for request, answer in kept:
+            assert timeless(server.decisions.Decide(request)) == timeless(answer)

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from clients.columns import decide_columns
 from clients.decisions import DecisionClient
 from clients.target import Target
 from engine.journal.disk import FolderDisk
+from engine.journal.erasing import erase
 from engine.journal.journal import Journal, Writer
 from engine.journal.records import DECIDED, Decided, decode, decode_decided, encode_decided
 from engine.journal.segments import Log, Owner
+from engine.journal.starting import shard_in
 from engine.rulebook import save_rulebook
 from loaders.catalogue.load import compile_catalogue
+from server.replay.comparing import compare
+from server.replay.proving import prove
+from server.replay.world import known_of
 from tests.server.operator_fixture import CATALOGUE, Operator, msisdn, write_operator
 from tests.server.process import ROOT
 from tests.server.running import Running, asking, running, settings_for
@@ -262,3 +268,71 @@ def test_the_rulebook_that_decided_would_have_done_the_same(operator: Operator, 
     assert told["decisions"] == told["same"] > 100
     assert told["was"] == told["becomes"]
     assert all(each["offers"][0] == each["offers"][1] for each in told["campaigns"].values())
+
+
+def test_a_clock_that_was_set_back_after_what_leaves_no_record(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, now_ns, offset_ns = tmp_path / "journal", time.time_ns, [0]
+    monkeypatch.setattr("server.clock.time.time_ns", lambda: now_ns() + offset_ns[0])
+    with running(settings_for(operator, journal=str(folder))) as server:
+        first = asking(14)
+        server.decisions.Decide(first)
+        offset_ns[0] = 1_000_000_000
+        server.decisions.Decide(first)
+        offset_ns[0] = 0
+        server.decisions.Decide(asking(15))
+    known = known_of([operator.rulebook], [operator.base], operator.key_secret_file)
+    disk = FolderDisk(folder)
+    decided = [decode_decided(record.body()) for record in Log(disk, None) if record.kind == DECIDED]
+    assert decided[-1].raw_us < decided[-1].now_us - 500_000
+    assert prove(disk, known, shard_in(disk)).difference is None
+
+
+def test_another_rulebook_is_asked_though_some_of_a_batch_were_erased(operator: Operator, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    with running(settings_for(operator, journal=str(folder))) as server:
+        items = [asking(number) for number in (14, 20, 15)]
+        answers = [each.answer for each in server.decisions.DecideBatch(pb.DecideBatchRequest(items=items)).results]
+        for answer in answers:
+            sent = outcome.Outcome(outcome_id="o", decision_id=answer.decision_id, rank=1, kind=KINDS[2])
+            server.outcomes.RecordOutcomes(outcome.RecordOutcomesRequest(outcomes=[sent]))
+        server.subscribers.ForgetSubscriber(subscribers.ForgetSubscriberRequest(subscriber=msisdn(20)))
+    with running(settings_for(operator, journal=str(folder))):
+        pass
+    disk = FolderDisk(folder)
+    assert erase(disk, lambda: bytes(range(16))) == 1
+    known = known_of([operator.rulebook], [operator.base], operator.key_secret_file)
+    (rulebook,) = known.rulebooks.values()
+    found = compare(disk, known, shard_in(disk), rulebook)
+    assert (found.decisions, found.same, found.erased) == (2, 2, 1)
+
+
+def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_rulebook(
+    operator: Operator, tmp_path: Path
+) -> None:
+    folder, rulebook = tmp_path / "journal", tmp_path / "rulebook"
+    shutil.copy(operator.rulebook, rulebook)
+    with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
+        change = subscribers.UpdateSubscriberRequest(subscriber=msisdn(3))
+        change.attributes.append(subscribers.AttributeChange(id="tenure_months", value=value_pb2.Value(int_value=40)))
+        change.at.FromMicroseconds(time.time_ns() // 1_000 - 10 * 86_400_000_000)
+        server.subscribers.UpdateSubscriber(change)
+        before = server.decisions.Decide(asking(3))
+        source = tmp_path / "catalogue"
+        source.mkdir()
+        (source / "all.yaml").write_text(EDITED, encoding="utf-8")
+        edited = tmp_path / "edited"
+        save_rulebook(compile_catalogue(source, now_us=time.time_ns() // 1_000), edited)
+        shutil.copy(edited, rulebook)
+        assert server.admin.Reload(admin.ReloadRequest()).changed
+        after = server.decisions.Decide(asking(3))
+        assert "music_month" in {offer.offer for offer in before.offers} & {offer.offer for offer in after.offers}
+    with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
+        server.decisions.Decide(asking(3))
+    books = [operator.rulebook, edited]
+    known = known_of(books, [operator.base], operator.key_secret_file)
+    disk = FolderDisk(folder)
+    assert prove(disk, known, shard_in(disk)).difference is None
+    found = compare(disk, known, shard_in(disk), known.rulebooks[next(iter(known.rulebooks))])
+    assert found.was.by_campaign["extras"] == found.becomes.by_campaign["extras"] > 0

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from touchpoint.v1 import outcome_service_pb2 as outcome
 from touchpoint.v1 import subscriber_service_pb2 as subscribers
 from touchpoint.v1.decision_service_pb2_grpc import DecisionServiceStub
 
-from engine.journal.segments import JournalError
+from engine.journal.recovery import Recovered
+from engine.journal.segments import Cut, JournalError
+from server.journalling import lost_since
 from server.lifecycle import Server
 from tests.server.operator_fixture import Operator, msisdn, write_operator
 from tests.server.process import Process
@@ -102,3 +105,13 @@ def test_what_was_acknowledged_survives_kill_9(operator: Operator, tmp_path: Pat
     with Process(second, **flags) as process:
         stub = DecisionServiceStub(process.channel())
         assert [timeless(stub.Decide(request)) for request in requests] == [timeless(answer) for answer in answers]
+
+
+def test_what_may_be_lost_is_known_though_the_life_before_ended_in_order() -> None:
+    cut = Cut("2.journal", 0, 100, "the record's checksum is wrong")
+    known = Recovered(records=7, last_us=5, boot="boot")
+    assert lost_since(replace(known, ended=True), "boot") == 0
+    assert lost_since(replace(known, ended=True, cut=cut), "boot") == 5
+    assert lost_since(replace(known, ended=False, cut=cut), "boot") == 5
+    assert lost_since(replace(known, ended=False), "boot") == 0
+    assert lost_since(replace(known, ended=False), "another") == 5
