@@ -107,7 +107,7 @@ class Watch:
                         f"replica: {self._identity.replica} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
-        end_s = time.monotonic() + SETTLING_US / 1e6 + 2 * RETRY_S
+        end_s = time.monotonic() + max(SETTLING_US, NUMBER_KEPT_US) / 1e6 + 2 * RETRY_S
         for watched in list(self._watched.values()):
             while not watched.grants and time.monotonic() < end_s:
                 time.sleep(RETRY_S)
