@@ -66,7 +66,7 @@ def _of_shards(client: ShardsClient, table: pa.Table, words: bool) -> pa.Table:
             found = pa.concat_tables([_answers(part) for part in parts])
             owners = found.column("error_shard").to_pylist()
             done = [place for place, other in enumerate(owners) if other is None or sent == ROUNDS_MAX - 1]
-            answers.append(found.take(done))
+            answers.append(found.take(pa.array(done, pa.int64())))  # of no places Arrow would not know the type
             places += [asked[place] for place in done]
             for place in set(range(len(asked))).difference(done):
                 left[asked[place]] = owners[place]

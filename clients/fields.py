@@ -27,7 +27,7 @@ def parse_field(text: str) -> tuple[str, Value]:
     try:
         return name, _typed(kind or _guess(value), value)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: expected a {kind}, was {value!r} ({error})") from None
+        raise ValueError(f"{name}: expected a {kind or 'value'}, was {value!r} ({error})") from None
 
 
 def _guess(value: str) -> str:
@@ -57,11 +57,14 @@ def _typed(kind: str, value: str) -> Value:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant of an RFC 3339 text; raises ValueError when it has no zone."""
+    """Return the instant of an RFC 3339 text; raises ValueError when it has no zone, or lies beyond the years that there are."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("an instant needs its zone, such as 2026-11-21T22:30:00-06:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the years 1 to 9999") from None
 
 
 def parse_duration(text: str) -> timedelta:

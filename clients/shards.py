@@ -8,6 +8,7 @@ themselves, or one router before them, Envoy for one, that takes calls where the
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 
@@ -124,12 +125,15 @@ class ShardsClient:
     def decide_table(self, table: bytes, shard: int | None, *, omit_words: bool = False) -> bytes:
         """Return the answers of a shard, None for any, to the requests of an Arrow IPC stream: clients.columns goes on from there."""
         request = pb.DecideColumnsRequest(table=table, omit_words=omit_words)
-        way = self._ways.to(shard)
-        try:
-            options = way.options(None, time.monotonic() + self._timeout_s)
-            return way.connection.decisions.DecideColumns(request, **options).table
-        except grpc.RpcError as error:
-            raise call_error(error, way.connection.target.address) from None
+        end_s = time.monotonic() + self._timeout_s
+        for sent in range(ROUNDS_MAX):
+            way = self._ways.to(shard, end_s, spread=sent)
+            try:
+                return way.connection.decisions.DecideColumns(request, **way.options(None, end_s)).table
+            except grpc.RpcError as error:
+                if sent == ROUNDS_MAX - 1 or not self._elsewhere_by_now(way, error, end_s):
+                    raise call_error(error, way.connection.target.address) from None
+        raise AssertionError("the last round returns or raises")
 
     def owner(self, subscriber: str) -> int | None:
         """Return the shard that owns the subscriber, None while that is not known."""
@@ -149,33 +153,32 @@ class ShardsClient:
         """Return what `call` returns where the subscriber's owner is; raises CallError."""
         end_s, owner = time.monotonic() + self._timeout_s, self._owners.get(subscriber)
         for sent in range(ROUNDS_MAX):
-            way = self._ways.to(owner, spread=hash(subscriber) + sent)
+            way = self._ways.to(owner, end_s, spread=hash(subscriber) + sent)
             try:
                 answer = call(way, way.options(subscriber, end_s))
                 _learn(self._owners, subscriber, way, getattr(answer, "decision_id", ""))
                 return answer
             except grpc.RpcError as error:
                 found = other_shard(error)
-                if sent == ROUNDS_MAX - 1 or not (found or self._elsewhere_by_now(way, error)):
+                if sent == ROUNDS_MAX - 1 or not (found or self._elsewhere_by_now(way, error, end_s)):
                     raise call_error(error, way.connection.target.address) from None
                 if found:
                     self._owners.learn(subscriber, found.owner)
-                    owner = self._next(way, found)
+                    owner = self._next(way, found, end_s)
         raise AssertionError("the last round returns or raises")
 
-    def _next(self, way: Way, found: error_pb2.OtherShard) -> int:
+    def _next(self, way: Way, found: error_pb2.OtherShard, end_s: float) -> int:
         """Return the owner; ask all who they are when the one that refused is not the shard that it was taken for."""
         if way.shard not in (None, found.shard):
-            self._ways.ask_again()
+            self._ways.ask_again(end_s)
         return found.owner
 
-    def _elsewhere_by_now(self, way: Way, error: Any) -> bool:
+    def _elsewhere_by_now(self, way: Way, error: Any, end_s: float) -> bool:
         """Tell whether a call that found nobody may be sent elsewhere: to where its shard answers by now or, if that was a guess, to any other."""
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or way.shard is None:
+        try:
+            return error.code() is grpc.StatusCode.UNAVAILABLE and self._ways.elsewhere(way, end_s)
+        except CallError:  # nobody answers: what the call itself got says that
             return False
-        if way.guessed:
-            return True
-        return self._ways.ask_again(way.shard).get(way.shard, way.connection) is not way.connection
 
     def _in_groups(self, owners: Sequence[int | None], batch: _Batch) -> None:
         """Send items by their owners, all shards at once, and those that were refused on to their owners, until all are taken."""
@@ -185,18 +188,21 @@ class ShardsClient:
             for place, owner in left.items():
                 groups[owner].append(place)
             calls = [
-                (way, places, batch.send(way, places, end_s)) for way, places in self._leading(groups, batch, sent)
+                (way, places, batch.send(way, places, end_s))
+                for way, places in self._leading(groups, batch, sent, end_s)
             ]
             left = {}
             for way, places, begun in calls:
-                left |= self._taken(batch, way, places, begun, again=sent < ROUNDS_MAX - 1)
+                left |= self._taken(batch, way, places, begun, again_s=end_s if sent < ROUNDS_MAX - 1 else None)
 
-    def _taken(self, batch: _Batch, way: Way, places: list[int], begun: Any, *, again: bool) -> dict[int, int | None]:
-        """Take the results of a call that was begun; return the items that are to be sent to another shard, and to which."""
+    def _taken(
+        self, batch: _Batch, way: Way, places: list[int], begun: Any, *, again_s: float | None
+    ) -> dict[int, int | None]:
+        """Take the results of a call that was begun; return the items that are to be sent to another shard, until `again_s`, and to which."""
         try:
             results = begun.result().results
         except grpc.RpcError as error:
-            if again and self._elsewhere_by_now(way, error):
+            if again_s is not None and self._elsewhere_by_now(way, error, again_s):
                 return dict.fromkeys(places, None if way.guessed else way.shard)
             said = str(call_error(error, way.connection.target.address))
             batch.fail(places, error_pb2.ItemError(code=error.code().value[0], message=said))
@@ -206,17 +212,18 @@ class ShardsClient:
             for place, result in zip(places, results, strict=True)
             if (owner := batch.take(place, result, way)) is not None
         }
-        if way.shard in left.values():  # who refused is not the shard that it was taken for
-            self._ways.ask_again()
+        if again_s is not None and way.shard in left.values():  # who refused is not the shard that it was taken for
+            with suppress(CallError):
+                self._ways.ask_again(again_s)
         return left
 
     def _leading(
-        self, groups: dict[int | None, list[int]], batch: _Batch, spread: int
+        self, groups: dict[int | None, list[int]], batch: _Batch, spread: int, end_s: float
     ) -> Iterable[tuple[Way, list[int]]]:
         """Yield the groups with their ways; items of a shard to which none leads fail."""
         for owner, places in groups.items():
             try:
-                yield self._ways.to(owner, spread), places
+                yield self._ways.to(owner, end_s, spread), places
             except CallError as error:
                 batch.fail(places, error_pb2.ItemError(code=grpc.StatusCode.UNAVAILABLE.value[0], message=str(error)))
 

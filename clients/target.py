@@ -16,6 +16,7 @@ from touchpoint.v1 import error_pb2
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:7717"
 RECEIVE_BYTES_MAX: Final = 64 * 1024 * 1024
+CONNECT_MS_MAX: Final = 5_000
 
 # Safe to repeat: decisions and outcomes are idempotent by their ids.
 _RETRIES: Final = json.dumps(
@@ -56,13 +57,16 @@ class Target:
 
     def channel(self) -> grpc.Channel:
         """Return a new channel; raises CallError when a token would travel readable beyond this machine."""
+        if not self.address:
+            raise CallError(f"expected the address of a server, such as {DEFAULT_ADDRESS}, was nothing")
         options = [
             ("grpc.service_config", _RETRIES),
             ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
             ("grpc.enable_http_proxy", 0),
             # A server that is back is found within a second, where the default grows to two minutes.
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            # How long connecting may take, whatever its name says: over a slow link, TLS and all.
+            ("grpc.min_reconnect_backoff_ms", CONNECT_MS_MAX),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
         if self.ca_file is not None:
@@ -96,16 +100,25 @@ class Target:
 
 
 def read_token(file: Path | None) -> str | None:
-    """Return the token in `file`, else in TOUCHPOINT_TOKEN, else None; raises CallError for a file that cannot be read or is empty."""
+    """Return the token in `file`, else in TOUCHPOINT_TOKEN, else None; raises CallError for what is none, and a file that cannot be read or is empty."""
     if file is None:
-        return os.environ.get("TOUCHPOINT_TOKEN") or None
+        return _token("TOUCHPOINT_TOKEN", os.environ.get("TOUCHPOINT_TOKEN", "")) or None
     try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{file}: the token's file cannot be read: {error}") from None
-    if not token or any(character.isspace() for character in token):
+        token = _token(str(file), file.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise CallError(f"{file}: the token's file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CallError(f"{file}: expected a token, was no text") from None
+    if not token:
         raise CallError(f"{file}: expected one token and nothing else")
     return token
+
+
+def _token(where: str, text: str) -> str:
+    """Return a token that can be sent as metadata; raises CallError, which does not show it."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise CallError(f"{where}: expected one token of visible ASCII characters and nothing else")
+    return text
 
 
 def is_local(address: str) -> bool:

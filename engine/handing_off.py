@@ -50,6 +50,8 @@ def checking(decider: Decider, bound: Bound, ledger: Ledger, hold: tuple[int, in
     record = ledger.find(subscriber, decision, rank)
     if record is None or not record["flags"] & LIVE:
         return ENDED
+    if record["flags"] & PUSH and record["handed_off_us"] != NEVER_US:
+        return ENDED  # it went out: whoever asks again must not send it again
     deadline_us = int(record["expires_us"]) - (PUSH_GRACE_US if record["flags"] & PUSH else 0)
     if instant.now_us >= deadline_us:
         return ENDED

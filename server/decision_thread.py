@@ -20,8 +20,7 @@ from engine.limits import BATCH_ITEMS_MAX
 from server.codec.items import Items
 from server.failure import UNSAFE, Code, Failure
 from server.load import Load, Source
-from server.logs import frames, log
-from server.statuses import failure_of
+from server.statuses import logged_failure_of
 from server.work import (
     Call,
     CallInfo,
@@ -360,10 +359,7 @@ class DecisionThread:
         try:
             return run()
         except Exception as error:
-            failure = failure_of(error)
-            if failure.code == Code.INTERNAL:
-                log().error("a decision or command failed", error=type(error).__name__, where=frames(error))
-            return failure
+            return logged_failure_of(error, "a decision or command failed")
 
 
 def deadline(timeout_s: float | None) -> float:

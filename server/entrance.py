@@ -60,11 +60,15 @@ class Entrance:
         if self._management:
             await self._management.stop()
 
+    def _why_unready(self) -> str:
+        """Return why no calls are to be sent here; empty when they are."""
+        return self._unready
+
     async def _open_management(self) -> CollectorRegistry:
         """Answer operators, if anywhere; return what is to collect their metrics."""
         registry = CollectorRegistry()
         if self._settings.management_listen:
-            self._management = Management(registry, lambda: self._unready)
+            self._management = Management(registry, self._why_unready)
             await self._management.start(self._settings.management_listen)
         return registry
 

@@ -16,13 +16,14 @@ from server.decision_thread import DecisionThread
 from server.failure import Failure, RefusedError
 from server.gate import Gate
 from server.settings import Settings, SettingsError
-from server.statuses import failure_of, grpc_code, trailing
+from server.statuses import grpc_code, logged_failure_of, trailing
 from server.work import CallInfo, Outcomes
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Rpc = Callable[[bytes, CallInfo], bytes]
 """A rare method: the request's bytes to the response's; runs on the decision thread; raises RefusedError."""
 SlowRpc = Callable[[bytes, CallInfo], Awaitable[bytes]]
+SLOW_FAILED: Final = "a call that decisions do not wait for failed"
 """A method that takes its time on the event loop."""
 
 _SERVICES: Final = {
@@ -186,7 +187,7 @@ class GrpcioFront:
         try:
             rows, answers = framing.table_rows(payload)
         except Exception as error:
-            return await _answer(context, failure_of(error))
+            return await _answer(context, logged_failure_of(error, "a call could not be taken"))
         failure = await self._thread.decide_rows(rows, answers, info, context.time_remaining())
         return await _answer(context, failure or framing.table_response(answers))
 
@@ -247,7 +248,7 @@ class GrpcioFront:
                 try:
                     outcome: bytes | Failure = await slow(payload, info)
                 except Exception as error:
-                    outcome = failure_of(error)
+                    outcome = logged_failure_of(error, SLOW_FAILED)
             else:
                 assert rpc
                 outcome = await self._thread.run(lambda: rpc(payload, info), context.time_remaining())

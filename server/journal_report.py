@@ -28,7 +28,7 @@ from engine.journal.snapshot import next_of, snapshot_names
 from engine.journal.snapshot import read as read_snapshot
 from engine.journal.starting import new_state, restored, sizes_in
 from engine.ledger.names import LedgerFullError
-from server.journalling import locked, put_aside
+from server.journalling import check_alone, locked, put_aside
 
 GIVEN_UP: Final = ".given-up"
 
@@ -41,6 +41,7 @@ def checked(folder: Path) -> dict[str, Any]:
     disk = FolderDisk(folder)
     report: dict[str, Any] = {"folder": str(folder), "problem": "", "cut": "", "damaged": [], "passed_over": []}
     try:
+        check_alone(folder)
         found = headers(disk)
         report["segments"] = [_segment_told(folder, name, header) for name, header in found.items()]
         report["snapshots"] = snapshot_names(disk)

@@ -15,16 +15,18 @@ from engine.journal.disk import Disk, FolderDisk
 from engine.journal.journal import Durability, Journal, Writer
 from engine.journal.keeping import Keeping
 from engine.journal.recovery import Recovered
-from engine.journal.segments import Cut, JournalError, Owner, segment_names
+from engine.journal.segments import SUFFIX, Cut, JournalError, Owner, segment_names
 from engine.journal.starting import SIZES, new_state, restored
 from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import LedgerFullError
 from server.journal_snapshots import KEEP_NOTHING, Chores, HowLong
 from server.logs import log
-from server.settings import Settings
+from server.settings import Settings, shard_of
 
 SYNC_S: Final = 1.0
 LOCK: Final = "lock"
+PART: Final = "shard-"
+"""With its number behind it, a worker's folder in the one of all."""
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,7 +42,26 @@ class Kept(NamedTuple):
 
 def owner_of(settings: Settings, secret: bytes) -> Owner:
     """Return whose journal this server's is."""
-    return Owner(str(settings.shard), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
+    return Owner(str(shard_of(settings)), blake2b(b"journal", key=secret, digest_size=8).hexdigest())
+
+
+def check_alone(folder: Path) -> None:
+    """Raise JournalError when workers kept their journals in the folder: a server of its own would begin anew beside them."""
+    workers = [part.name for part in sorted(folder.glob(f"{PART}*")) if any(part.glob(f"*{SUFFIX}"))]
+    if workers:
+        raise JournalError(
+            f"{folder}: expected this server's own journal, were those of workers ({', '.join(workers):.80}); start it with the `workers` that they are of, "
+            "or point `journal` to another folder"
+        )
+
+
+def check_of_workers(folder: Path) -> None:
+    """Raise JournalError when a server of its own kept its journal in the folder: workers would begin anew beside it."""
+    if any(folder.glob(f"*{SUFFIX}")):
+        raise JournalError(
+            f"{folder}: expected a folder for the journals of workers, was the journal of one server; start it without `workers`, "
+            "or point `journal` to another folder"
+        )
 
 
 def boot_id() -> str:
@@ -75,6 +96,7 @@ def open_journal(
     `around` returns what stands in for the disk.
     """
     folder = Path(settings.journal)
+    check_alone(folder)
     found = FolderDisk(folder)
     disk = found if around is None else around(found)
     lock = locked(folder)

@@ -271,21 +271,28 @@ async def _serve(settings: Settings, announce: Callable[[Serving], None], end_wi
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     reloads: set[asyncio.Task[Any]] = set()
+    early: list[int] = []
     server = server_of(settings)
     if end_with_input:
         loop.add_reader(sys.stdin.fileno(), _look_at_input, loop, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, early.append, signal.SIGHUP)
     started = asyncio.create_task(server.start())
     await asyncio.wait((started, asyncio.ensure_future(stopping.wait())), return_when=asyncio.FIRST_COMPLETED)
     if not started.done():
         started.cancel()
+        await asyncio.wait((started,))  # what it had opened is closed
         return
     serving = started.result()
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(server.reload())))
-    log().info("ready", **serving._asdict())
-    announce(serving)
-    await stopping.wait()
-    log().info("draining")
-    await server.stop()
+    try:
+        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(server.reload())))
+        if early:
+            reloads.add(asyncio.create_task(server.reload()))
+        log().info("ready", **serving._asdict())
+        announce(serving)
+        await stopping.wait()
+    finally:
+        log().info("draining")
+        await server.stop()
     log().info("stopped")

@@ -21,11 +21,10 @@ from server import framing
 from server.decision_thread import CALL_ITEMS_MAX, CALL_ROWS_MAX, STOPPED, DecisionThread
 from server.failure import Code, Failure, RefusedError
 from server.gate import NO_TOKEN, Gate
-from server.grpcio_front import DECISIONS, UNARY_METHODS, GrpcioFront, Rpc, SlowRpc
-from server.logs import frames, log
+from server.grpcio_front import DECISIONS, SLOW_FAILED, UNARY_METHODS, GrpcioFront, Rpc, SlowRpc
 from server.native_tickets import BatchTicket, ExplainingTicket, PlainTicket, Taken, Ticket
 from server.settings import Settings
-from server.statuses import failure_of, trailing
+from server.statuses import logged_failure_of, trailing
 from server.work import Call, CallInfo, Command, Message, Outcomes, Work
 
 if TYPE_CHECKING:
@@ -232,7 +231,7 @@ class NativeFront:
                     self._source.shed_items += items
                     raise RefusedError(refused)
             except Exception as error:
-                self._answer(call_id, _failure(error))
+                self._answer(call_id, logged_failure_of(error, "a call could not be taken"))
                 continue
             self._open.add(call_id)
             if each is None:
@@ -298,7 +297,7 @@ class NativeFront:
             try:
                 outcome: bytes | Failure = await rpc(payload, info)
             except Exception as error:
-                outcome = failure_of(error)
+                outcome = logged_failure_of(error, SLOW_FAILED)
             self._slow.discard(call_id)
             self._answer(call_id, outcome)
 
@@ -347,13 +346,6 @@ def _library_threads() -> set[int]:
             if (task / "comm").read_text(encoding="ascii").startswith(_LIBRARY_THREAD):
                 found.add(int(task.name))
     return found
-
-
-def _failure(error: Exception) -> Failure:
-    failure = failure_of(error)
-    if failure.code == Code.INTERNAL:
-        log().error("a call could not be taken", error=type(error).__name__, where=frames(error))
-    return failure
 
 
 def _too_large(size_bytes: int, bytes_max: int) -> Failure:

@@ -5,7 +5,7 @@ from typing import Any
 
 from server import framing
 from server.failure import Failure
-from server.statuses import failure_of
+from server.statuses import logged_failure_of
 from server.work import CallInfo, Calls, Delivery, Message, Outcomes, Work
 
 
@@ -96,6 +96,6 @@ class BatchTicket(Ticket):
             try:
                 return self._answer_of(self._answers)
             except Exception as error:
-                return failure_of(error)
+                return logged_failure_of(error, "an answer could not be made")
         self._submit(piece)
         return None

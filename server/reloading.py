@@ -22,6 +22,7 @@ from server.front import DecisionFront, Successor, let_go
 from server.logs import log
 from server.pacing import Pace
 from server.settings import Settings, SettingsError
+from server.statuses import logged_failure_of
 from server.stores import Stores, open_stores
 from server.subscribers import parsed
 
@@ -68,6 +69,11 @@ class Reloading:
                 front.figures.reloads_failed += 1
                 log().error("reload failed, nothing was changed", why=self.error)
                 raise RefusedError(Failure(Code.FAILED_PRECONDITION, f"nothing was changed: {error}")) from None
+            except Exception as error:
+                failure = logged_failure_of(error, "reload failed")
+                self.error = failure.message
+                front.figures.reloads_failed += 1
+                raise RefusedError(failure) from None
             self.error, self.reloaded_us = "", time.time_ns() // 1_000
             front.figures.reloads += 1
             generation, version = front.engine.generation.number, front.engine.snapshot.version

@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from touchpoint.v1 import error_pb2
 
 from server.failure import Code, Elsewhere, Failure, RefusedError, Violation
+from server.logs import frames, log
 
 OTHER_SHARD: Final = "OTHER_SHARD"
 """The reason in google.rpc.ErrorInfo."""
@@ -31,6 +32,14 @@ def failure_of(error: BaseException) -> Failure:
         if isinstance(error, kind):
             return Failure(code, message)
     raise error
+
+
+def logged_failure_of(error: BaseException, event: str) -> Failure:
+    """Return `failure_of` an error; where that sends the caller to the log, the log says of the event where it came from."""
+    failure = failure_of(error)
+    if failure.code == Code.INTERNAL and not isinstance(error, RefusedError):
+        log().error(event, error=type(error).__name__, where=frames(error))
+    return failure
 
 
 def grpc_code(failure: Failure) -> grpc.StatusCode:

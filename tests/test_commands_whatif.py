@@ -267,6 +267,7 @@ def test_a_base_without_subscribers(demo: Prepared, tmp_path: Path) -> None:
         (("--field", "used_mb=much"), "used_mb: expected a double, was 'much'"),
         (("--field", "used_gb=1"), "did you mean used_mb?"),
         (("--at", "today"), "expected an instant such as"),
+        (("--at", "0001-01-01T00:00:00+14:00"), "from 1971 to 2999"),
         (("--rounds", "21"), "21 is not in the range 1<=x<=20"),
         (("--sample", "0"), "0 is not in the range x>=1"),
     ],

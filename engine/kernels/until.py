@@ -9,13 +9,15 @@ from engine.kernels.cool_down import cooling_until_us
 from engine.kernels.counting import instance_until_us, used_of, zone_row
 from engine.kernels.screening import CAMPAIGN_NOT_STARTED, OFFER_NOT_VALID, starting_us
 from engine.kernels.wall_clock import quiet_end
-from engine.limits import NEVER_US
+from engine.limits import MICROSECONDS_PER_DAY, NEVER_US
 from engine.reasons import Reason
 
 QUIET_HOURS = int(Reason.QUIET_HOURS)
 COOL_DOWN_REFUSED = int(Reason.COOL_DOWN_REFUSED)
 ALREADY_ACCEPTED = int(Reason.ALREADY_ACCEPTED)
 CAP_REACHED = int(Reason.CAP_REACHED)
+QUIET_MAX_US = 40 * MICROSECONDS_PER_DAY
+"""Quiet hours that go on for so long have no known end; the tables always reach so far."""
 
 
 @kernel(types.int64(RUN_TYPE, types.int64), inner=True)
@@ -25,8 +27,14 @@ def quiet_until_us(run: Run, item: int) -> int:
     if quiet_class < 0:
         return NEVER_US
     row = quiet_class * (run.rules.settings[0]["zones"] + 1) + zone_row(run, item)
-    end = max(quiet_end(run.clock, row, run.moment.raw_us), quiet_end(run.clock, row, run.moment.now_us))
-    return FOREVER_US if end >= run.moment.horizon_end_us else end
+    latest = NEVER_US
+    for instant_us in (run.moment.raw_us, run.moment.now_us):
+        end = quiet_end(run.clock, row, instant_us)
+        if end != NEVER_US:
+            # Not as far as the tables reach: when they were made must decide nothing.
+            known = end < run.moment.horizon_end_us and end - instant_us < QUIET_MAX_US
+            latest = max(latest, end if known else FOREVER_US)
+    return latest
 
 
 @kernel(types.int64(RUN_TYPE, types.int64, types.int64, types.int64), inner=True)

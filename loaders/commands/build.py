@@ -178,8 +178,10 @@ def instant_us(text: str | None, option: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(f"expected an instant such as 2026-11-21T00:00:00Z, was {text!r}", param_hint=option)
+    if moment is None or moment.tzinfo is None or not 1970 < moment.year < 3000:
+        raise click.BadParameter(
+            f"expected an instant such as 2026-11-21T00:00:00Z, from 1971 to 2999, was {text!r}", param_hint=option
+        )
     return round(moment.timestamp() * 1_000_000)
 
 

@@ -53,7 +53,11 @@ class Place(NamedTuple):
 
 def place_of(settings: Settings) -> Place:
     """Return what the settings say; raises SettingsError."""
-    parts = urlsplit(settings.ledger_redis)
+    wrong = SettingsError(f"ledger_redis: {_EXAMPLE}; was {settings.ledger_redis!r}")
+    try:
+        parts = urlsplit(settings.ledger_redis)
+    except ValueError:
+        raise wrong from None
     secure, _, kind = parts.scheme.removeprefix("redis").partition("-")
     mode = kind or "one"
     user, at, hosts = parts.netloc.rpartition("@")
@@ -62,7 +66,6 @@ def place_of(settings: Settings) -> Place:
             "ledger_redis: holds a password; put it into a file and name that in ledger_redis_password_file"
         )
     names = [name for name in parts.path.split("/") if name]
-    wrong = SettingsError(f"ledger_redis: {_EXAMPLE}; was {settings.ledger_redis!r}")
     if not parts.scheme.startswith("redis") or secure not in ("", "s") or mode not in get_args(Mode):
         raise wrong
     service = names.pop(0) if mode == "sentinel" and names else ""

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from server.clock import steady_us
 from server.logs import log
 from server.shared.accounts import Account, Part, total_key
 from server.shared.connection import ReplyError, UnavailableError
+from server.shared.fetching import COMPLAINTS_US
 from server.shared.moved import parts_of
-from server.shared.node import Link, Node
+from server.shared.node import given_key, link_of, over_key
 from server.shared.topology import Topology
 
 EVERY_S: Final = 1.0
@@ -25,6 +27,7 @@ class Burial:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._next_s = 0.0
+        self._complained_us = -COMPLAINTS_US
 
     def keep_up(self, accounts: Iterable[Account], first_day: int) -> None:
         """Look for such replicas, unless it was done a moment ago. `accounts`: of totals that they may have leased; those that they gave are found."""
@@ -36,22 +39,29 @@ class Burial:
         if len(linked) < len(self._topology.nodes) or (link := names.link) is None:
             return
         try:
-            for life in link.connection.command("SMEMBERS", names.over_key):
+            for life in link.connection.command("SMEMBERS", over_key(names.tag)):
                 totals = [account.name for account in accounts]
-                self._bury(life.decode(), linked, totals, first_day)
+                self._bury(life.decode(), totals, first_day)
+        except (ReplyError, ValueError) as error:  # what lies there is somebody else's
+            self._complain(error)
         except UnavailableError as error:
-            log().error("what a replica leased that is over is not given back yet", why=str(error))
+            self._complain(error)
             for node, each in linked:
                 node.drop(each)
 
-    def _bury(self, life: str, linked: list[tuple[Node, Link]], totals: Iterable[str], first_day: int) -> None:
-        sums = Counter[str]()
-        for node, link in linked:
-            found = self._over(node, link, life, "0")
+    def _complain(self, error: Exception) -> None:
+        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
+            self._complained_us = now_us
+            log().error("what a replica leased that is over is not given back yet", why=str(error))
+
+    def _bury(self, life: str, totals: Iterable[str], first_day: int) -> None:
+        sums, tags = Counter[str](), sorted(self._topology.tags)
+        for tag in tags:
+            found = self._over(tag, life, "0")
             sums.update({field.decode(): int(n) for field, n in zip(found[::2], found[1::2], strict=True)})
         del sums["over"]
         parts, names = parts_of(sums), self._topology.names_node()
-        link = next(link for node, link in linked if node is names)
+        link = link_of(names)
         for name in {*totals, *parts}:
             told = parts.get(name, Part()).text(0), str(first_day), "1"
             where = names.epoch_key, link.epoch, life
@@ -59,12 +69,11 @@ class Burial:
                 link.connection.command(*link.calls.words["give_up_stock"], "1", total_key(name), *where, *told)
             except ReplyError as error:  # a key that is somebody else's; the others are seen to
                 log().error("a total is not what it should be", total=name, why=str(error))
-        for node, link in linked:
-            self._over(node, link, life, "1")
+        for tag in tags:
+            self._over(tag, life, "1")
         log().info("what a replica had leased that is over was given back", totals=len(parts))
 
-    @staticmethod
-    def _over(node: Node, link: Link, life: str, done: str) -> list[bytes]:
-        keys = node.given_key(life), node.over_key
+    def _over(self, tag: str, life: str, done: str) -> list[bytes]:
+        link, keys = link_of(self._topology.node_at(tag)), (given_key(tag, life), over_key(tag))
         found: list[bytes] = link.connection.command(*link.calls.words["bury"], "2", *keys, life, done)
         return found

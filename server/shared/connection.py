@@ -39,7 +39,7 @@ class Connection:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._socket = address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a host's name may be none
             raise UnavailableError(f"{address.name}: cannot be reached: {error}") from None
         self._socket.settimeout(timeout_s)
         try:

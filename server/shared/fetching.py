@@ -7,6 +7,7 @@ import numpy as np
 from engine.base.overlay import OverlayFullError
 from engine.dtypes.contact import CONTACT
 from engine.engine import Engine
+from engine.ledger.names import LedgerFullError
 from engine.ledger.working import NOT_CONTACTS, WorkingLedger
 from server.clock import steady_us
 from server.logs import log
@@ -83,20 +84,18 @@ class Fetching:
         if changed:
             missing += self._learn_live(changed)
         wrong = self._enter(contacted) if contacted else []
-        if wrong and self._names.give():
+        if wrong and self._learn_names():
             wrong = self._enter(wrong)
         if wrong:
-            self._complain(len(wrong))
+            what = "what the shared ledger holds of some subscribers is not known here, so nothing is offered; if it goes on, reload the rulebook"
+            self._complain(what, f"{len(wrong)} of {len(subscribers)}")
         return missing + wrong
 
-    def _complain(self, subscribers: int) -> None:
-        """Say, not too often, that contacts cannot be read."""
+    def _complain(self, what: str, why: str) -> None:
+        """Say it, not too often."""
         if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
             self._complained_us = now_us
-            log().error(
-                "what the shared ledger holds of some subscribers is not known here, so nothing is offered; if it goes on, reload the rulebook",
-                subscribers=subscribers,
-            )
+            log().error(what, why=why)
 
     def _enter(self, subscribers: list[int]) -> list[int]:
         """Enter their contacts; return those for whom there was something else."""
@@ -109,14 +108,24 @@ class Fetching:
         self.until_us.update(zip(subscribers, until_us, strict=True))
         return [subscriber for subscriber, until in zip(subscribers, until_us, strict=True) if until == NOT_CONTACTS]
 
+    def _learn_names(self) -> bool:
+        try:
+            return self._names.give()
+        except LedgerFullError as error:
+            self._complain("what other replicas gave codes to is too much", str(error))
+            return False
+
     def _learn_live(self, subscribers: list[int]) -> list[int]:
         """Apply what was changed by way of other replicas; return the subscribers of whom it is not known."""
         unknown = []
         for subscriber, found in zip(subscribers, self.states.live_changes(subscribers), strict=True):
-            if found is None or not apply(self.engine, subscriber, found):
+            why = "" if found is None else apply(self.engine, subscriber, found)
+            if found is None or why:
                 unknown.append(subscriber)
             else:
                 self._live[subscriber] = self.known[subscriber].live
+            if why:
+                self._complain("a live change by way of another replica cannot be noted, so nothing is offered", why)
         return unknown
 
     def _erase(self, subscriber: int) -> bool:
@@ -126,6 +135,6 @@ class Fetching:
             try:
                 overlay.erase(subscriber)
             except OverlayFullError as error:
-                log().error("an erased subscriber cannot be noted, so nothing is offered", why=str(error))
+                self._complain("an erased subscriber cannot be noted, so nothing is offered", str(error))
                 return False
         return True

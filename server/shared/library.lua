@@ -7,14 +7,15 @@
 -- schedule            subscribers' keys by when they are to be looked at, microseconds: an open hold of theirs that counts toward a total ends then
 -- total's hash        by replica's life, or "0" for those that are gone: its part of a total over all subscribers
 -- given's hash        of a replica's life: by total, and with ":e" or ":<day>" behind it, units and events by its changes | over "1" once it is over
--- over                lives of replicas whose number another one has by now
--- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | grants: the epoch once all may grant in it, else empty
+-- over                lives of replicas that are over, while what they leased is not given back: another one has their number, or they were silent for too long
+-- epoch's hash        epoch | run of the server for which it was raised | since, microseconds | settling: for how long nobody grants in it whoever has asserted
+--                     grants: the epoch once all may grant in it, else empty
 
 local RECORD, ENTRY, NEVER = 80, 25, '\0\0\0\0\0\0\0\128'
 local EVENTS = { 25, 33, 41, 49, 57 }
 local RANK, FLAGS = 73, 74
 local GRANT, REFUSE, WITHDRAW = '8', '9', '10'
-local STAMPS, GONE = 8 * 16, 24 * 3600 * 1000000
+local STAMPS, GONE, OVER_KEPT_MS = 8 * 16, 24 * 3600 * 1000000, 366 * 24 * 3600 * 1000
 
 local function micros()
   local time = redis.call('TIME')
@@ -100,12 +101,13 @@ local function commit(keys, args)
   local stamp = held[1] or ''
   if stamp == args[4] then return 1 end
   if stamp ~= args[3] then return 0 end
+  local left = pruned(key, held[2] or '', tonumber(args[5]))
   if not count_moves(args[1], args[8]) then return -1 end
+  look_at(args[1], key, args[7], 'CH') -- whatever may fail comes before what it is about
   local was = redis.call('PTTL', key)
-  local index = remember(key, pruned(key, held[2] or '', tonumber(args[5])), args, 10)
+  local index = remember(key, left, args, 10)
   redis.call('HSET', key, 'v', args[4], 'c', args[9], 'x', index)
   lives_until(key, args[6], was)
-  look_at(args[1], key, args[7], 'CH')
   keep_stamps(key, args[7], stamp .. (held[3] or ''))
   return 1
 end
@@ -114,9 +116,9 @@ end
 local function forget(keys, args)
   if redis.call('HGET', args[1], 'epoch') ~= args[2] then return -1 end
   local contacts = redis.call('HGET', keys[1], 'c') or ''
+  look_at(args[1], keys[1], '0', 'CH')
   redis.call('DEL', keys[1], keys[2])
   redis.call('HSET', keys[1], 'v', args[3], 'e', '1')
-  look_at(args[1], keys[1], '0', 'CH')
   return contacts
 end
 
@@ -290,6 +292,7 @@ local function assert_contacts(keys, args)
   local held = redis.call('HMGET', key, 'v', 'x', 'c', 'e', 'p')
   if held[4] then return 1 end
   if not was_done(args[4], (held[1] or '') .. (held[5] or '')) and not count_moves(args[1], args[8]) then return -1 end
+  if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
   local was = redis.call('PTTL', key)
   local contacts = held[3] or ''
   for from = 1, #args[9], RECORD do
@@ -305,7 +308,6 @@ local function assert_contacts(keys, args)
   local index = remember(key, held[2] or '', args, 10)
   redis.call('HSET', key, 'v', args[4], 'c', contacts, 'x', index)
   lives_until(key, args[6], was)
-  if args[7] ~= '0' then look_at(args[1], key, args[7], 'LT') end
   keep_stamps(key, args[7], (held[1] or '') .. args[3] .. (held[5] or ''))
   return 1
 end
@@ -315,59 +317,84 @@ local function count_erased(keys, args)
   return count_moves(keys[1], args[1]) and 1 or -1
 end
 
--- A replica is over: nothing that it sends any more is done. Return what its changes meant for totals.
+-- A replica is over: nothing that it sends any more is done, though it slept for a year. Return what its changes meant for totals.
 -- keys: what they meant, replicas that are over. args: its life, "1" when others have what it leased.
 local function bury(keys, args)
+  if args[2] == '1' then
+    redis.call('SREM', keys[2], args[1])
+    redis.call('DEL', keys[1])
+  end
   redis.call('HSET', keys[1], 'over', '1')
-  redis.call('PEXPIRE', keys[1], GONE / 1000)
-  if args[2] == '1' then redis.call('SREM', keys[2], args[1]) end
+  if args[2] == '1' then redis.call('PEXPIRE', keys[1], OVER_KEPT_MS) end
   return redis.call('HGETALL', keys[1])
 end
 
 -- Return (epoch, grants, since, now), having raised the epoch if this is not the server, or the life of it, for which it was raised.
 -- Nothing for a server whose life is the one of its epoch, while the caller knows of a later epoch: it was a primary before, and others have gone on.
--- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, then what it knows of replicas, which may be lost here.
+-- Where neither the server nor the caller knows of an epoch before, others may: nobody grants before they had the time to show themselves.
+-- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, that time (us),
+-- then what it knows of replicas, which may be lost here.
 local function epoch(keys, args)
   local held = redis.call('HMGET', keys[1], 'epoch', 'run', 'since', 'grants')
   local now = micros()
   local last = math.max(tonumber(held[1] or '0'), tonumber(args[2]))
   if held[2] == args[1] and last > tonumber(held[1]) then return {} end
-  for i = 3, #args, 2 do redis.call('HSETNX', keys[2], args[i], args[i + 1]) end
+  for i = 4, #args, 2 do redis.call('HSETNX', keys[2], args[i], args[i + 1]) end
   if held[2] ~= args[1] then
     local next = number(math.max(last + 1, now))
-    local grants = last == 0 and next or ''
-    redis.call('HSET', keys[1], 'epoch', next, 'run', args[1], 'since', number(now), 'grants', grants)
-    held = { next, args[1], number(now), grants }
+    local settling = last == 0 and args[3] or '0'
+    redis.call('HSET', keys[1], 'epoch', next, 'run', args[1], 'since', number(now), 'settling', settling, 'grants', '')
+    held = { next, args[1], number(now), '' }
   end
   return { held[1], held[4], held[3], number(now) }
 end
 
--- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its number.
+-- Whether all may grant in an epoch: each replica that was there within a lease before it has asserted what it knows and it has settled, or a lease is over.
+-- A clock that was set back begins both anew. held: epoch, grants, since, settling.
+local function may_grant(keys, held, lease, now)
+  local since, missing = tonumber(held[3]), 0
+  if now < since then
+    since = now
+    redis.call('HSET', keys[1], 'since', number(now))
+  end
+  for _, replica in ipairs(redis.call('HVALS', keys[2])) do
+    local at, asserted = string.match(replica, '^%S+ (%S+) (%S+)')
+    if tonumber(at) > since - lease and asserted ~= held[1] then missing = missing + 1 end
+  end
+  return (missing == 0 and now - since >= tonumber(held[4])) or now - since > lease
+end
+
+-- A replica says that it is there; return (epoch, grants, now, all replicas), or nothing when another one has its number, or it is over.
 -- All may grant in an epoch once each replica that was there within a lease before it has asserted what it knows, or a lease after it began.
 -- keys: epoch's, replicas'. args: its number, life, how long a number is kept (us), lease (us), epoch in which the replica has asserted.
 local function beat(keys, args)
   local now = micros()
   local mine = redis.call('HGET', keys[2], args[1])
+  local over = string.gsub(keys[2], 'replicas$', 'over')
+  if redis.call('SISMEMBER', over, args[2]) == 1 or redis.call('HEXISTS', given_key(keys[1], args[2]), 'over') == 1 then return {} end
   if mine then
-    local life, at = string.match(mine, '^(%S+) (%S+)')
-    if life ~= args[2] and now - tonumber(at) < tonumber(args[3]) then return {} end
-    if life ~= args[2] then redis.call('SADD', string.gsub(keys[2], 'replicas$', 'over'), life) end
+    local life, at, asserted = string.match(mine, '^(%S+) (%S+) (%S+)')
+    if life ~= args[2] and now - tonumber(at) < tonumber(args[3]) then
+      if tonumber(at) > now then redis.call('HSET', keys[2], args[1], life .. ' ' .. number(now) .. ' ' .. asserted) end -- the clock was set back
+      return {}
+    end
+    if life ~= args[2] then redis.call('SADD', over, life) end
   end
   redis.call('HSET', keys[2], args[1], args[2] .. ' ' .. number(now) .. ' ' .. args[5])
-  local held = redis.call('HMGET', keys[1], 'epoch', 'grants', 'since')
-  if held[1] and held[1] ~= held[2] then
-    local since, lease, missing = tonumber(held[3]), tonumber(args[4]), 0
-    local replicas = redis.call('HVALS', keys[2])
-    for _, replica in ipairs(replicas) do
-      local at, asserted = string.match(replica, '^%S+ (%S+) (%S+)')
-      if tonumber(at) > since - lease and asserted ~= held[1] then missing = missing + 1 end
-    end
-    if missing == 0 or now - since > lease then
-      redis.call('HSET', keys[1], 'grants', held[1])
-      held[2] = held[1]
-    end
+  local held = redis.call('HMGET', keys[1], 'epoch', 'grants', 'since', 'settling')
+  if held[1] and held[1] ~= held[2] and may_grant(keys, held, tonumber(args[4]), now) then
+    redis.call('HSET', keys[1], 'grants', held[1])
+    held[2] = held[1]
   end
   return { held[1] or '', held[2] or '', number(now), redis.call('HGETALL', keys[2]) }
+end
+
+-- A replica was silent for too long: it is over, unless it has said something by now. keys: replicas'. args: its number, what it said last.
+local function dismiss(keys, args)
+  if redis.call('HGET', keys[1], args[1]) ~= args[2] then return 0 end
+  redis.call('HDEL', keys[1], args[1])
+  redis.call('SADD', string.gsub(keys[1], 'replicas$', 'over'), string.match(args[2], '^(%S+)'))
+  return 1
 end
 
 -- A replica goes: its number is free. args: its number, life.
@@ -388,8 +415,10 @@ local function names(keys, args)
     if not seen[args[i]] and redis.call('HEXISTS', keys[1], args[i]) == 0 then fresh[#fresh + 1] = args[i] end
     seen[args[i]] = true
   end
-  local last = redis.call('HLEN', keys[1])
+  local last, sum = redis.call('HLEN', keys[1]), 0
   if last + #fresh > tonumber(args[1]) then return {} end
+  for _, code in ipairs(redis.call('HVALS', keys[1])) do sum = sum + (tonumber(code) or 0.5) end
+  if sum ~= last * (last + 1) / 2 then return redis.error_reply('ERR the names were changed or lost') end
   for i, name in ipairs(fresh) do redis.call('HSET', keys[1], name, last + i) end
   return redis.call('HGETALL', keys[1])
 end

@@ -13,7 +13,7 @@ from server.shared.connection import Connection, ReplyError
 NAME: Final = "touchpoint2"
 FUNCTIONS: Final = (
     "commit", "forget", "change", "assert_contacts", "due", "stock", "give_up_stock", "count_erased",
-    "bury", "epoch", "beat", "leave", "names",
+    "bury", "epoch", "beat", "dismiss", "leave", "names",
 )  # fmt: skip
 _BODY: Final = files("server.shared").joinpath("library.lua").read_text(encoding="utf-8")
 _FLAGS: Final = "allow-cross-slot-keys"
@@ -78,6 +78,11 @@ def load(connection: Connection) -> Calls:
 
 
 def _check(connection: Connection, found: list[list[bytes | list[bytes]]]) -> None:
+    if not found:
+        raise ForeignError(
+            f"ledger_redis: {connection.address.name} has functions named {NAME}_... in somebody else's library; nothing was changed. "
+            "Give the ledger a Redis of its own"
+        )
     listed = dict(zip(found[0][::2], found[0][1::2], strict=True))
     if listed.get(b"library_code") != library().encode():
         raise ForeignError(

@@ -29,7 +29,10 @@ def give_codes(
                 f"ledger names: expected at most {CODES_MAX} different {kind} ids over the shared ledger's life, {len(new)} more are too many; "
                 "start a new ledger, or reuse ids"
             )
-        found = {int(code): name.decode() for name, code in zip(reply[::2], reply[1::2], strict=True)}
+        try:
+            found = {int(code): name.decode() for name, code in zip(reply[::2], reply[1::2], strict=True)}
+        except ValueError:
+            found = {}
         _compare(connection, names, kind, found)
         for code in range(names.count(kind) + 1, (len(found) if learn else 0) + 1):
             names.code(kind, found[code])

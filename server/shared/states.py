@@ -4,6 +4,7 @@ A state is opaque there: contacts as they lie in memory, what is remembered of r
 A change names the stamp that it was based on, and is not done when that is no longer there.
 """
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,8 @@ from server.shared.node import Link, Node, live_key, subscriber_key, subscriber_
 from server.shared.topology import Topology
 
 OTHER_EPOCH: Final = -1
+_OF_A_KEY: Final = re.compile(r"WRONGTYPE |ERR user_(function|script):|ASK |TRYAGAIN ")
+"""What a server says when something else lies under a key than a function expects, or when it is on its way to another server."""
 _PING: Final = b"*1\r\n$4\r\nPING\r\n"
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
 _READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n$1\r\nu\r\n%b"
@@ -105,7 +108,7 @@ class States:
                 asked.append((node, link, places, b"".join(commands) + _TIME))
         now_us = 0
         for node, link, places, replies in self._exchanged(asked, 1):
-            if replies is None or _all_errors(replies[:-1]) or isinstance(replies[-1], hiredis.ReplyError):
+            if replies is None or _refuses(replies):
                 node.drop(link)
                 continue
             seconds, micros = replies[-1]
@@ -125,7 +128,7 @@ class States:
                 commands = [_write(changes[place], link, epoch) for place in places]
                 asked.append((node, link, places, b"".join(commands)))
         for node, link, places, replies in self._exchanged(asked, 0):
-            if replies is None or _all_errors(replies) or OTHER_EPOCH in replies:
+            if replies is None or _refuses(replies) or OTHER_EPOCH in replies:
                 node.drop(link)
             for number, place in enumerate(places):
                 results[place] = Written.UNKNOWN if replies is None else _result(replies[number])
@@ -165,7 +168,7 @@ class States:
                 keys = [argument(live_key(subscribers[place])) for place in places]
                 asked.append((node, link, places, b"".join(b"*2\r\n$7\r\nHGETALL\r\n" + key for key in keys)))
         for node, link, places, replies in self._exchanged(asked, 0):
-            if replies is None or _all_errors(replies):
+            if replies is None or _refuses(replies):
                 node.drop(link)
                 continue
             for place, reply in zip(places, replies, strict=True):
@@ -183,17 +186,17 @@ class States:
                 asked.append((node, link, range(1), call))
         found = list[int]()
         for node, link, _, replies in self._exchanged(asked, 0):
-            if replies is None or _all_errors(replies):
+            if replies is None or _refuses(replies):
                 node.drop(link)
-            else:
-                found += [subscriber_of(key) for key in replies[0]]
+            elif not isinstance(replies[0], hiredis.ReplyError):
+                found += [subscriber for key in replies[0] if (subscriber := subscriber_of(key)) is not None]
         return found
 
     def keep_alive(self) -> None:
         """See whether idle connections are still of use, before somebody waits for them."""
         asked = [(node, link, range(1), _PING) for node in self._topology.nodes if (link := node.link) is not None]
         for node, link, _, replies in self._exchanged(asked, 0):
-            if replies is None or _all_errors(replies):
+            if replies is None or _refuses(replies):
                 node.drop(link)
 
     def _by_node(self, subscribers: list[int]) -> list[tuple[Node, Sequence[int]]]:
@@ -234,9 +237,9 @@ def _state(reply: list[Any]) -> State:
     return State(stamp or b"", contacts or b"", erased is not None, live or b"", remembered)
 
 
-def _all_errors(replies: list[Any]) -> bool:
-    """Return whether a server cannot do anything of this kind; a key that is somebody else's is a matter of its subscriber."""
-    return bool(replies) and all(isinstance(reply, hiredis.ReplyError) for reply in replies)
+def _refuses(replies: list[Any]) -> bool:
+    """Return whether a server does not do what it is told; a key that is somebody else's is a matter of its subscriber."""
+    return any(isinstance(reply, hiredis.ReplyError) and not _OF_A_KEY.match(str(reply)) for reply in replies)
 
 
 def _read(subscriber: int, fields: list[bytes]) -> bytes:

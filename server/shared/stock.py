@@ -26,6 +26,7 @@ from server.shared.library import Calls
 from server.shared.moved import NOTHING, Moved, moved
 from server.shared.moves import Target, first_expiry_us, moves
 from server.shared.node import Link, Node
+from server.shared.schedules import Schedules
 from server.shared.states import OTHER_EPOCH, Change, Written, argument
 from server.shared.topology import Topology
 
@@ -78,6 +79,7 @@ class Stock:
         """Those of which nothing could be leased, since nobody answered."""
         self._bound: Any = None
         self._burial = Burial(topology)
+        self._schedules = Schedules(topology)
         self._period_s = 0.0
         self._complained_us = -COMPLAINTS_US
         self._turn = 0
@@ -180,6 +182,7 @@ class Stock:
             some += (asked[start:] + asked[:start])[: TOLD_AT_ONCE - len(some)]
         self._tell(some, [0] * len(some))
         self._burial.keep_up(self._accounts.values(), self._first_day)
+        self._schedules.keep_up()
         return len(changed) > TOLD_AT_ONCE and self._topology.names_node().link is not None
 
     def leave(self) -> bool:

@@ -23,6 +23,9 @@ class Topology(Protocol):
     nodes: Sequence[Node]
     moves: bool
     """Whether a server may move while it goes on answering where it was, so that it is asked for again and again."""
+    tags: frozenset[str]
+    """Tags that servers have, or had: under them lies what was counted. In a Cluster a server's tag changes with its slots."""
+    tags_change: bool
 
     def refresh(self) -> None:
         """Ask where the servers are by now; raises UnavailableError."""
@@ -32,6 +35,9 @@ class Topology(Protocol):
 
     def names_node(self) -> Node:
         """Return the server that has the names."""
+
+    def node_at(self, tag: str) -> Node:
+        """Return the server where what has this tag lies by now."""
 
 
 def slot_of(tag: bytes) -> int:
@@ -52,10 +58,12 @@ class One:
     """One primary under a name that stays."""
 
     moves = False
+    tags_change = False
 
     def __init__(self, place: Place) -> None:
         self._node = Node(place.seeds[0])
         self.nodes: Sequence[Node] = [self._node]
+        self.tags = frozenset([self._node.tag])
 
     def refresh(self) -> None:
         """Nothing: whatever stands in for it has its name."""
@@ -65,6 +73,10 @@ class One:
         return self._node
 
     def names_node(self) -> Node:
+        """Return the one."""
+        return self._node
+
+    def node_at(self, _tag: str) -> Node:
         """Return the one."""
         return self._node
 
@@ -106,10 +118,12 @@ class Cluster:
     """The primaries of a Cluster, by slot."""
 
     moves = True
+    tags_change = True
 
     def __init__(self, place: Place) -> None:
         self._seeds = place.seeds
         self.nodes: Sequence[Node] = []
+        self.tags = frozenset[str]()
         self._by_slot: list[Node | None] = [None] * SLOTS
         self._lost = Node(place.seeds[0])
         """Stands in for slots that nobody has."""
@@ -133,16 +147,18 @@ class Cluster:
             owned.setdefault((host.decode() or seed.host, port), []).append((start, end))
         if not owned:
             raise UnavailableError(f"{seed.name}: its Cluster has no slots yet")
-        nodes = {}
+        nodes, there = {}, {(node.address.host, node.address.port, node.tag): node for node in self.nodes}
         by_slot: list[Node | None] = [None] * SLOTS
         for (host, port), spans in owned.items():
             ranges = tuple(sorted(spans))
-            node = self._ranges.get(ranges) or Node(seed, _tag(ranges))
+            tag = _tag(ranges)
+            node = self._ranges.get(ranges) or there.get((host, port, tag)) or Node(seed, tag)
             node.address = replace(seed, host=host, port=port)
             nodes[ranges] = node
             for start, end in ranges:
                 by_slot[start : end + 1] = [node] * (end + 1 - start)
         self._ranges, self._by_slot, self.nodes = nodes, by_slot, list(nodes.values())
+        self.tags |= {node.tag for node in self.nodes}
 
     def node_of(self, subscriber: int) -> Node:
         """Return the node that has the subscriber's slot."""
@@ -150,7 +166,11 @@ class Cluster:
 
     def names_node(self) -> Node:
         """Return the node that has the slot of the names."""
-        return self._by_slot[slot_of(b"0")] or self._lost
+        return self.node_at("0")
+
+    def node_at(self, tag: str) -> Node:
+        """Return the node that has the tag's slot."""
+        return self._by_slot[slot_of(tag.encode())] or self._lost
 
 
 def _tag(ranges: tuple[tuple[int, int], ...]) -> str:

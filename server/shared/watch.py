@@ -2,7 +2,7 @@
 
 A link is given when the server is a primary of this ledger, answers in time, and everybody may grant in its epoch. A server whose life is not the one for which
 its epoch was raised may have lost writes: whoever finds that raises the epoch, and nobody grants in it before each replica that was there has
-asserted what it wrote in the last minute, or a lease has run out.
+asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there: then all have time to show themselves.
 """
 
 import threading
@@ -16,21 +16,26 @@ import hiredis
 from engine.ledger.names import Names
 from server.logs import frames, log
 from server.shared.connection import Connection, UnavailableError
+from server.shared.introduction import NUMBER_KEPT_US, Introduction
 from server.shared.library import Calls, ForeignError, load
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
 from server.shared.shared_names import give_codes, known_names
+from server.shared.silence import Silence
 from server.shared.states import argument
 from server.shared.topology import Topology
 
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
 WATCH_TIMEOUT_S: Final = 0.5
-NUMBER_KEPT_US: Final = 3_000_000
-"""A replica that was not heard of for so long has lost its number."""
 LEASE_US: Final = 60_000_000
+SETTLING_US: Final = 700_000
+"""In which each replica has had its turn to beat, whatever it does between two beats."""
+assert SETTLING_US > 1.25e6 * BEAT_S
 ASSERTED_AT_ONCE: Final = 256
 FORMAT: Final = "1"
+TAGS_KEY: Final = "tp:{0}:tags"
+VERSION_MIN: Final = 7
 
 
 class Identity(NamedTuple):
@@ -49,6 +54,8 @@ class Beat(NamedTuple):
 
     epoch: bytes
     grants: bytes
+    introduced: bool
+    """Whether all who were there know of this replica."""
 
 
 class Watched:
@@ -63,7 +70,8 @@ class Watched:
         self.run = ""
         """The life of the server that the connection leads to: a link must lead to the same."""
         self.grants = False
-        """Whether all may grant in the epoch."""
+        """Whether all may grant in the epoch, and know of this replica."""
+        self.introduction = Introduction()
         self.replicas: list[bytes] = []
         """What all replicas said of themselves last, as it lies there: number, then its words."""
         self.trouble = ""
@@ -81,6 +89,9 @@ class Watch:
         self._timeout_s = timeout_s
         self._recent = recent
         self._names = names
+        self._silence = Silence()
+        self._tags = frozenset[str]()
+        """Those that all replicas know of, or can."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ledger watch", daemon=True)
         self.on_skew: Callable[[int], None] = lambda _: None
@@ -98,6 +109,11 @@ class Watch:
                         f"replica: {self._identity.replica} is the number of another server that shares this ledger; give each its own with --replica"
                     )
                 time.sleep(BEAT_S)
+        end_s = time.monotonic() + SETTLING_US / 1e6 + 2 * RETRY_S
+        for watched in list(self._watched.values()):
+            while not watched.grants and time.monotonic() < end_s:
+                time.sleep(RETRY_S)
+                self._look(watched, wanted)
             self._give_link(watched)  # a server that is too slow may become faster
 
     def links(self) -> int:
@@ -128,8 +144,7 @@ class Watch:
             self._due.wait(wait_s)
             self._due.clear()
             self._find_servers()
-            for watched in list(self._watched.values()):
-                self._look_again(watched)
+            self._look_again()
             wait_s = BEAT_S if all(watched.node.link for watched in list(self._watched.values())) else RETRY_S
 
     def _find_servers(self) -> None:
@@ -154,17 +169,33 @@ class Watch:
             if gone:
                 del self._watched[node]
 
-    def _look_again(self, watched: Watched) -> None:
-        taken = f"another server has replica number {self._identity.replica}"
+    def _look_again(self) -> None:
+        """Look at all servers, then give links: who is over at one is over at all."""
+        taken = f"another server has replica number {self._identity.replica}, or this one was silent for so long that it is over; restart it then"
+        all_watched = list(self._watched.values())
+        troubles = [
+            self._trouble(watched, lambda: "" if self._look(watched, {}) else taken)  # noqa: B023  # called at once
+            for watched in all_watched
+        ]
+        for watched, trouble in zip(
+            all_watched, [taken] * len(troubles) if taken in troubles else troubles, strict=True
+        ):
+            self._take_down(watched, trouble or self._trouble(watched, lambda: self._give_link(watched)))  # noqa: B023
+
+    def _trouble(self, watched: Watched, look: Callable[[], str]) -> str:
+        """Return what is in the way, by what `look` returns or raises."""
         try:
-            trouble = self._give_link(watched) if self._look(watched, {}) else taken
+            return look()
         except (UnavailableError, ForeignError) as error:
-            trouble = str(error)
             self._lose(watched)
+            return str(error)
         except Exception as error:  # the watch goes on, whatever a server answers
-            trouble = f"{watched.node.address.name}: {type(error).__name__}"
             log().error("the watch over the shared ledger failed", error=type(error).__name__, where=frames(error))
             self._lose(watched)
+            return f"{watched.node.address.name}: {type(error).__name__}"
+
+    @staticmethod
+    def _take_down(watched: Watched, trouble: str) -> None:
         if trouble and (link := watched.node.link):
             watched.node.drop(link)
         if trouble != watched.trouble:
@@ -186,18 +217,26 @@ class Watch:
             self._assert(watched, connection)
             watched.asserted = watched.epoch
             beat = self._beat(watched, connection) or beat
-        watched.grants = beat.grants == watched.epoch
+        if self._topology.tags_change and watched.node is self._topology.names_node():
+            self._learn_tags(connection)
+        watched.grants = beat.grants == watched.epoch and beat.introduced
         return True
+
+    def _learn_tags(self, connection: Connection) -> None:
+        """Have all know of the servers' tags before anything lies under them, and learn of those that servers had before."""
+        connection.command("SADD", TAGS_KEY, *self._topology.tags)
+        self._topology.tags |= {tag.decode() for tag in connection.command("SMEMBERS", TAGS_KEY)}
+        self._tags = self._topology.tags
 
     def _give_link(self, watched: Watched) -> str:
         """Give decisions a connection, if they may grant; return why not, when the server is not as fast as they want it."""
         node = watched.node
         if node.link is not None and node.link.epoch != watched.epoch:
             node.drop(node.link)
-        if watched.grants and node.link is None:
+        if watched.grants and node.link is None and (node.tag in self._tags or not self._topology.tags_change):
             try:
                 connection = Connection(node.address, self._timeout_s)
-                same = f"run_id:{watched.run}" in connection.command("INFO", "server").decode()
+                same = _info(connection, "server").get("run_id") == watched.run
             except UnavailableError as error:
                 return str(error)
             if not same:  # one stands in for it, while the watch's connection still leads to the old one
@@ -212,8 +251,9 @@ class Watch:
         connection = Connection(watched.node.address, max(self._timeout_s, WATCH_TIMEOUT_S))
         try:
             watched.run = _checked_life(connection)
-            self._claim(watched.node, connection)
+            self._claim(watched.node, connection, write=False)
             watched.calls = load(connection)
+            self._claim(watched.node, connection, write=True)
             self._give_codes(watched, connection, wanted)
             self._find_epoch(watched, connection)
         except BaseException:
@@ -228,12 +268,14 @@ class Watch:
             named = {kind: [*known[kind], *wanted.get(kind, ())] for kind in known}
             give_codes(connection, watched.calls, self._names, named, learn=not self._thread.is_alive())
 
-    def _claim(self, node: Node, connection: Connection) -> None:
-        """See to it that the server is of this ledger and no other's; raises ForeignError."""
+    def _claim(self, node: Node, connection: Connection, *, write: bool) -> None:
+        """See to it that the server is of this ledger and no other's, or without `write`, that it is of no other's; raises ForeignError."""
         mine = {"format": FORMAT, "catalogue": self._identity.catalogue, "secret": self._identity.secret}
         for name, value in mine.items():
-            connection.command("HSETNX", node.about_key, name, value)
-            found = connection.command("HGET", node.about_key, name).decode()
+            if write:
+                connection.command("HSETNX", node.about_key, name, value)
+            reply = connection.command("HGET", node.about_key, name)
+            found = value if reply is None else reply.decode(errors="replace")
             if found != value:
                 raise ForeignError(
                     f"ledger_redis: {node.address.name} holds the ledger of another installation: its {name} is {found!r}, this server's is {value!r}; "
@@ -242,9 +284,8 @@ class Watch:
 
     def _find_epoch(self, watched: Watched, connection: Connection) -> None:
         node, known = watched.node, watched.epoch or b"0"
-        reply = connection.command(
-            *watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, watched.run, known, *watched.replicas
-        )
+        told: list[str | bytes] = [watched.run, known, str(SETTLING_US), *watched.replicas]
+        reply = connection.command(*watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             raise UnavailableError(
                 f"{node.address.name}: is a primary of an earlier epoch than {known.decode()}; it must become a replica of the present one"
@@ -262,10 +303,21 @@ class Watch:
         reply = connection.command(*watched.calls.words["beat"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             return None
-        epoch, grants, _, replicas = reply
+        epoch, grants, server_us, replicas = reply
+        now_s = time.monotonic()
         if epoch == watched.epoch:  # else others may be missing, and whoever raises the epoch says who was there
             watched.replicas = replicas
-        return Beat(epoch, grants)
+        if node is self._topology.names_node():
+            self._dismiss(watched, connection, self._silence.heard(replicas, now_s))
+        number = str(who.replica).encode()
+        return Beat(epoch, grants, watched.introduction.is_over(number, replicas, int(server_us), now_s))
+
+    @staticmethod
+    def _dismiss(watched: Watched, connection: Connection, silent: list[tuple[bytes, bytes]]) -> None:
+        """Say of replicas that were silent for too long that they are over, so that what they had leased goes back."""
+        for number, words in silent:
+            if connection.command(*watched.calls.words["dismiss"], "1", watched.node.replicas_key, number, words):
+                log().warning("a replica that was silent for an hour is over", replica=number.decode(errors="replace"))
 
     def _assert(self, watched: Watched, connection: Connection) -> None:
         """Write again what this replica wrote in the last minute, as far as it is not there."""
@@ -301,13 +353,17 @@ class Watch:
 
 def _checked_life(connection: Connection) -> str:
     """Return the run id of the server; raises UnavailableError for a replica, ForeignError for a server that forgets."""
-    info = dict(
-        line.split(":", 1)
-        for section in ("server", "replication", "memory")
-        for line in connection.command("INFO", section).decode().splitlines()
-        if ":" in line
-    )
+    info: dict[str, str] = {}
+    for section in ("server", "replication", "memory"):
+        info |= _info(connection, section)
     name = connection.address.name
+    if not {"redis_version", "run_id", "role"} <= info.keys():
+        raise UnavailableError(f"{name}: says too little of itself for a Redis")
+    major = info["redis_version"].partition(".")[0]
+    if not major.isdecimal() or int(major) < VERSION_MIN:
+        raise ForeignError(
+            f"ledger_redis: {name} is Redis {info['redis_version']}; expected {VERSION_MIN} or later, or Valkey"
+        )
     if info["role"] != "master":
         raise UnavailableError(
             f"{name}: is a replica, of {info.get('master_host')}:{info.get('master_port')}; the primary is needed"
@@ -316,7 +372,14 @@ def _checked_life(connection: Connection) -> str:
         raise ForeignError(
             f"ledger_redis: {name} forgets keys when its memory is full (maxmemory-policy {info['maxmemory_policy']}), so caps would not hold; set noeviction"
         )
-    return str(info["run_id"])
+    return info["run_id"]
+
+
+def _info(connection: Connection, section: str) -> dict[str, str]:
+    """Return what a server says of itself."""
+    reply = connection.command("INFO", section)
+    lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _asserting(watched: Watched, kept: Kept) -> bytes:

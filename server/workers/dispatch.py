@@ -2,7 +2,8 @@
 
 It stands where a server has its decision thread, so both fronts serve it as they serve that one. A turn hands items to the workers' senders and
 waits for none of them: a worker that is slow or away keeps its own subscribers waiting and nobody else's. While a sender waits for an answer,
-more gathers behind it: the busier the workers, the larger their batches.
+more gathers behind it: the busier the workers, the larger their batches. What waits for one worker may be no more than what stays free for all, so
+that one that hangs does not fill the queue.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from engine.limits import BATCH_ITEMS_MAX
 from server import framing
 from server.codec.items import Items
 from server.decision_thread import DecisionThread, Done, Front
-from server.failure import Failure
+from server.failure import Code, Failure
 from server.logs import frames, log
 from server.statuses import failure_of
-from server.work import Call, Calls, Command, Message, Outcomes, Work, items_of, why_dropped
+from server.work import EXPIRED, Call, Calls, Command, Message, Outcomes, Work, items_of, why_dropped
 from server.workers.links import Link
 from server.workers.owning import Owning
 
@@ -35,6 +36,8 @@ class Share:
     """Requests of one piece of work that one worker owns; `done` takes the DecideBatchResult of each, as bytes."""
 
     payloads: list[bytes]
+    deadlines_s: list[float]
+    """Of each, of time.monotonic()."""
     done: Callable[[list[bytes]], None]
     bytes: int = field(init=False)
 
@@ -68,15 +71,35 @@ class Sender:
         self._delivered = delivered
         self._queue: SimpleQueue[Share | None] = SimpleQueue()
         self._held: Share | None = None
+        self._sent_items = 0
+        self._done_items = 0
         self._thread = threading.Thread(target=self._run, name=f"sender {link.worker.shard.number}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
+    @property
+    def waiting_items(self) -> int:
+        """Items that were handed over and not answered."""
+        return self._sent_items - self._done_items
+
     def send(self, share: Share) -> None:
-        """Send a share in its turn."""
+        """Send a share in its turn; called within a turn."""
+        self._sent_items += len(share.payloads)
         self._queue.put(share)
+
+    def room(self, free_items: int, *, whole: bool) -> int:
+        """Return how many more items may wait here, of which then no more wait than stay free; what is alone and `whole` is taken whatever its size."""
+        waiting = self.waiting_items
+        if not waiting and whole:
+            return BATCH_ITEMS_MAX
+        return max((free_items - waiting) // 2, 0 if waiting else 1)
+
+    def too_many(self) -> Failure:
+        """Return what items get for which there is no room."""
+        message = f"{self.waiting_items} decisions wait for {self._link.worker} already; send again later"
+        return Failure(Code.RESOURCE_EXHAUSTED, message)
 
     def stop(self) -> None:
         """Send what waits, then end."""
@@ -86,13 +109,29 @@ class Sender:
     def _run(self) -> None:
         while (first := self._held or self._queue.get()) is not None:
             shares = self._with_more(first)
-            payloads = [payload for share in shares for payload in share.payloads]
-            results = self._decided(payloads)
-            self._delivered(len(payloads), partial(_deliver, shares, results))
+            results = self._results(shares)
+            self._done_items += len(results)
+            self._delivered(len(results), partial(_deliver, shares, results))
 
-    def _decided(self, payloads: list[bytes]) -> list[bytes]:
+    def _results(self, shares: list[Share]) -> list[bytes]:
+        """Return the result of each item; what waited here beyond its deadline is not sent."""
+        payloads = [payload for share in shares for payload in share.payloads]
+        deadlines_s = [deadline_s for share in shares for deadline_s in share.deadlines_s]
+        now_s = time.monotonic()
+        patience_s = max(deadlines_s) - now_s
+        if min(deadlines_s) > now_s:
+            return self._decided(payloads, patience_s)
+        results = [framing.failed_result(EXPIRED)] * len(payloads)
+        live = [place for place, deadline_s in enumerate(deadlines_s) if deadline_s > now_s]
+        if live:
+            decided = self._decided([payloads[place] for place in live], patience_s)
+            for place, result in zip(live, decided, strict=True):
+                results[place] = result
+        return results
+
+    def _decided(self, payloads: list[bytes], patience_s: float) -> list[bytes]:
         try:
-            results = self._link.decide(payloads)
+            results = self._link.decide(payloads, patience_s)
         except Exception as error:
             log().error("a batch could not be sent", error=type(error).__name__, where=frames(error))
             results = failure_of(error)
@@ -130,6 +169,7 @@ class Dispatch(DecisionThread):
     def __init__(self, links: Sequence[Link], owning: Owning, items_max: int, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(cast(Front, _Nobody()), items_max, loop)
         self._owning = owning
+        self._links = links
         self._delivering = threading.Lock()
         self._senders = [Sender(link, self._delivered) for link in links]
 
@@ -140,7 +180,9 @@ class Dispatch(DecisionThread):
         super().start()
 
     async def stop(self) -> None:
-        """Do what was submitted, then end; what comes later fails as STOPPED."""
+        """End; what comes later fails as STOPPED. Whoever waits still is nobody by now: the front has let all calls end that it had patience for."""
+        for link in self._links:
+            link.end_batches()
         await super().stop()
         for sender in self._senders:
             await asyncio.to_thread(sender.stop)
@@ -180,9 +222,19 @@ class Dispatch(DecisionThread):
         places_by_owner: dict[int, list[int]] = defaultdict(list)
         for place, owner in enumerate(owners):
             places_by_owner[owner].append(place)
-        take = _taker_of(work, len(payloads))
-        for owner, places in places_by_owner.items():
-            self._senders[owner].send(Share([payloads[place] for place in places], partial(take, places)))
+        take, deadlines_s = _taker_of(work, len(payloads)), _deadlines_of(work, len(payloads))
+        free_items, whole = self.items_max - self.load.waiting_items + len(payloads), not isinstance(work, Calls)
+        for owner, owned in places_by_owner.items():
+            sender = self._senders[owner]
+            room = sender.room(free_items, whole=whole)
+            places, refused = owned[:room], owned[room:]
+            if places:
+                asked, until_s = [payloads[place] for place in places], [deadlines_s[place] for place in places]
+                sender.send(Share(asked, until_s, partial(take, places)))
+            if refused:
+                results = [framing.failed_result(sender.too_many())] * len(refused)
+                with self._delivering:
+                    self._guarded(partial(take, refused, results))
 
     def _delivered(self, items: int, deliver: Callable[[], None]) -> None:
         with self._delivering:
@@ -197,6 +249,10 @@ def _payloads_of(work: Call | Calls | Message) -> Sequence[bytes]:
         return work.payloads
     assert isinstance(work.items, Items), "tables are split by a rare method"
     return [work.items.payload(item) for item in range(len(work.items))]
+
+
+def _deadlines_of(work: Call | Calls | Message, items: int) -> list[float]:
+    return work.deadlines_s if isinstance(work, Calls) else [work.deadline_s] * items
 
 
 def _taker_of(work: Call | Calls | Message, items: int) -> Callable[[list[int], list[bytes]], None]:

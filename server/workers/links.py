@@ -7,6 +7,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
 
 from server import framing
+from server.decision_thread import STOPPED
 from server.failure import Code, Failure, RefusedError, Violation
 from server.grpcio_front import DECISIONS
 from server.workers.processes import MESSAGE_BYTES_MAX, Worker
@@ -20,7 +21,8 @@ OPTIONS: Final = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # How long connecting may take, whatever its name says: a worker that was just started, or is busy, may need longer than the least pause.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
 
@@ -34,15 +36,33 @@ class Link:
         self._channel = grpc.insecure_channel(address, OPTIONS)
         self._rare: Any = grpc.aio.insecure_channel(address, OPTIONS)
         self._batch: Any = self._channel.unary_unary(f"/{DECISIONS}/DecideBatch")
+        self._ended = False
 
-    def decide(self, payloads: Sequence[bytes]) -> list[bytes] | Failure:
-        """Return the DecideBatchResult of each DecideRequest as bytes, or why there is none; for a thread that may wait."""
+    def decide(self, payloads: Sequence[bytes], patience_s: float = PATIENCE_S) -> list[bytes] | Failure:
+        """Return the DecideBatchResult of each DecideRequest as bytes, or why there is none; for a thread that may wait.
+
+        `patience_s`: until the last one's deadline; it waits for PATIENCE_S at most.
+        """
+        if self._ended:
+            return STOPPED
         try:
-            results = framing.batch_results(self._batch(framing.batch_request(payloads), timeout=PATIENCE_S))
+            request, timeout_s = framing.batch_request(payloads), min(patience_s, PATIENCE_S)
+            results = framing.batch_results(self._batch(request, timeout=timeout_s))
             assert len(results) == len(payloads), "one for each"
             return results
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and patience_s <= PATIENCE_S:
+                return Failure(Code.DEADLINE_EXCEEDED, f"{self.worker} did not answer before the deadline")
             return self._failure(error)
+        except ValueError:
+            if not self._ended:
+                raise
+            return STOPPED
+
+    def end_batches(self) -> None:
+        """Have `decide` return, now and from now on; for any thread."""
+        self._ended = True
+        self._channel.close()
 
     async def call(self, name: str, payload: bytes, timeout_s: float | None = PATIENCE_S) -> bytes:
         """Return the response to a call of "<service>/<method>"; raises RefusedError."""
@@ -54,7 +74,7 @@ class Link:
 
     async def close(self) -> None:
         """End the connections."""
-        self._channel.close()
+        self.end_batches()
         await self._rare.close()
 
     def _failure(self, error: Any) -> Failure:

@@ -19,6 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.shard import Shard
+from server.failpoints import VARIABLE
+from server.journalling import PART, check_of_workers
 from server.logs import log
 from server.native_front import socket_folder
 from server.settings import PREFIX, Settings
@@ -39,7 +41,7 @@ _PAUSE_MAX_S: Final = 10.0
 _STEADY_S: Final = 60.0
 """A worker that served for so long is started again at once the next time."""
 _END_S: Final = 15.0
-"""How long a worker that was told to end may take beyond its grace."""
+"""How long a worker that was told to end may take; it has no calls by then."""
 
 
 class Worker:
@@ -63,7 +65,9 @@ class Workers:
     """The workers of one router."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OSError when there is no folder for their sockets."""
+        """Raises OSError when there is no folder for their sockets, JournalError when there is another journal where theirs belong."""
+        if settings.journal:
+            check_of_workers(Path(settings.journal))
         self._settings = settings
         self._folder = socket_folder()
         self._stopping = False
@@ -89,10 +93,9 @@ class Workers:
         for process in running:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-        patience_s = self._settings.drain_grace_ms / 1_000 + _END_S
         ending = [asyncio.create_task(process.wait()) for process in running]
         if ending:
-            await asyncio.wait(ending, timeout=patience_s)
+            await asyncio.wait(ending, timeout=_END_S)
         for process in running:
             if process.returncode is None:
                 process.kill()
@@ -136,13 +139,27 @@ class Workers:
             worker.ready = False
             if self._stopping:
                 return
+            pause_s = 0.0 if time.monotonic() - began_s > _STEADY_S else _longer(pause_s)
             log().error("worker ended, it is started again", shard=str(worker.shard), code=code, pause_s=pause_s)
-            pause_s = 0.0 if time.monotonic() - began_s > _STEADY_S else min(max(2 * pause_s, _PAUSE_S), _PAUSE_MAX_S)
-            await asyncio.sleep(pause_s)
-            worker.restarts += 1
-            await self._begin(worker)
+            pause_s = await self._begin_again(worker, pause_s)
             with suppress(OSError):  # it ended again, which the next round sees
                 await self._until_ready(worker)
+
+    async def _begin_again(self, worker: Worker, pause_s: float) -> float:
+        """Start the worker after a pause, and after longer ones while the system has no process for it; return the last pause."""
+        while True:
+            await asyncio.sleep(pause_s)
+            worker.restarts += 1
+            try:
+                await self._begin(worker)
+                return pause_s
+            except OSError as error:
+                pause_s = _longer(pause_s)
+                log().error("worker cannot be started", shard=str(worker.shard), why=str(error), pause_s=pause_s)
+
+
+def _longer(pause_s: float) -> float:
+    return min(max(2 * pause_s, _PAUSE_S), _PAUSE_MAX_S)
 
 
 def settings_of(settings: Settings, worker: Worker) -> Settings:
@@ -162,14 +179,14 @@ def settings_of(settings: Settings, worker: Worker) -> Settings:
         receive_bytes_max=MESSAGE_BYTES_MAX,
         queue_items_max=QUEUE_ITEMS_MAX,
         drain_notice_ms=0,
-        journal=str(Path(settings.journal) / f"shard-{worker.shard.number}") if settings.journal else "",
+        journal=str(Path(settings.journal) / f"{PART}{worker.shard.number}") if settings.journal else "",
         **parts,
     )
 
 
 def _environment(environment: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return a worker's environment: this one's, its settings instead of the router's."""
-    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+    """Return a worker's environment: this one's, failpoints too, its settings instead of the router's."""
+    others = {name: value for name, value in environment.items() if not name.startswith(PREFIX) or name == VARIABLE}
     return others | {f"{PREFIX}{name.upper()}": _text(getattr(settings, name)) for name in settings.__struct_fields__}
 
 

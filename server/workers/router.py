@@ -59,6 +59,10 @@ class Router(Entrance):
         except RefusedError as error:
             log().error("not every worker reloaded", why=error.failure.message)
 
+    def _why_unready(self) -> str:
+        alive = self.workers is None or any(worker.ready for worker in self.workers.all)
+        return super()._why_unready() or ("" if alive else "no worker is ready")
+
     async def _end(self) -> None:
         if self._taking:
             for link in self._links:

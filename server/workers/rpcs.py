@@ -25,6 +25,8 @@ from server.workers.tables import decide_columns
 UNDER_WAY_BYTES_MAX: Final = 64 << 20
 CALL_BYTES: Final = 16_384
 """What a call counts beside its message's bytes: so 4,096 small ones may be under way, or some 60 tables of 1 MiB."""
+GLANCE_S: Final = 2.0
+"""How long a worker may take to say how it is; less than callers wait for the status of all."""
 _SUBSCRIBERS: Final = "touchpoint.v1.SubscriberService"
 _HAND_OFF: Final = "touchpoint.v1.DecisionService/CheckHandOff"
 _OUTCOMES: Final = "touchpoint.v1.OutcomeService/RecordOutcomes"
@@ -48,6 +50,8 @@ class RoutedRpcs:
         self._ids = ids
         self._load = load
         self._under_way = 0
+        self._waiting = [0] * len(links)
+        self._reloads: set[asyncio.Task[bytes]] = set()
 
     def table(self) -> dict[str, SlowRpc]:
         """Return the methods by "<service>/<method>"."""
@@ -86,16 +90,28 @@ class RoutedRpcs:
 
         return call
 
+    async def _ask(self, owner: int, name: str, payload: bytes) -> bytes:
+        """Return a worker's answer; refused when more would wait for this one than stays free for all."""
+        size, waiting = len(payload) + CALL_BYTES, self._waiting[owner]
+        if waiting and waiting + size > UNDER_WAY_BYTES_MAX - self._under_way:
+            message = f"too many rare calls wait for {self._links[owner].worker}; send again later"
+            raise RefusedError(Failure(Code.RESOURCE_EXHAUSTED, message))
+        self._waiting[owner] += size
+        try:
+            return await self._links[owner].call(name, payload)
+        finally:
+            self._waiting[owner] -= size
+
     def _about(self, name: str, request: type[Any]) -> SlowRpc:
         async def pass_on(payload: bytes, _info: CallInfo) -> bytes:
             owner = self._owning.one(parsed(request, payload).subscriber)
-            return await self._links[owner].call(name, payload)
+            return await self._ask(owner, name, payload)
 
         return pass_on
 
     async def decide_columns(self, payload: bytes, _info: CallInfo) -> bytes:
         """DecideColumns."""
-        return await decide_columns(payload, self._links, self._owning)
+        return await decide_columns(payload, self._ask, self._owning)
 
     async def get_shard(self, payload: bytes, _info: CallInfo) -> bytes:
         """GetShard: behind this address are all."""
@@ -105,7 +121,7 @@ class RoutedRpcs:
     async def check_hand_off(self, payload: bytes, _info: CallInfo) -> bytes:
         """CheckHandOff."""
         owner = self._owner_of_decision(parsed(decision.CheckHandOffRequest, payload).decision_id)
-        return await self._links[owner].call(_HAND_OFF, payload)
+        return await self._ask(owner, _HAND_OFF, payload)
 
     async def record_outcomes(self, payload: bytes, _info: CallInfo) -> bytes:
         """RecordOutcomes, UNAVAILABLE as a whole when a worker is away: what the others recorded is theirs, and counts once when sent again."""
@@ -116,7 +132,7 @@ class RoutedRpcs:
 
         async def recorded(owner: int, places: list[int]) -> list[outcome.OutcomeResult]:
             request = outcome.RecordOutcomesRequest(outcomes=[outcomes[place] for place in places])
-            answer = await self._links[owner].call(_OUTCOMES, request.SerializeToString())
+            answer = await self._ask(owner, _OUTCOMES, request.SerializeToString())
             return list(outcome.RecordOutcomesResponse.FromString(answer).results)
 
         answers = await asyncio.gather(
@@ -153,16 +169,24 @@ class RoutedRpcs:
         return admin.ConfirmClockResponse(now=found[0].now, was_unconfirmed=was_unconfirmed).SerializeToString()
 
     async def reload(self, payload: bytes, _info: CallInfo) -> bytes:
-        """Reload, one worker after the other, so that most of them have their processor; FAILED_PRECONDITION names those that did not."""
+        """Reload, also when the caller goes away meanwhile, so that all workers serve the same."""
         parsed(admin.ReloadRequest, payload)
-        answers = [await _caught(link, f"{_ADMIN}/Reload", payload, None) for link in self._links]
+        reload = asyncio.create_task(self._reload(payload))
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
+        reload.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(reload)
+
+    async def _reload(self, payload: bytes) -> bytes:
+        """Reload one worker after the other, so that most of them have their processor; FAILED_PRECONDITION names those that did not."""
+        answers = [await _reloaded(link, payload) for link in self._links]
         found = [admin.ReloadResponse.FromString(each) for each in self._answered(answers, "reloaded")]
         last = max(found, key=lambda each: each.rulebook_generation)
         last.changed = any(each.changed for each in found)
         return last.SerializeToString()
 
     async def _all(self, name: str, payload: bytes) -> list[bytes | RefusedError]:
-        return await asyncio.gather(*(_caught(link, name, payload, 5.0) for link in self._links))
+        return await asyncio.gather(*(_caught(link, name, payload, GLANCE_S) for link in self._links))
 
     def _answered(self, answers: Sequence[bytes | RefusedError], done: str) -> list[bytes]:
         """Return the answers of all; raises RefusedError with what each said that refused, and who did not."""
@@ -182,6 +206,12 @@ class RoutedRpcs:
             return self._owning.of_hash(self._ids.read(decision_id).subscriber)
         except ValueError:
             return 0
+
+
+async def _reloaded(link: Link, payload: bytes) -> bytes | RefusedError:
+    """Return a worker's ReloadResponse, or what it said; one that answers nothing is not waited for, however long a reload may take."""
+    status = await _caught(link, f"{_ADMIN}/GetStatus", b"", GLANCE_S)
+    return status if isinstance(status, RefusedError) else await _caught(link, f"{_ADMIN}/Reload", payload, None)
 
 
 async def _caught(link: Link, name: str, payload: bytes, timeout_s: float | None) -> bytes | RefusedError:

@@ -1,19 +1,18 @@
 """DecideColumns before workers: each gets the rows that it owns as a table, and the answers are put together row for row."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from touchpoint.v1 import decision_service_pb2 as pb
 
 from server import framing
 from server.failure import Failure, RefusedError
-from server.workers.links import Link
 from server.workers.owning import Owning
 
 _METHOD = "touchpoint.v1.DecisionService/DecideColumns"
 
 
-async def decide_columns(payload: bytes, links: Sequence[Link], owning: Owning) -> bytes:
+async def decide_columns(payload: bytes, ask: Callable[[int, str, bytes], Awaitable[bytes]], owning: Owning) -> bytes:
     """Return the DecideColumnsResponse of a DecideColumnsRequest; raises RefusedError where it is wrong as a whole. Rows of a worker that is away fail."""
     rows, _ = framing.table_rows(payload)
     request = pb.DecideColumnsRequest.FromString(payload)
@@ -22,7 +21,7 @@ async def decide_columns(payload: bytes, links: Sequence[Link], owning: Owning) 
     async def answered(owner: int, table: bytes) -> bytes:
         part = pb.DecideColumnsRequest(table=table, omit_words=request.omit_words)
         try:
-            answer = await links[owner].call(_METHOD, part.SerializeToString())
+            answer = await ask(owner, _METHOD, part.SerializeToString())
         except RefusedError as error:
             return _failed(owners.count(owner), error.failure, not request.omit_words)
         return pb.DecideColumnsResponse.FromString(answer).table

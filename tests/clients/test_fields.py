@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from touchpoint.v1.value_pb2 import Value
 
-from clients.fields import parse_duration, parse_field
+from clients.fields import parse_duration, parse_field, parse_instant
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,14 @@ def test_int_past_64_bits_is_refused() -> None:
 def test_duration_is_the_sum_of_its_parts(days: int, hours: int, minutes: int, seconds: int) -> None:
     expected = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     assert parse_duration(f"{days}d{hours}h{minutes}m{seconds}s") == expected
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_beyond_all_years_is_a_mistake(text: str) -> None:
+    with pytest.raises(ValueError, match="beyond the years"):
+        parse_instant(text)
+
+
+def test_a_value_that_is_no_text_is_told_as_one() -> None:
+    with pytest.raises(ValueError, match="a: expected a value, was"):
+        parse_field("a=\udcff")

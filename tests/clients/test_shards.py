@@ -1,6 +1,9 @@
 """The client of shards against real ones: it finds owners, splits batches and keeps their order, and finds a shard that went elsewhere."""
 
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -143,6 +146,73 @@ def test_nobody_answers() -> None:
     targets = [Target(f"127.0.0.1:{free_port()}", deadline_ms=2_000) for _ in range(2)]
     with ShardsClient(targets) as client, pytest.raises(CallError, match="no answer from any of"):
         client.decide(about(0))
+
+
+def columns(numbers: list[int]) -> dict[str, list[str]]:
+    count = len(numbers)
+    return {
+        "subscriber": [msisdn(n) for n in numbers],
+        "placement": ["desk_open"] * count,
+        "channel": ["desk"] * count,
+    }
+
+
+def test_an_outcome_of_a_shard_that_there_is_no_more_fails_alone(client: ShardsClient) -> None:
+    held = next(held for n in range(30) if (held := client.decide(about(n)).decision_id))
+    results = client.record([outcome(held, 1, "seen"), outcome(f"s{OF}{held[2:]}", 1, "seen")])
+    assert [result.status for result in results] == [
+        outcomes.OUTCOME_STATUS_RECORDED,
+        outcomes.OUTCOME_STATUS_UNKNOWN_DECISION,
+    ]
+
+
+def test_a_target_that_says_nothing_does_not_take_the_whole_deadline(three: list[Running], operator: Operator) -> None:
+    own = customers_by_owner(operator, OF)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addresses = [f"127.0.0.1:{silent.getsockname()[1]}", *(server.address for server in three[:2])]
+        with ShardsClient([Target(address, deadline_ms=1_000) for address in addresses]) as client:
+            assert client.decide(about(own[1][0])).decision_id.startswith("s1-")
+            began_s = time.monotonic()
+            results = client.decide_batch([about(own[shard][1]) for shard in range(OF)])
+            assert time.monotonic() - began_s < 1.5
+            assert [result.error.code for result in results] == [0, 0, grpc.StatusCode.UNAVAILABLE.value[0]]
+
+
+def test_targets_that_do_not_belong_together_are_refused(operator: Operator, three: list[Running]) -> None:
+    for settings in (settings_for(operator), settings_for(operator, shard="1/2")):
+        with running(settings) as other:
+            targets = [Target(server.address) for server in (*three, other)]
+            with ShardsClient(targets) as client, pytest.raises(CallError, match="shards of one installation, were"):
+                client.decide(about(0))
+
+
+@pytest.mark.parametrize("of", [1, 2])
+def test_servers_that_all_went_elsewhere_are_found_again(operator: Operator, of: int) -> None:
+    own = customers_by_owner(operator, of)
+    ports = [free_port() for _ in range(2 * of)]
+    with ShardsClient([Target(f"127.0.0.1:{port}", deadline_ms=10_000) for port in ports]) as client:
+        for place, some in enumerate((ports[:of], ports[of:])):
+            with ExitStack() as stack:
+                for shard, port in enumerate(some):
+                    settings = settings_for(operator, shard=f"{shard}/{of}", listen=f"127.0.0.1:{port}")
+                    stack.enter_context(running(settings))
+                for shard in range(of):
+                    assert client.decide(about(own[shard][place])).decision_id.startswith(f"s{shard}-")
+                results = client.decide_batch([about(own[shard][2 + place]) for shard in range(of)])
+                assert [result.error.code for result in results] == [0] * of
+                assert decide_columns(client, columns([own[0][4], own[-1][4]])).column("error_code").null_count == 2
+
+
+def test_a_table_goes_by_a_shard_that_is_gone_and_may_be_all_of_one_other(operator: Operator) -> None:
+    own = customers_by_owner(operator, 2)
+    with shards(operator, 2, drain_notice_ms=0) as (first, second):
+        targets = [Target(first.address), Target(second.address)]
+        with ShardsClient(targets) as client:
+            assert decide_columns(client, columns(own[1][:3])).column("error_code").null_count == 3
+        with ShardsClient(targets) as client:
+            client.decide(about(own[0][0]))
+            first.on_loop(first.server.grpc.abandon())
+            assert decide_columns(client, columns(own[1][3:6])).column("error_code").null_count == 3
 
 
 def test_owners_are_remembered_in_bounded_room() -> None:

@@ -58,3 +58,20 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
 
 def test_routing_hash_is_that_of_the_contract() -> None:
     assert dict(Target(token="t").metadata("+13125550107"))["touchpoint-route"] == "7441"
+
+
+@pytest.mark.parametrize("token", ["tok\u00e9n", "a b", "a\nb", "\x7f"])
+def test_a_token_that_cannot_be_sent_is_said_and_not_shown(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    monkeypatch.setenv("TOUCHPOINT_TOKEN", token)
+    for file in (tmp_path / "token", None):
+        with pytest.raises(CallError, match="expected one token of visible ASCII") as caught:
+            read_token(file)
+        assert token not in str(caught.value)
+
+
+def test_an_address_that_is_empty_is_said() -> None:
+    with pytest.raises(CallError, match="expected the address of a server"):
+        Target("").channel()

@@ -130,6 +130,8 @@ class Oracle:
         contact = self.ledger.find(decision, rank)
         if contact is None or not contact.live or self.ledger.now_us >= contact.deadline_us:
             return HandOff(NEVER, "HOLD_ENDED")
+        if contact.push and "handed_off" in contact.events:
+            return HandOff(NEVER, "HOLD_ENDED")
         gone = self.no_longer_valid(contact)
         if gone is not None:
             return HandOff(NEVER, gone)

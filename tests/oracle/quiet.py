@@ -7,7 +7,7 @@ from tests.oracle.clock import wall_clock
 from tests.oracle.numbers import DAY_US, MINUTE_US
 
 QUIET_DAYS_MAX = 40
-"""A quiet period longer than this counts as endless."""
+"""A quiet period that goes on for so long counts as endless."""
 
 
 class QuietHours:
@@ -51,16 +51,17 @@ class QuietHours:
         return any(self.quiet_in_zone(class_, instant_us, zone) for zone in zones)
 
     def quiet_end(self, class_: str, instant_us: int, zones: tuple[str, ...]) -> int | None:
-        """The first instant after a quiet one that is not quiet; None when there is none."""
+        """The first instant after a quiet one that is not quiet; None when there is none within QUIET_DAYS_MAX."""
         minute = instant_us // MINUTE_US
         key = (class_, zones, minute)
         if key not in self.ends:
-            last = minute + QUIET_DAYS_MAX * DAY_US // MINUTE_US
+            last = minute + QUIET_DAYS_MAX * DAY_US // MINUTE_US + 1
             end = minute + 1
             while end < last and self.is_quiet(class_, end * MINUTE_US, zones):
                 end += 1
             self.ends[key] = end * MINUTE_US if end < last else None
-        return self.ends[key]
+        end_us = self.ends[key]
+        return None if end_us is None or end_us - instant_us >= QUIET_DAYS_MAX * DAY_US else end_us
 
     def next_start(self, class_: str, after_us: int, before_us: int, zones: tuple[str, ...]) -> int | None:
         """The first quiet instant in (after, before), for an `after` that is not quiet; None when there is none."""

@@ -171,6 +171,14 @@ def test_hand_off_of_what_is_not_held() -> None:
     assert world.check_hand_off(answer.decision, 1, NOON).reason == "HOLD_ENDED"
 
 
+@pytest.mark.parametrize("kind", ["handed_off", "seen", "clicked"])
+def test_a_push_that_went_out_is_not_handed_off_again(kind: str) -> None:
+    world = oracle()
+    answer = ask(world, channel="sms")
+    tell(world, answer, kind, NOON)
+    assert world.check_hand_off(answer.decision, 1, NOON) == HandOff("never", "HOLD_ENDED")
+
+
 def test_hand_off_after_consent_is_gone() -> None:
     ann = Subscriber(ANN, CHICAGO, granted={("marketing", "sms")})
     world = oracle(ann, campaigns=[campaign("k", ["a"], purpose="marketing")])

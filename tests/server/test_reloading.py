@@ -8,7 +8,9 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from structlog.testing import capture_logs
 from touchpoint.v1 import admin_service_pb2 as admin
 
 from server.front import Successor
@@ -111,3 +113,26 @@ def test_a_caller_that_goes_away_does_not_stop_a_reload_half_way(folder: Path, m
         after = reload(server)
         assert after.changed, "the one before had taken over"
         assert after.rulebook_generation == generation + 2
+
+
+def test_a_reload_that_fails_as_nobody_foresaw_is_in_the_log_and_in_the_status(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = write_operator(folder)
+    with running(settings_for(operator, rulebook=str(folder / "catalogue"))) as server, capture_logs() as logged:
+
+        def fail(*_: Any) -> Successor:
+            raise OSError(22, "Invalid argument")
+
+        monkeypatch.setattr(server.server.decisions, "successor", fail)
+        edited(folder, 0)
+        with pytest.raises(grpc.RpcError) as caught:
+            reload(server)
+        assert caught.value.code() == grpc.StatusCode.INTERNAL
+        server.on_loop(server.server.reload())  # as SIGHUP asks
+        assert server.admin.GetStatus(admin.GetStatusRequest()).last_reload_error
+        failed = [(entry["error"], bool(entry["where"])) for entry in logged if entry["event"] == "reload failed"]
+        assert failed == [("OSError", True)] * 2
+        monkeypatch.undo()
+        assert reload(server).changed
+        assert not server.admin.GetStatus(admin.GetStatusRequest()).last_reload_error

@@ -116,6 +116,16 @@ def test_a_closed_hold_may_not_go_out(server: Running) -> None:
     assert (answer.hand_off, answer.reason) == (pb.HAND_OFF_NEVER, reason_pb2.REASON_HOLD_ENDED)
 
 
+def test_a_push_that_was_handed_off_may_not_go_out_again(server: Running) -> None:
+    held = push(server, 35).decision_id
+    request = pb.CheckHandOffRequest(decision_id=held, rank=1)
+    for _ in range(2):
+        assert server.decisions.CheckHandOff(request).hand_off == pb.HAND_OFF_YES, "an answer may be lost"
+    record(server, outcome(held, "out-35", kind=outcomes.OUTCOME_KIND_HANDED_OFF))
+    answer = server.decisions.CheckHandOff(request)
+    assert (answer.hand_off, answer.reason) == (pb.HAND_OFF_NEVER, reason_pb2.REASON_HOLD_ENDED)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"), [({"rank": 0}, "rank"), ({"rank": 13}, "rank"), ({"decision_id": "s0-1"}, "decision_id")]
 )

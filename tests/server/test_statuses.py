@@ -3,9 +3,10 @@
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it ships none
+from structlog.testing import capture_logs
 
 from server.failure import Code, Failure, invalid
-from server.statuses import failure_of, grpc_code, item_error, trailing
+from server.statuses import failure_of, grpc_code, item_error, logged_failure_of, trailing
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -35,6 +36,14 @@ def test_an_unforeseen_error_tells_the_caller_nothing_of_itself() -> None:
     failure = failure_of(KeyError("+15550100"))
     assert failure.code == Code.INTERNAL
     assert "555" not in failure.message
+
+
+def test_the_log_says_where_an_unforeseen_error_came_from_and_nothing_of_a_caller() -> None:
+    with capture_logs() as logged:
+        assert logged_failure_of(KeyError("+15550100"), "a call failed").code == Code.INTERNAL
+        assert logged_failure_of(MemoryError(), "a call failed").code == Code.RESOURCE_EXHAUSTED
+        assert logged_failure_of(invalid("channel", "expected one"), "a call failed").code == Code.INVALID_ARGUMENT
+    assert logged == [{"event": "a call failed", "log_level": "error", "error": "KeyError", "where": []}]
 
 
 def test_what_is_no_error_goes_on() -> None:

@@ -59,7 +59,9 @@ class TriggerEvent(_message.Message):
 
     @_builtins.property
     def fields(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Values of the trigger's fields by name; at most 128. A field left out is unknown to conditions."""
+        """Values of the trigger's fields by name; at most 128. A field left out is unknown to conditions.
+        Kept in the journal as they are: put no subscriber's number into them.
+        """
 
     def __init__(
         self,

@@ -71,7 +71,9 @@ class DecideRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     ASSUMED_NOW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, unique for the subscriber within 24 hours; 1 to 128 bytes. Sending it again repeats the answer."""
+    """Chosen by the caller, unique for the subscriber within 24 hours; 1 to 128 bytes. Sending it again repeats the answer.
+    Kept in the journal as it is: put no subscriber's number into it.
+    """
     subscriber: _builtins.str
     """The subscriber's key as the base was built with: an MSISDN in any usual notation, or an opaque string; 1 to 256 bytes."""
     placement: _builtins.str
@@ -83,11 +85,17 @@ class DecideRequest(_message.Message):
     max_offers: _builtins.int
     """How many offers at most, 1 to 12; the channel's own limit applies as well. Absent: the channel's limit."""
     tool: _builtins.str
-    """The tool that asks, such as "crm-desk"; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
+    """The tool that asks, such as "crm-desk"; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal.
+    Never a subscriber's number.
+    """
     agent: _builtins.str
-    """The agent at work, as an opaque id; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
+    """The agent at work, as an opaque id; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal.
+    Never a subscriber's number.
+    """
     outlet: _builtins.str
-    """The outlet or stall; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal."""
+    """The outlet or stall; up to 128 bytes. Does not decide; checked, part of the request's identity, and kept in the journal.
+    Never a subscriber's number.
+    """
     dry_run: _builtins.bool
     """Decide without holding or remembering anything: the answer has no decision id."""
     explain: _builtins.bool

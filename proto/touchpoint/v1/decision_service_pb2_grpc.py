@@ -129,6 +129,7 @@ class DecisionServiceServicer:
 
     def CheckHandOff(self, request, context):
         """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now.
+        Report OUTCOME_KIND_HANDED_OFF right before it goes out, or as it does: from then on the answer is never, so that nobody sends it twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

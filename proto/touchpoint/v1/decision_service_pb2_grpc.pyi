@@ -55,7 +55,9 @@ class DecisionServiceStub:
     Explain: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.ExplainRequest, _decision_service_pb2.ExplainResponse]
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
     CheckHandOff: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.CheckHandOffRequest, _decision_service_pb2.CheckHandOffResponse]
-    """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+    """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now.
+    Report OUTCOME_KIND_HANDED_OFF right before it goes out, or as it does: from then on the answer is never, so that nobody sends it twice.
+    """
     GetShard: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.GetShardRequest, _decision_service_pb2.GetShardResponse]
     """Says which shard of how many answers here."""
 
@@ -86,7 +88,9 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Explain: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.ExplainRequest, _decision_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """Says what became of every candidate and why. Holds nothing and remembers nothing."""
     CheckHandOff: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.CheckHandOffRequest, _decision_service_pb2.CheckHandOffResponse]  # type: ignore[assignment]
-    """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+    """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now.
+    Report OUTCOME_KIND_HANDED_OFF right before it goes out, or as it does: from then on the answer is never, so that nobody sends it twice.
+    """
     GetShard: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.GetShardRequest, _decision_service_pb2.GetShardResponse]  # type: ignore[assignment]
     """Says which shard of how many answers here."""
 
@@ -150,7 +154,9 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_service_pb2.CheckHandOffRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.CheckHandOffResponse, _abc.Awaitable[_decision_service_pb2.CheckHandOffResponse]]:
-        """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now."""
+        """Asks again, right before a push goes out, whether it may: consent, quiet hours and caps as they are now.
+        Report OUTCOME_KIND_HANDED_OFF right before it goes out, or as it does: from then on the answer is never, so that nobody sends it twice.
+        """
 
     @_abc_1.abstractmethod
     def GetShard(

@@ -135,7 +135,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_OFFERED: _Reason.ValueType  # 100
     """Offered."""
     REASON_HOLD_ENDED: _Reason.ValueType  # 110
-    """CheckHandOff only: the hold is unknown, closed or expired."""
+    """CheckHandOff only: the hold is unknown, closed or expired, or the push was handed off before."""
     REASON_DEADLINE_PASSED: _Reason.ValueType  # 111
     """CheckHandOff only: the deadline for sending has passed, or the next allowed instant lies past it."""
 
@@ -197,7 +197,7 @@ REASON_RANKED_OUT: Reason.ValueType  # 90
 REASON_OFFERED: Reason.ValueType  # 100
 """Offered."""
 REASON_HOLD_ENDED: Reason.ValueType  # 110
-"""CheckHandOff only: the hold is unknown, closed or expired."""
+"""CheckHandOff only: the hold is unknown, closed or expired, or the push was handed off before."""
 REASON_DEADLINE_PASSED: Reason.ValueType  # 111
 """CheckHandOff only: the deadline for sending has passed, or the next allowed instant lies past it."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -25,6 +25,19 @@ def test_until_the_deadline_and_not_at_it(tmp_path: Path, at_us: int, verdict: s
     assert pair.check(given, at_us).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("channel", "kind", "verdict"),
+    [("sms", "handed_off", "never"), ("sms", "seen", "never"), ("sms", "clicked", "never"), ("desk", "seen", "yes")],
+)
+def test_a_push_that_went_out_goes_out_no_more(tmp_path: Path, channel: str, kind: str, verdict: str) -> None:
+    pair = Pair(tmp_path)
+    given = pair.ask(SENT, channel=channel)
+    pair.check(given, SENT)
+    assert pair.check(given, SENT).verdict == "yes", "whoever did not hear the answer asks again"
+    pair.tell(given, kind, SENT + MINUTE)
+    assert pair.check(given, SENT + MINUTE).verdict == verdict
+
+
 def test_quiet_hours_that_an_edit_brings(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     given = pair.ask(SENT, channel="sms")

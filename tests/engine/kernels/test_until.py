@@ -7,6 +7,8 @@ import pytest
 from tests.engine.kernels.pair import Pair
 from tests.oracle.small import CHICAGO, DAY, DESK, HOUR, MINUTE, NOON, SMS, at, campaign, cap, offer
 
+WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 
 def settles(pair: Pair, now_us: int, channel: str = "desk") -> int:
     """The instant that the answer names, at which the same request passes, and not a microsecond before."""
@@ -39,6 +41,16 @@ def test_quiet_hours_end(tmp_path: Path, zones: list[str]) -> None:
         policy={"quiet_hours": [night]},
     )
     assert settles(pair, at("2026-03-02 23:00")) == at("2026-03-03 09:00")
+
+
+def test_quiet_hours_of_40_days_have_no_end(tmp_path: Path) -> None:
+    """However far the tables reach, which hangs on when they were made."""
+    closed = {"id": "closed", "classes": ["screen"], "from": "00:00", "to": "00:00", "days": list(WEEK)}
+    policy = {"quiet_hours": [closed], "holidays": {"dates": ["2026-04-20"]}}
+    pair = Pair(tmp_path, channels=[DESK | {"inbound_exempt": False}, SMS], policy=policy)
+    opens = at("2026-04-20 00:00")
+    assert pair.ask(opens - 40 * DAY).next_allowed_us is None
+    assert pair.ask(opens - 40 * DAY + 1).next_allowed_us == opens
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])

@@ -78,6 +78,13 @@ def test_dump_prints_records_as_json(folder: Path) -> None:
     assert some == [5, 6, 7]
 
 
+def test_check_of_a_folder_of_workers_journals_says_so(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "all" / "shard-0")
+    checked = ran("check", tmp_path / "all")
+    assert checked.exit_code == 1
+    assert "were those of workers (shard-0)" in checked.output
+
+
 def test_repair_of_a_right_journal_does_nothing(folder: Path) -> None:
     assert "nothing is to be repaired" in ran("repair", folder, "--give-up").output
 

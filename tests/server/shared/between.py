@@ -17,6 +17,10 @@ class Between:
         self.late_s = 0.0
         self.cut_after = b""
         """Cut the connection when this has gone in, and the server had the time to do it."""
+        self.cut_within = -1
+        """Cut a connection when so many bytes more came out of the server; below 0: do not."""
+        self.slice_bytes = 1 << 16
+        """What comes out goes on in such pieces."""
         self.cuts = 0
         self._sockets = [self._listener]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -62,8 +66,15 @@ class Between:
                     self.cut_after = b""
                     self.cuts += 1
                     cut.set()
+                if not inward and self.cut_within >= 0:
+                    data, self.cut_within = data[: self.cut_within], self.cut_within - len(data)
+                    if self.cut_within < 0:
+                        self.cuts += 1
+                        cut.set()
+                        target.sendall(data)
                 if inward or not cut.is_set():
-                    target.sendall(data)
+                    for start in range(0, len(data), self.slice_bytes):
+                        target.sendall(data[start : start + self.slice_bytes])
                 if not inward and cut.is_set():
                     break
         for each in (source, target):

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from server.shared.node import given_key, over_key
 from tests.server.shared.functions import NAMES_KEY, Functions
 
 S_US = 1_000_000
 KEPT_US = 30 * S_US
 LEASE_US = 60 * S_US
+SETTLING_US = 10 * S_US
 FAR_US = 1 << 52
 """Later than any clock says."""
 
@@ -21,7 +23,7 @@ def fresh(functions: Functions) -> Functions:
 
 def raised(functions: Functions, run: str, known: int = 0, *replicas: str) -> Any:
     keys = [functions.node.epoch_key, functions.node.replicas_key]
-    return functions.call("epoch", keys, run, str(known), *replicas)
+    return functions.call("epoch", keys, run, str(known), str(SETTLING_US), *replicas)
 
 
 def beaten(functions: Functions, number: int, life: str, asserted: bytes = b"0") -> Any:
@@ -43,23 +45,41 @@ def put(functions: Functions, number: int, life: str, ago_us: int, asserted: byt
     functions.connection.command("HSET", functions.node.replicas_key, str(number), text)
 
 
-def be_since(functions: Functions, epoch: bytes, ago_us: int) -> None:
+def be_since(functions: Functions, epoch: bytes, ago_us: int, settling_us: int = 0) -> None:
     """Have an epoch begun so long ago, in which not all may grant yet."""
     since = b"%d" % (functions.now_us() - ago_us)
-    told = "epoch", epoch, "run", b"run", "since", since, "grants", b""
+    told = "epoch", epoch, "run", b"run", "since", since, "grants", b"", "settling", b"%d" % settling_us
     functions.connection.command("HSET", functions.node.epoch_key, *told)
 
 
-def test_the_first_epoch_is_everybodys_at_once(fresh: Functions) -> None:
+def test_the_first_epoch_is_everybodys_once_it_has_settled(fresh: Functions) -> None:
     before = fresh.now_us()
     epoch, grants, since, now = raised(fresh, "run-1")
     assert before <= int(epoch) == int(since) == int(now) <= fresh.now_us()
-    assert grants == epoch
-    assert epoch_of(fresh) == {b"epoch": epoch, b"run": b"run-1", b"since": since, b"grants": grants}
+    assert grants == b""
+    settling = b"%d" % SETTLING_US
+    there = {b"epoch": epoch, b"run": b"run-1", b"since": since, b"settling": settling, b"grants": b""}
+    assert epoch_of(fresh) == there
     again = raised(fresh, "run-1", int(epoch))
     assert again[:3] == [epoch, grants, since]
     assert raised(fresh, "run-1")[:3] == [epoch, grants, since]
     assert int(now) <= int(again[3]) <= fresh.now_us()
+    assert beaten(fresh, 1, "mine", epoch)[:2] == [epoch, b""]
+    be_since(fresh, epoch, SETTLING_US - S_US, SETTLING_US)
+    assert beaten(fresh, 1, "mine", epoch)[:2] == [epoch, b""]
+    be_since(fresh, epoch, SETTLING_US, SETTLING_US)
+    assert beaten(fresh, 1, "mine", epoch)[:2] == [epoch, epoch]
+
+
+def test_who_shows_itself_while_an_epoch_settles_is_waited_for(fresh: Functions) -> None:
+    epoch, _, _, _ = raised(fresh, "run-1")
+    assert beaten(fresh, 1, "new", epoch)[:2] == [epoch, b""]
+    assert beaten(fresh, 2, "knows", b"77")[:2] == [epoch, b""]
+    raised(fresh, "run-1", 77, "3", f"other {fresh.now_us() - S_US} 77")
+    be_since(fresh, epoch, SETTLING_US, SETTLING_US)
+    assert beaten(fresh, 1, "new", epoch)[:2] == [epoch, b""], "two have not asserted"
+    assert beaten(fresh, 2, "knows", epoch)[:2] == [epoch, b""], "one has not"
+    assert beaten(fresh, 3, "other", epoch)[:2] == [epoch, epoch]
 
 
 def test_another_life_of_the_server_is_another_epoch_in_which_nobody_grants_yet(fresh: Functions) -> None:
@@ -67,7 +87,8 @@ def test_another_life_of_the_server_is_another_epoch_in_which_nobody_grants_yet(
     epoch, grants, since, now = raised(fresh, "run-2", int(first[0]))
     assert int(first[0]) < int(epoch) == int(since) == int(now)
     assert grants == b""
-    assert epoch_of(fresh) == {b"epoch": epoch, b"run": b"run-2", b"since": since, b"grants": b""}
+    there = {b"epoch": epoch, b"run": b"run-2", b"since": since, b"settling": b"0", b"grants": b""}
+    assert epoch_of(fresh) == there, "who was there is known"
     assert raised(fresh, "run-2", int(first[0]))[:3] == [epoch, b"", since], "who comes second raises nothing"
 
 
@@ -103,7 +124,7 @@ def test_a_beat_says_who_is_there(fresh: Functions) -> None:
     epoch, grants, now, _ = beaten(fresh, 1, "life-1")
     assert (epoch, grants) == (b"", b""), "there is no epoch yet"
     assert before <= int(now) <= fresh.now_us()
-    first = raised(fresh, "run-1")[0]
+    first = raised(fresh, "run-1", 5)[0]
     epoch, grants, now, replicas = beaten(fresh, 1, "life-1", first)
     assert (epoch, grants) == (first, first)
     assert replicas == [b"1", b"life-1 %s %s" % (now, first)]
@@ -148,6 +169,40 @@ def test_nobody_is_waited_for_longer_than_a_lease(fresh: Functions) -> None:
     assert beaten(fresh, 1, "mine", b"5")[:2] == [b"5", b""]
     be_since(fresh, b"5", LEASE_US + 1)
     assert beaten(fresh, 1, "mine", b"5")[:2] == [b"5", b"5"]
+
+
+def test_a_clock_that_is_set_back_begins_the_lease_and_the_settling_anew(fresh: Functions) -> None:
+    for settling_us, reply in ((SETTLING_US, b""), (0, b"5")):
+        be_since(fresh, b"5", -LEASE_US, settling_us)
+        assert beaten(fresh, 1, "mine", b"5")[:2] == [b"5", reply]
+        assert int(epoch_of(fresh)[b"since"]) <= fresh.now_us()
+
+
+def test_a_number_is_kept_no_longer_for_a_clock_that_was_set_back(fresh: Functions) -> None:
+    put(fresh, 1, "old", -LEASE_US, b"7")
+    assert beaten(fresh, 1, "new") == []
+    life, at, asserted = replicas_of(fresh)[b"1"].split()
+    assert (life, asserted) == (b"old", b"7")
+    assert int(at) <= fresh.now_us()
+
+
+def test_who_was_silent_for_too_long_is_over_unless_it_spoke(fresh: Functions) -> None:
+    over = over_key(fresh.node.tag)
+    put(fresh, 1, "gone", S_US)
+    put(fresh, 2, "other", S_US)
+    said = replicas_of(fresh)[b"1"]
+    keys = [fresh.node.replicas_key]
+    assert fresh.call("dismiss", keys, "1", b"gone 5 0") == 0
+    assert fresh.call("dismiss", keys, "3", said) == 0
+    assert (len(replicas_of(fresh)), fresh.connection.command("SMEMBERS", over)) == (2, [])
+    assert fresh.call("dismiss", keys, "1", said) == 1
+    assert (list(replicas_of(fresh)), fresh.connection.command("SMEMBERS", over)) == ([b"2"], [b"gone"])
+    assert beaten(fresh, 1, "gone") == []
+    assert list(replicas_of(fresh)) == [b"2"]
+    fresh.call("bury", [given_key(fresh.node.tag, "gone"), over], "gone", "1")
+    assert fresh.connection.command("SMEMBERS", over) == []
+    assert beaten(fresh, 1, "gone") == [], "its part is everybody's by now"
+    assert beaten(fresh, 1, "new") != []
 
 
 def test_who_goes_frees_its_own_number(fresh: Functions) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from server.shared.accounts import Part, part_of
+from server.shared.node import given_key, over_key
 from tests.server.shared.functions import EPOCH, KEY, Functions, change_to, contact
 
 TOTAL = "tp:{0}:total:0:offer:1"
@@ -154,11 +155,13 @@ MOVED = b"aa " + b" ".join(b"%b %b" % each for each in GIVEN.items())
 
 
 def given(functions: Functions, life: str = "aa") -> dict[bytes, bytes]:
-    return functions.held(functions.node.given_key(life))
+    return functions.held(given_key(functions.node.tag, life))
 
 
 def over(functions: Functions, life: str = "aa", done: str = "0") -> list[bytes]:
-    found: list[bytes] = functions.call("bury", [functions.node.given_key(life), functions.node.over_key], life, done)
+    found: list[bytes] = functions.call(
+        "bury", [given_key(functions.node.tag, life), over_key(functions.node.tag)], life, done
+    )
     return found
 
 
@@ -212,12 +215,21 @@ def test_whose_number_another_has_is_over_until_it_was_seen_to(fresh: Functions)
     keys = fresh.node.epoch_key, fresh.node.replicas_key
     for life in ("aa", "bb", "bb"):
         fresh.call("beat", keys, "3", life, "0", "60000000", "0")
-    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == [b"aa"]
+    assert fresh.connection.command("SMEMBERS", over_key(fresh.node.tag)) == [b"aa"]
     over(fresh)
-    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == [b"aa"]
+    assert fresh.connection.command("SMEMBERS", over_key(fresh.node.tag)) == [b"aa"]
     over(fresh, done="1")
-    assert fresh.connection.command("SMEMBERS", fresh.node.over_key) == []
-    assert 0 < fresh.connection.command("PTTL", fresh.node.given_key("aa")) <= DAY_US // 1_000
+    assert fresh.connection.command("SMEMBERS", over_key(fresh.node.tag)) == []
+    assert given(fresh) == {b"over": b"1"}
+    assert fresh.connection.command("PTTL", given_key(fresh.node.tag, "aa")) > 365 * DAY_US // 1_000
+
+
+def test_what_a_replica_that_is_over_gave_is_known_until_others_have_what_it_leased(fresh: Functions) -> None:
+    fresh.commit(change_to(b"A" * 16, contact(1), due_us=b"9", moved=MOVED))
+    for _ in range(2):
+        over(fresh)
+        assert given(fresh) == {**GIVEN, b"over": b"1"}
+        assert fresh.connection.command("PTTL", given_key(fresh.node.tag, "aa")) == -1
 
 
 def test_who_goes_by_itself_leaves_no_sums(fresh: Functions) -> None:
@@ -227,4 +239,4 @@ def test_who_goes_by_itself_leaves_no_sums(fresh: Functions) -> None:
     assert given(fresh) == GIVEN
     fresh.call("leave", [fresh.node.replicas_key], "3", "aa")
     assert given(fresh) == {}
-    assert fresh.connection.command("EXISTS", fresh.node.over_key) == 0
+    assert fresh.connection.command("EXISTS", over_key(fresh.node.tag)) == 0

@@ -31,6 +31,7 @@ from tests.server.shared.stock import (
     stocked,
     total_of,
 )
+from tests.server.shared.test_failover import until
 from tests.server.shared.test_ways import rewrite
 from tests.server.test_rpcs import outcome, record
 
@@ -184,6 +185,30 @@ def test_what_a_killed_replica_had_leased_comes_back_with_its_successor(
             stock._next_s = 0.0
             assert len(sell_out([other], LIMIT - 4 - sold)) == LIMIT - 4 - sold
     assert len(given) + sold + (LIMIT - 4 - sold) == LIMIT
+
+
+def test_what_a_replica_had_leased_that_is_silent_for_good_comes_back_without_a_successor(
+    once: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with replicas_of(once, tmp_path / "redis") as shared:
+        one, other = shared.all
+        sharing = one.server._shared.sharing  # type: ignore[union-attr]
+        with one.busy():
+            sharing._sweep._next_s = float("inf")
+        given = [got(ask(one, n)) for n in range(4)]
+        assert all(given)
+        leased = sum(total_of(shared.redis, DECIDED_EVENT))
+        assert leased > 4
+        watch = sharing._watch
+        with monkeypatch.context() as patched:
+            patched.setattr(watch, "_look", lambda *_: True)  # it sleeps
+            patched.setattr("server.shared.silence.SILENT_S", 1.0)
+            sold = len(sell_out([other], LIMIT - 4))
+            assert sold == LIMIT - 4
+            assert not got(ask(one, 5)), "though it has a link and a unit to spare"
+        until(lambda: watch.links() == 0)
+        assert ask(one, 6).reason == reason_pb2.REASON_STATE_UNAVAILABLE
+        eventually(lambda: total_of(shared.redis, DECIDED_EVENT), (0, LIMIT))
 
 
 def test_a_stock_survives_a_server_that_lost_everything(once: Operator, tmp_path: Path) -> None:

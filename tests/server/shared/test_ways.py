@@ -74,6 +74,7 @@ def test_tls_and_a_database_of_its_own(capped: Operator, tmp_path: Path) -> None
         "redis-ring://127.0.0.1",
         "redis-cluster://127.0.0.1:7000/3",
         "redis://127.0.0.1?db=3",
+        "redis://[::1",
     ],
 )
 def test_an_address_that_is_none(url: str) -> None:

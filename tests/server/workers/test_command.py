@@ -109,6 +109,55 @@ def test_sighup_reloads_all(operator: Operator, tmp_path: Path) -> None:
         assert stub.GetStatus(admin.GetStatusRequest()).HasField("reloaded_at")
 
 
+def begun(process: Process) -> None:
+    """Return once its first worker has begun to start."""
+    until(lambda: any(b"--end-with-input" in command(pid) for pid in _descendants(process.popen.pid)))
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def test_a_start_that_is_ended_leaves_nothing(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = tmp_path / "tmp"
+    sockets.mkdir()
+    monkeypatch.setenv("TMPDIR", str(sockets))
+    with Process(tmp_path, workers=2, **parts(operator)) as process:
+        begun(process)
+        workers = workers_of(process)
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0
+        assert not any(alive(pid) for pid in workers)
+        assert not list(sockets.iterdir())
+        assert "Traceback" not in process.text()
+
+
+def test_a_sighup_while_it_starts_is_done_afterwards(operator: Operator, tmp_path: Path) -> None:
+    with Process(tmp_path, workers=2, **parts(operator)) as process:
+        begun(process)
+        process.signal(signal.SIGHUP)
+        until(lambda: process.text().count("reloaded") == 2)
+
+
+def test_an_address_that_cannot_be_announced_ends_all(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets = tmp_path / "tmp"
+    sockets.mkdir()
+    monkeypatch.setenv("TMPDIR", str(sockets))
+    with Process(tmp_path, workers=2, announce=tmp_path / "nosuch" / "address", **parts(operator)) as process:
+        assert process.end() == 1
+        assert "nosuch" in process.text()
+        assert process.text().count("draining") == 3
+        assert not list(sockets.iterdir())
+        assert "Traceback" not in process.text()
+
+
 def test_no_worker_outlives_a_router_that_was_killed(operator: Operator, tmp_path: Path) -> None:
     with Process(tmp_path, workers=2, **parts(operator)) as process:
         process.address()

@@ -22,7 +22,7 @@ from engine.rulebook import compile_rulebook, save_rulebook
 from engine.shard import Shard
 from loaders.catalogue.load import load_catalogue
 from server.settings import Settings
-from server.workers import rpcs
+from server.workers import processes, rpcs
 from server.workers.processes import Worker, settings_of
 from server.workers.router import Router
 from tests.server.operator_fixture import CUSTOMERS, NOW, Operator, msisdn, write_operator
@@ -276,18 +276,20 @@ def test_a_reload_reaches_all_and_a_bad_one_none(folder: Path) -> None:
 def test_rare_calls_under_way_are_bounded(
     operator: Operator, routed: Running, customers: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpcs, "UNDER_WAY_BYTES_MAX", 3 * rpcs.CALL_BYTES)
+    monkeypatch.setattr(rpcs, "UNDER_WAY_BYTES_MAX", 5 * rpcs.CALL_BYTES)
     request = subscribers.GetSubscriberRequest(subscriber=msisdn(customers[0][1]))
     os.kill(pid(routed, 0), signal.SIGSTOP)
     try:
         calls = [routed.subscribers.GetSubscriber.future(request) for _ in range(8)]
-        until(lambda: sum(call.done() for call in calls) == 5)
+        until(lambda: sum(call.done() for call in calls) == 6)
+        own = subscribers.GetSubscriberRequest(subscriber=msisdn(customers[1][1]))
+        assert routed.subscribers.GetSubscriber(own, timeout=5).base_version, "the others have room"
     finally:
         os.kill(pid(routed, 0), signal.SIGCONT)
     ended: list[Any] = [call.exception(PATIENCE_S) for call in calls]
     codes = [error and error.code() for error in ended]
-    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 5
-    assert codes.count(None) == 3
+    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 6
+    assert codes.count(None) == 2
 
 
 def test_a_workers_settings_are_its_part(tmp_path: Path) -> None:
@@ -299,6 +301,11 @@ def test_a_workers_settings_are_its_part(tmp_path: Path) -> None:
     assert own.listen == f"unix:{tmp_path}/3.s"
     assert own.management_listen == f"unix:{tmp_path}/3.m"
     assert (own.tokens_file, own.insecure, own.tls_certificate_file) == ("", False, "")
+    others = {"TOUCHPOINT_WORKERS": "4", "TOUCHPOINT_FAILPOINTS": "sync:die", "TOUCHPOINT_CONFIG": "c", "HOME": "h"}
+    environment = processes._environment(others, own)
+    assert environment["TOUCHPOINT_WORKERS"] == "1"
+    assert environment["TOUCHPOINT_FAILPOINTS"] == "sync:die"
+    assert "TOUCHPOINT_CONFIG" not in environment
 
 
 def test_concurrent_callers_of_everything_get_their_own_answers(routed: Running) -> None:

@@ -1,0 +1,31 @@
+"""When all have heard of a replica that has just come."""
+
+from server.shared.introduction import NUMBER_KEPT_US, Introduction
+
+NOW_US = 10 * NUMBER_KEPT_US
+KEPT_S = NUMBER_KEPT_US / 1e6
+
+
+def words(ago_us: int) -> bytes:
+    return b"life %d 7" % (NOW_US - ago_us)
+
+
+def test_who_is_alone_is_known_to_all() -> None:
+    assert Introduction().is_over(b"1", [b"1", words(0)], NOW_US, 5.0)
+
+
+def test_who_comes_waits_until_each_has_said_something_or_is_gone() -> None:
+    coming, there = Introduction(), [b"1", words(0), b"2", words(9), b"3", words(-9)]
+    assert not coming.is_over(b"1", there, NOW_US, 5.0)
+    assert not coming.is_over(b"1", [*there[:2], b"2", words(1), *there[4:]], NOW_US, 5.1)
+    assert coming.is_over(b"1", [*there[:2], b"2", words(1)], NOW_US, 5.2)
+    assert coming.is_over(b"1", [*there, b"4", words(1)], NOW_US, 5.3), "who comes later hears of all at once"
+
+
+def test_nobody_waits_for_those_who_are_gone_or_were_never_there() -> None:
+    there = [b"1", words(0), b"2", words(NUMBER_KEPT_US), b"3", b"garbage", b"4", b"\xff x y"]
+    assert Introduction().is_over(b"1", there, NOW_US, 5.0)
+    coming, silent = Introduction(), [b"1", words(0), b"2", words(1)]
+    assert not coming.is_over(b"1", silent, NOW_US, 5.0)
+    assert not coming.is_over(b"1", silent, NOW_US, 5.0 + KEPT_S)
+    assert coming.is_over(b"1", silent, NOW_US, 5.1 + KEPT_S)
