@@ -1,9 +1,33 @@
-"""Whether those who were there have heard of a replica that has just come: until then nobody would wait for it in an epoch that somebody raises."""
+"""Who is there besides, by this replica's own clock; and whether all have heard of it: until then nobody waits for it in an epoch that somebody raises."""
 
 from typing import Final
 
 NUMBER_KEPT_US: Final = 3_000_000
 """A replica that was not heard of for so long has lost its number, and is not waited for here."""
+
+LEASE_US: Final = 60_000_000
+"""For so long replicas keep what they wrote, and are waited for."""
+
+
+class Others:
+    """All replicas that were heard of at one server, which itself knows when they spoke by a clock that may jump, or be another one after a failover."""
+
+    def __init__(self) -> None:
+        self._said: dict[bytes, tuple[bytes, float]] = {}
+        """By number: what was said last, and when it was heard."""
+
+    def heard(self, replicas: list[bytes], server_us: int, now_s: float) -> None:
+        """Take down what a beat returned: all replicas, number and words by turns, and the server's clock."""
+        said = {}
+        for number, words in zip(replicas[::2], replicas[1::2], strict=True):
+            before, heard_s = self._said.get(number, (b"", now_s - max(_silent_us(words, server_us), 0) / 1e6))
+            said[number] = words, heard_s if before in (b"", words) else now_s
+        self._said = said
+
+    def lately(self, now_s: float) -> list[bytes]:
+        """Return those that spoke within a lease, number and words by turns."""
+        said = [(number, words) for number, (words, at_s) in self._said.items() if now_s - at_s < LEASE_US / 1e6]
+        return [text for each in said for text in each]
 
 
 class Introduction:
@@ -19,14 +43,17 @@ class Introduction:
         said = dict(zip(replicas[::2], replicas[1::2], strict=True))
         if self._unheard is None:
             others = {each: words for each, words in said.items() if each != number}
-            self._unheard = {each: words for each, words in others.items() if _is_there(words, server_us)}
+            self._unheard = {
+                each: words for each, words in others.items() if _silent_us(words, server_us) < NUMBER_KEPT_US
+            }
             self._came_s = now_s
         self._unheard = {each: words for each, words in self._unheard.items() if said.get(each) == words}
         return not self._unheard or now_s - self._came_s > NUMBER_KEPT_US / 1e6
 
 
-def _is_there(words: bytes, server_us: int) -> bool:
+def _silent_us(words: bytes, server_us: int) -> int:
+    """Return for how long a replica has said nothing, by the server's clock; for ever, if these are no replica's words."""
     try:
-        return server_us - int(words.split()[1]) < NUMBER_KEPT_US
-    except (ValueError, IndexError):  # no replica's words
-        return False
+        return server_us - int(words.split()[1])
+    except (ValueError, IndexError):
+        return 1 << 62

@@ -16,7 +16,7 @@ import hiredis
 from engine.ledger.names import Names
 from server.logs import frames, log
 from server.shared.connection import Connection, UnavailableError
-from server.shared.introduction import NUMBER_KEPT_US, Introduction
+from server.shared.introduction import LEASE_US, NUMBER_KEPT_US, Introduction, Others
 from server.shared.library import Calls, ForeignError, load
 from server.shared.node import Link, Node, live_key, subscriber_key
 from server.shared.recent import Kept, Recent
@@ -28,7 +28,6 @@ from server.shared.topology import Topology
 BEAT_S: Final = 0.5
 RETRY_S: Final = 0.1
 WATCH_TIMEOUT_S: Final = 0.5
-LEASE_US: Final = 60_000_000
 SETTLING_US: Final = 700_000
 """In which each replica has had its turn to beat, whatever it does between two beats."""
 assert SETTLING_US > 1.25e6 * BEAT_S
@@ -72,8 +71,7 @@ class Watched:
         self.grants = False
         """Whether all may grant in the epoch, and know of this replica."""
         self.introduction = Introduction()
-        self.replicas: list[bytes] = []
-        """What all replicas said of themselves last, as it lies there: number, then its words."""
+        self.others = Others()
         self.trouble = ""
 
 
@@ -284,7 +282,7 @@ class Watch:
 
     def _find_epoch(self, watched: Watched, connection: Connection) -> None:
         node, known = watched.node, watched.epoch or b"0"
-        told: list[str | bytes] = [watched.run, known, str(SETTLING_US), *watched.replicas]
+        told: list[str | bytes] = [watched.run, known, str(SETTLING_US), *watched.others.lately(time.monotonic())]
         reply = connection.command(*watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             raise UnavailableError(
@@ -306,7 +304,7 @@ class Watch:
         epoch, grants, server_us, replicas = reply
         now_s = time.monotonic()
         if epoch == watched.epoch:  # else others may be missing, and whoever raises the epoch says who was there
-            watched.replicas = replicas
+            watched.others.heard(replicas, int(server_us), now_s)
         if node is self._topology.names_node():
             self._dismiss(watched, connection, self._silence.heard(replicas, now_s))
         number = str(who.replica).encode()

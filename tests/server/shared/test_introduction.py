@@ -1,6 +1,6 @@
-"""When all have heard of a replica that has just come."""
+"""When all have heard of a replica that has just come, and who was there lately."""
 
-from server.shared.introduction import NUMBER_KEPT_US, Introduction
+from server.shared.introduction import LEASE_US, NUMBER_KEPT_US, Introduction, Others
 
 NOW_US = 10 * NUMBER_KEPT_US
 KEPT_S = NUMBER_KEPT_US / 1e6
@@ -29,3 +29,16 @@ def test_nobody_waits_for_those_who_are_gone_or_were_never_there() -> None:
     assert not coming.is_over(b"1", silent, NOW_US, 5.0)
     assert not coming.is_over(b"1", silent, NOW_US, 5.0 + KEPT_S)
     assert coming.is_over(b"1", silent, NOW_US, 5.1 + KEPT_S)
+
+
+def test_who_spoke_within_a_lease_by_the_own_clock_was_there_lately() -> None:
+    others, lease_s = Others(), LEASE_US / 1e6
+    there = [b"1", words(0), b"2", words(LEASE_US), b"3", words(LEASE_US // 2), b"4", words(-LEASE_US)]
+    others.heard(there, NOW_US, 1e6)
+    assert others.lately(1e6) == [*there[:2], *there[4:]]
+    assert others.lately(1e6 + 0.6 * lease_s) == [*there[:2], *there[6:]]
+    others.heard([*there[:2], b"2", words(1)], NOW_US + 99 * LEASE_US, 1e6 + 0.6 * lease_s)
+    assert others.lately(1e6 + 0.9 * lease_s) == [*there[:2], b"2", words(1)], "whatever the server's clock says"
+    assert others.lately(1e6 + 1.1 * lease_s) == [b"2", words(1)]
+    others.heard([b"9", b"garbage"], NOW_US, 1e6)
+    assert others.lately(1e6) == []

@@ -73,7 +73,7 @@ def test_a_jump_passes_no_cap_and_locks_nobody_out(capped: Operator, jumping: Ju
         with running(settings_for(capped, replica=3, **told)) as third:
             assert third.decisions.Decide(asking(1)).reason == reason_pb2.REASON_CAP_REACHED
             assert third.decisions.Decide(asking(4)).offers
-        time.sleep(2 * BEAT_S)  # all have said that they are there, by the new clock
+        time.sleep(2 * BEAT_S)  # that the third is gone is known
         jumping.server.command("FLUSHALL")
         for each in (one, other):
             assert heals(partial(each.decisions.Decide, asking(1))).reason == reason_pb2.REASON_CAP_REACHED

@@ -114,9 +114,13 @@ def test_a_primary_of_an_earlier_epoch_is_none(fresh: Functions) -> None:
 
 def test_who_was_there_is_known_again_and_news_stay(fresh: Functions) -> None:
     put(fresh, 1, "mine", 0, b"5")
+    put(fresh, 3, "known", 9 * LEASE_US, b"4")
     there = replicas_of(fresh)
-    raised(fresh, "run-2", 5, "1", "old 10 0", "2", "other 20 0")
-    assert replicas_of(fresh) == there | {b"2": b"other 20 0"}
+    _, _, since, _ = raised(fresh, "run-2", 5, "1", "old 10 0", "2", "other 20 0", "3", "known 30 3")
+    assert replicas_of(fresh) == there | {b"2": b"other %b 0" % since, b"3": b"known %b 4" % since}
+    there = replicas_of(fresh)
+    *_, now = raised(fresh, "run-2", 5, "2", "other 20 0", "4", "more 20 0")
+    assert replicas_of(fresh) == there | {b"4": b"more %b 0" % now}, "who raises nothing has nobody be there anew"
 
 
 def test_a_beat_says_who_is_there(fresh: Functions) -> None:

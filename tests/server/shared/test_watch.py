@@ -94,3 +94,31 @@ def test_a_replica_that_has_just_come_is_waited_for_as_well(binary: str, tmp_pat
         finally:
             there.stop()
             comes.stop()
+
+
+def test_who_was_there_is_waited_for_though_the_clock_is_another(tmp_path: Path) -> None:
+    """As after a failover to a server whose clock is ahead."""
+    with redis_server(tmp_path / "redis") as redis:
+        recent = Recent()
+        knows, raises = watch_of(redis, 1, recent), watch_of(redis, 2)
+        for watch in (knows, raises):
+            watch.open({})
+            watch.start()
+        knows._stopping = True
+        try:
+            knows._thread.join()
+            kept = kept_of(change_to(b"S" * 16, contact(1)))
+            recent.add(kept.function, kept.subscriber, kept.words, kept.tail)
+            (node,) = raises._topology.nodes
+            said = redis.command("HGET", node.replicas_key, "1").split()
+            hour_ago = b"%d" % (int(said[1]) - 3_600_000_000)
+            ahead = "HSET", node.replicas_key, "1", b" ".join([said[0], hour_ago, said[2]])
+            redis.command(*ahead)
+            redis.command("HSET", node.epoch_key, "run", "another")
+            redis.command("CLIENT", "KILL", "TYPE", "normal")
+            until(lambda: raises.links() == 0)
+            time.sleep(1.0)
+            assert raises.links() == 0, "it waits for the one that knows"
+        finally:
+            knows.stop()
+            raises.stop()
