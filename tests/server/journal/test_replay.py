@@ -262,3 +262,18 @@ def test_the_rulebook_that_decided_would_have_done_the_same(operator: Operator, 
     assert told["decisions"] == told["same"] > 100
     assert told["was"] == told["becomes"]
     assert all(each["offers"][0] == each["offers"][1] for each in told["campaigns"].values())
+
+
+def test_what_found_no_room_for_its_answer_changes_nothing_of_what_did(operator: Operator, tmp_path: Path) -> None:
+    """Each run of a batch finds room for some of its items; the others are in no record, so what is asked again is one run."""
+    folder = tmp_path / "journal"
+    with running(settings_for(operator, journal=str(folder), answers_bytes_max=200_000)) as server:
+        items = [asking(number) for number in range(14, 26)]
+        sent = [*items[:6], items[0], *items[6:]]
+        results = server.decisions.DecideBatch(pb.DecideBatchRequest(items=sent)).results
+    held = [bool(result.answer.decision_id) for result in results]
+    assert (any(held[:6]), all(held[:6]), any(held[7:]), all(held[7:])) == (True, False, True, False)
+    code, told, said = replayed(operator, folder, [operator.rulebook])
+    assert (code, said) == (0, ""), told
+    assert told["identical"]
+    assert told["held"] == len({result.answer.decision_id for result in results} - {""})
