@@ -16,9 +16,9 @@ SIZES: Final = ("contacts_max", "outcomes_max", "answers_bytes_max", "overlay_su
 """The settings that say how much ledger and overlay have room for."""
 
 
-def new_state(sizes: Mapping[str, int]) -> tuple[MemoryLedger, Overlay]:
-    """Return a ledger and an overlay that nothing was ever held in, at the beginning of time."""
-    answers = RingAnswers(sizes["answers_bytes_max"])
+def new_state(sizes: Mapping[str, int], memory: type[RingAnswers] = RingAnswers) -> tuple[MemoryLedger, Overlay]:
+    """Return a ledger, with such a memory of answers, and an overlay that nothing was ever held in, at the beginning of time."""
+    answers = memory(sizes["answers_bytes_max"])
     ledger = MemoryLedger(sizes["contacts_max"], answers, outcomes_max=sizes["outcomes_max"])
     return ledger, Overlay(sizes["overlay_subscribers_max"])
 

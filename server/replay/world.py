@@ -9,6 +9,7 @@ from engine.base.keys import SubscriberKeys, read_secret
 from engine.base.manifest import read_manifest
 from engine.base.overlay import Overlay
 from engine.base.snapshot import Snapshot, open_snapshot
+from engine.deciding import ANSWER_BYTES_MAX
 from engine.engine import Engine, Generation
 from engine.journal.disk import Disk
 from engine.journal.records import Swapped
@@ -16,7 +17,9 @@ from engine.journal.recovery import Recovery
 from engine.journal.segments import JournalError, Log, first_of, segment_names
 from engine.journal.snapshot import load, next_of, snapshot_names
 from engine.journal.starting import new_state, sizes_in
+from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
+from engine.limits import BATCH_ITEMS_MAX
 from engine.rulebook import Rulebook, load_rulebook
 from engine.shard import Shard
 from loaders.msisdn import parse_number
@@ -46,6 +49,14 @@ def known_of(rulebooks: Sequence[Path], bases: Sequence[Path], key_secret_file: 
     keys = SubscriberKeys(secret, info.kind, info.region, parse_number if info.kind == "msisdn" else None)
     snapshots = [open_snapshot(folder, keys) for folder in folders]
     return Known({book.digest: book for book in books}, {base.version: base for base in snapshots}, keys, secret)
+
+
+class AmpleAnswers(RingAnswers):
+    """Lets everything be decided: what found no room then is in no record, and how much room the rest of its batch found hung on it."""
+
+    def room_bytes(self, now_us: int) -> int:
+        """Return room for the longest answers to a whole batch, having reclaimed what is over at `now_us`."""
+        return max(super().room_bytes(now_us), BATCH_ITEMS_MAX * self.cost_bytes(ANSWER_BYTES_MAX))
 
 
 class World:
@@ -100,7 +111,7 @@ def begin(disk: Disk, known: Known, shard: Shard, first: int = 1) -> tuple[World
     kept = first_of(segment_names(disk)[0])
     snapshots = [name for name in snapshot_names(disk) if next_of(name) >= kept]
     before = [name for name in snapshots if next_of(name) <= first]
-    ledger, overlay = new_state(sizes)
+    ledger, overlay = new_state(sizes, AmpleAnswers)
     world = World(known, ledger, overlay, shard)
     if not before and kept == 1:
         return world, Recovery(ledger, overlay), Log(disk, None)

@@ -172,7 +172,7 @@ HELD = Hold(1 << 60, (1 << 62) + 5, [(60_000, 1, 1, 1, 4)])
     ("record", "why"),
     [
         (Changed(-5, 5, [(7, "language", "", 0, "language", "es")]), "out of bounds"),
-        (Forgot(5, (1 << 64) - 1), "too big"),
+        (Forgot(5, (1 << 64) - 1), "to convert"),
         (Policy(5, [1], 0, [0]), "missing"),
         (Decided(5, 1 << 62, 0, 1, [Row(bytes(16), 0, 5, b"m", b"a", HELD)]), "does not follow"),
         (Decided(5, 1 << 62, 0, 1, [Row(bytes(16), 0, 5, b"\xff", 0, None)]), ""),

@@ -336,3 +336,18 @@ def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_ruleboo
     assert prove(disk, known, shard_in(disk)).difference is None
     found = compare(disk, known, shard_in(disk), known.rulebooks[next(iter(known.rulebooks))])
     assert found.was.by_campaign["extras"] == found.becomes.by_campaign["extras"] > 0
+
+
+def test_what_found_no_room_for_its_answer_changes_nothing_of_what_did(operator: Operator, tmp_path: Path) -> None:
+    """Each run of a batch finds room for some of its items; the others are in no record, so what is asked again is one run."""
+    folder = tmp_path / "journal"
+    with running(settings_for(operator, journal=str(folder), answers_bytes_max=200_000)) as server:
+        items = [asking(number) for number in range(14, 26)]
+        sent = [*items[:6], items[0], *items[6:]]
+        results = server.decisions.DecideBatch(pb.DecideBatchRequest(items=sent)).results
+    held = [bool(result.answer.decision_id) for result in results]
+    assert (any(held[:6]), all(held[:6]), any(held[7:]), all(held[7:])) == (True, False, True, False)
+    code, told, said = replayed(operator, folder, [operator.rulebook])
+    assert (code, said) == (0, ""), told
+    assert told["identical"]
+    assert told["held"] == len({result.answer.decision_id for result in results} - {""})
