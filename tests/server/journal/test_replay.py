@@ -270,7 +270,6 @@ def test_the_rulebook_that_decided_would_have_done_the_same(operator: Operator, 
     assert all(each["offers"][0] == each["offers"][1] for each in told["campaigns"].values())
 
 
-<<<<<<< HEAD
 def test_a_clock_that_was_set_back_after_what_leaves_no_record(
     operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,7 +336,8 @@ def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_ruleboo
     assert prove(disk, known, shard_in(disk)).difference is None
     found = compare(disk, known, shard_in(disk), known.rulebooks[next(iter(known.rulebooks))])
     assert found.was.by_campaign["extras"] == found.becomes.by_campaign["extras"] > 0
-=======
+
+
 def test_what_found_no_room_for_its_answer_changes_nothing_of_what_did(operator: Operator, tmp_path: Path) -> None:
     """Each run of a batch finds room for some of its items; the others are in no record, so what is asked again is one run."""
     folder = tmp_path / "journal"
@@ -351,4 +351,3 @@ def test_what_found_no_room_for_its_answer_changes_nothing_of_what_did(operator:
     assert (code, said) == (0, ""), told
     assert told["identical"]
     assert told["held"] == len({result.answer.decision_id for result in results} - {""})
->>>>>>> promises
