@@ -6,6 +6,7 @@ on: the last one that changes is that of the erasure, which until then waits to 
 erasure that was interrupted goes on with the same ones, and then removed. What lies behind damage in a kept file, where nobody can tell whose it is, goes.
 """
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -34,7 +35,7 @@ from engine.journal.records import (
     encode_decided,
 )
 from engine.journal.segments import JournalError, finished, first_of, segment_names
-from engine.journal.snapshot import next_of, snapshot_names
+from engine.journal.snapshot import about_of, next_of, read, snapshot_names, write
 from engine.journal.starting import snapshot_of_segments
 from engine.kernels.frames import HEADER_BYTES, frame_end, seal_frame
 
@@ -75,6 +76,7 @@ def erase(disk: Disk, new_key: Callable[[], bytes]) -> int:
     """
     erased = waiting(disk)
     if not erased:
+        _note_done(disk)
         with suppress(FileNotFoundError):
             disk.remove(KEY)  # of an erasure that ended right before it did this
         return 0
@@ -87,8 +89,19 @@ def erase(disk: Disk, new_key: Callable[[], bytes]) -> int:
     erase_in_snapshots(disk, erased, stand_ins)
     for name in segment_names(disk)[:-1]:
         _rewrite(disk, name, erased, stand_ins)
+    _note_done(disk)
     disk.remove(KEY)
     return len(erased)
+
+
+def _note_done(disk: Disk) -> None:
+    """Have the newest snapshot say that no erasure before it waits, so that no start looks through all that is kept for one; a damaged one is left."""
+    for name in snapshot_names(disk)[-1:]:
+        with suppress(JournalError):
+            if about_of(disk, name).recovered.erasing:
+                about, arrays = read(disk, name, None)
+                recovered = dataclasses.replace(about.recovered, erasing=0)
+                write(disk, name, msgspec.structs.replace(about, recovered=recovered), arrays)
 
 
 def _key(disk: Disk, new_key: Callable[[], bytes]) -> bytes:

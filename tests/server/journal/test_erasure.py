@@ -89,6 +89,7 @@ def test_the_erased_are_in_no_file_and_replay_says_so(operator: Operator, tmp_pa
     assert found_in(folder, msisdn(14)), "others stay"
     after = restored_in(folder)
     assert after.snapshot
+    assert (before.recovered.erasing, after.recovered.erasing) == (1, 0), "no start looks for it again"
     same = ("subscribers", "contacts", "live_contacts")
     assert [after.ledger.statistics()[name] for name in same] == [before.ledger.statistics()[name] for name in same]
     known = known_of([operator.rulebook], [operator.base], operator.key_secret_file)
