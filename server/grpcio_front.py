@@ -23,8 +23,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Rpc = Callable[[bytes, CallInfo], bytes]
 """A rare method: the request's bytes to the response's; runs on the decision thread; raises RefusedError."""
 SlowRpc = Callable[[bytes, CallInfo], Awaitable[bytes]]
-SLOW_FAILED: Final = "a call that decisions do not wait for failed"
 """A method that takes its time on the event loop."""
+SLOW_FAILED: Final = "a call that decisions do not wait for failed"
 
 _SERVICES: Final = {
     module.DESCRIPTOR.services_by_name[name].full_name: module.DESCRIPTOR.services_by_name[name]

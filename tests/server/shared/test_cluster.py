@@ -53,7 +53,9 @@ def cluster(binary: str, tmp_path: Path) -> Iterator[list[RedisServer]]:
 
 
 def replicas_of(operator: Operator, url: str, stack: ExitStack) -> list[Running]:
-    settings = [settings_for(operator, ledger_redis=url, replica=replica) for replica in (1, 2)]
+    settings = [
+        settings_for(operator, ledger_redis=url, replica=replica, ledger_redis_timeout_ms=500) for replica in (1, 2)
+    ]
     return [stack.enter_context(running(each)) for each in settings]
 
 
