@@ -48,19 +48,22 @@ def test_a_new_replica_at_a_server_that_was_emptied_waits_for_those_who_know(
 
 
 def test_a_replica_that_said_nothing_for_long_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.shared.silence.SILENT_S", 3.0)
+    monkeypatch.setattr("server.shared.silence.SILENT_S", 2.0)
     with redis_server(tmp_path / "redis") as redis:
         gone, here = watch_of(redis, 1), watch_of(redis, 2)
         try:
             gone.open({})
+            gone.start()
             here.open({})
             here.start()
             over = "SMEMBERS", "tp:{0}:over"
-            time.sleep(0.7)
-            assert redis.command(*over) == []
-            until(lambda: redis.command(*over) == [b"life-1"])
-            assert redis.command("HKEYS", "tp:{0}:replicas") == [b"2"]
-            gone.start()
+            with monkeypatch.context() as asleep:
+                asleep.setattr(gone, "_look_again", lambda: None)
+                time.sleep(0.7)
+                assert redis.command(*over) == []
+                until(lambda: redis.command(*over) == [b"life-1"])
+                assert redis.command("HKEYS", "tp:{0}:replicas") == [b"2"]
+                assert gone.links() == 1, "it sleeps"
             until(lambda: gone.links() == 0)
             time.sleep(0.7)
             assert gone.links() == 0, "it is over for good"
