@@ -6,8 +6,6 @@ in Python. Streams, health, reflection and what no service has go through the li
 
 import asyncio
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +22,7 @@ from server.gate import NO_TOKEN, Gate
 from server.grpcio_front import DECISIONS, SLOW_FAILED, UNARY_METHODS, GrpcioFront, Rpc, SlowRpc
 from server.native_tickets import BatchTicket, ExplainingTicket, PlainTicket, Taken, Ticket
 from server.settings import Settings
+from server.sockets_folder import SocketsFolder
 from server.statuses import logged_failure_of, trailing
 from server.work import Call, CallInfo, Command, Message, Outcomes, Work
 
@@ -42,9 +41,6 @@ SETTLE_S: Final = 0.03
 """Between the last answer and the end of the connections: what was answered is written by then."""
 METADATA_BYTES_MAX: Final = 262_144
 """A call with a little more is refused alone; a header block of twice as much ends its connection, so this is more than anyone needs."""
-SOCKET_PATH_BYTES_MAX: Final = 103
-"""The shortest limit of any system we know, with room for the end."""
-_SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108  # mkdtemp makes a private folder in them
 _GLANCE_S: Final = 0.005
 _NEVER_S: Final = float("inf")
 _TASKS: Final = Path("/proc/self/task")
@@ -74,8 +70,8 @@ class NativeFront:
         self._rpcs = rpcs
         self._slow_rpcs = slow_rpcs
         self._source = thread.load.native
-        self._folder = socket_folder()
-        behind = msgspec.structs.replace(settings, listen=f"unix:{self._folder / 's'}")
+        self._folder = SocketsFolder()
+        behind = msgspec.structs.replace(settings, listen=f"unix:{self._folder.path / 's'}")
         self._behind = GrpcioFront(thread, Gate(gate.tokens, behind=True), behind, rpcs, slow_rpcs)
         self._given_up: set[int] = set()
         self._open: set[int] = set()
@@ -95,7 +91,7 @@ class NativeFront:
         except OSError as error:
             raise OSError(f"listen: cannot listen on {self._settings.listen}: {error.strerror or error}") from None
         self.port = self._library.bound_port
-        self._library.set_fallback(str(self._folder / "s"))
+        self._library.set_fallback(str(self._folder.path / "s"))
         self._library.start()
         await self._named(others)
         self.give_way(True)
@@ -127,7 +123,7 @@ class NativeFront:
         if self._serving.is_alive():
             await asyncio.to_thread(self._serving.join)
         await self._behind.abandon()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     async def _named(self, others: set[int]) -> None:
         """Wait until the library's threads have their names, which they give themselves; not for long, since nothing but speed hangs on it.
@@ -324,18 +320,6 @@ class NativeFront:
 
     def _fail(self, call_id: int, failure: Failure) -> None:
         self._library.fail(call_id, int(failure.code), failure.message, trailing(failure))
-
-
-def socket_folder() -> Path:
-    """Return a new folder of mode 0700 whose path is short enough for a socket in it; raises OSError."""
-    for parent in (None, *_SHORT_FOLDERS):
-        made = Path(tempfile.mkdtemp(prefix="touchpoint-", dir=parent))
-        if len(str(made / "s").encode()) <= SOCKET_PATH_BYTES_MAX:
-            return made
-        made.rmdir()
-    raise OSError(
-        f"no folder for temporary files is short enough for a socket's path: set TMPDIR, now {tempfile.gettempdir()}"
-    )
 
 
 def _library_threads() -> set[int]:

@@ -6,7 +6,6 @@ other end is the router's, so that no worker outlives a router that was killed.
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import time
@@ -22,8 +21,8 @@ from engine.shard import Shard
 from server.failpoints import VARIABLE
 from server.journalling import PART, check_of_workers
 from server.logs import log
-from server.native_front import socket_folder
 from server.settings import PREFIX, Settings
+from server.sockets_folder import SocketsFolder
 
 MESSAGE_BYTES_MAX: Final = 67_108_864
 QUEUE_ITEMS_MAX: Final = 1_000_000
@@ -69,11 +68,11 @@ class Workers:
         if settings.journal:
             check_of_workers(Path(settings.journal))
         self._settings = settings
-        self._folder = socket_folder()
+        self._folder = SocketsFolder()
         self._stopping = False
         self._keeping: list[asyncio.Task[None]] = []
         count = settings.workers
-        self.all = [Worker(Shard(number, count), self._folder) for number in range(count)]
+        self.all = [Worker(Shard(number, count), self._folder.path) for number in range(count)]
 
     async def start(self) -> None:
         """Start all and wait until they are ready; raises OSError when one ends before. The first goes ahead, so that what is wrong is said once."""
@@ -100,7 +99,7 @@ class Workers:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     async def _begin(self, worker: Worker) -> None:
         worker.announced.unlink(missing_ok=True)

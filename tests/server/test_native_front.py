@@ -20,7 +20,7 @@ from server.decision_thread import CALL_ITEMS_MAX
 from server.failure import Failure
 from server.gate import Gate
 from server.lifecycle import Server
-from server.native_front import NativeFront, socket_folder
+from server.native_front import NativeFront
 from server.security import Principal, Tokens, new_token
 from tests.server.operator_fixture import Operator
 from tests.server.running import Running, asking, running, settings_for
@@ -32,7 +32,7 @@ DECISIONS = "touchpoint.v1.DecisionService"
 
 def private_folder(server: Running) -> Path:
     assert isinstance(server.server.grpc, NativeFront)
-    return server.server.grpc._folder
+    return server.server.grpc._folder.path
 
 
 def code_of_status(channel: grpc.Channel) -> grpc.StatusCode:
@@ -144,18 +144,6 @@ def test_a_failed_start_leaves_no_folder(operator: Operator, monkeypatch: pytest
         with pytest.raises(OSError, match="listen: cannot listen on 127"):
             asyncio.run(start())
         assert not list(Path(folder).iterdir())
-
-
-def test_a_long_path_for_temporary_files_is_left_for_a_short_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = tmp_path / ("x" * 100)
-    long.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
-    made = socket_folder()
-    assert made.parent != long
-    assert not list(long.iterdir())
-    made.rmdir()
 
 
 def test_a_gate_remembers_whom_it_admitted_and_nobody_else(tmp_path: Path) -> None:
