@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 
-import engine.journal.journal
 from engine.base.overlay import Overlay
 from engine.journal.journal import Durability
 from engine.journal.segments import Owner
@@ -39,7 +38,6 @@ SETTINGS: Final = Settings(
 HASHES: Final = {key: KEYS.hash_one(key) for key in (*SUBSCRIBERS, *FRESH)}
 SEGMENT_BYTES: Final = 6_000
 """Small, so that a simulation goes through many."""
-engine.journal.journal.SEGMENT_BYTES = SEGMENT_BYTES  # type: ignore[misc]  # nobody else in the process has a journal of that size
 
 
 @cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 from typing import Any, Final
+from unittest.mock import patch
 
 from touchpoint.v1 import admin_service_pb2 as admin
 from touchpoint.v1 import subscriber_service_pb2 as subscriber
@@ -23,7 +24,7 @@ from tests.simulation.clock import HOUR_US, MINUTE_US, SECOND_US, VirtualClock
 from tests.simulation.disk import Crash, Faults, VirtualDisk
 from tests.simulation.keeping import drawn_us, make_snapshot, see_what_is_kept
 from tests.simulation.network import Network, Schedule
-from tests.simulation.node import Node
+from tests.simulation.node import SEGMENT_BYTES, Node
 from tests.simulation.promises import see_promises
 from tests.simulation.receiver import Receiver, ViolationError
 from tests.simulation.world import CHANNELS, EDITIONS, FRESH, PURPOSE_OF, START_US, SUBSCRIBERS
@@ -101,8 +102,9 @@ class Simulation:
 
     def run(self) -> None:
         """Play it all; raises ViolationError."""
-        self.be_in_safety_mode()
-        self.be_in_liveness_mode()
+        with patch("engine.journal.journal.SEGMENT_BYTES", SEGMENT_BYTES):
+            self.be_in_safety_mode()
+            self.be_in_liveness_mode()
 
     def be_in_safety_mode(self) -> None:
         """Play with faults."""

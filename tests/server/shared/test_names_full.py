@@ -23,7 +23,7 @@ def test_codes_that_run_out(tmp_path: Path) -> None:
     shutil.copy(made.rulebook, newer.rulebook)
     with redis_server(tmp_path / "redis") as redis:
         url = redis.url
-        with running(settings_for(made, ledger_redis=url, replica=1)) as one:
+        with running(settings_for(made, ledger_redis=url, replica=1, ledger_redis_timeout_ms=1_000)) as one:
             last = redis.command("HLEN", "tp:{0}:names:offer")
             words = [str(word) for code in range(last + 1, CODES_MAX + 1) for word in (f"offer-{code}", code)]
             redis.command("HSET", "tp:{0}:names:offer", *words)
@@ -38,5 +38,5 @@ def test_codes_that_run_out(tmp_path: Path) -> None:
             assert one.decisions.Decide(asking(2)).offers
             redis.command("CLIENT", "KILL", "TYPE", "normal")
         rewrite(made, CAPPED, tmp_path / "again")
-        with running(settings_for(made, ledger_redis=url, replica=2)) as other:
+        with running(settings_for(made, ledger_redis=url, replica=2, ledger_redis_timeout_ms=1_000)) as other:
             assert other.decisions.Decide(asking(3)).offers
