@@ -63,8 +63,8 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 def pair(capped: Operator, binary: str, tmp_path: Path) -> Iterator[Pair]:
     with (
         redis_server(tmp_path / "redis", binary) as redis,
-        running(settings_for(capped, ledger_redis=redis.url, replica=1, ledger_redis_timeout_ms=500)) as one,
-        running(settings_for(capped, ledger_redis=redis.url, replica=2, ledger_redis_timeout_ms=500)) as other,
+        running(settings_for(capped, ledger_redis=redis.url, replica=1, ledger_redis_timeout_ms=200)) as one,
+        running(settings_for(capped, ledger_redis=redis.url, replica=2, ledger_redis_timeout_ms=200)) as other,
     ):
         yield Pair(one, other, redis)
 

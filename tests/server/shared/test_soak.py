@@ -104,7 +104,7 @@ def lose_writes(failing: Failing) -> None:
     failing.promote()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_nothing_fails_and_no_cap_is_passed_whatever_becomes_of_the_ledger(failing: Failing, seed: int) -> None:
     clients = Asking(failing)
     with ThreadPoolExecutor(CLIENTS) as pool:

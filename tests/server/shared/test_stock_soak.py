@@ -22,7 +22,7 @@ def capped(held: Operator) -> Operator:
     return held
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_no_more_is_held_than_there_is_and_nothing_is_lost(failing: Failing, seed: int) -> None:
     shop = Shop([failing.one, failing.other])
     with ThreadPoolExecutor(CLIENTS) as pool:
