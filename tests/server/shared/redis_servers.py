@@ -34,11 +34,18 @@ class RedisServer:
     def __init__(self, folder: Path, binary: str = VALKEY, **options: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = int(options.pop("port", "") or free_port())
+        given = options.pop("port", "")
         self._binary = binary
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        for attempts_left in reversed(range(5)):
+            self.port = int(given or free_port())
+            try:
+                self.start()
+                return
+            except AssertionError as error:  # somebody connected from that port meanwhile
+                if given or not attempts_left or "Address already in use" not in str(error):
+                    raise
 
     @property
     def url(self) -> str:
