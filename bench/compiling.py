@@ -127,7 +127,7 @@ def run(offers: int, campaigns: int, rounds: int, seed: int, folder: Path) -> di
         finally:
             gc.enable()
         measured.append(seconds)
-    medians = {f"{stage}_s": round(statistics.median(each[stage] for each in measured), 4) for stage in measured[0]}
+    medians = {f"{stage}_s": round(statistics.median(each[stage] for each in measured), 6) for stage in measured[0]}
     return {"offers": offers, "campaigns": campaigns, "rounds": rounds, "seed": seed, **found, **medians}
 
 

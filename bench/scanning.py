@@ -67,7 +67,7 @@ def run(rulebook: Rulebook, snapshot: Snapshot) -> dict[str, Any]:
         "candidates": counts.rows.shape[1],
         "offered": counts.reasons.get(Reason.OFFERED.name, 0),
         "candidates_that_reach_a_subscriber": round(float(reached), 2),
-        **{name: round(value, 3) for name, value in figures.items()},
+        **{name: round(value, 6) for name, value in figures.items()},
     }
 
 
