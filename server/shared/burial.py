@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from server.clock import steady_us
 from server.logs import log
 from server.shared.accounts import Account, Part, total_key
+from server.shared.complaints import Complaints
 from server.shared.connection import ReplyError, UnavailableError
-from server.shared.fetching import COMPLAINTS_US
 from server.shared.moved import parts_of
 from server.shared.node import given_key, link_of, over_key
 from server.shared.topology import Topology
@@ -27,7 +26,7 @@ class Burial:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._next_s = 0.0
-        self._complained_us = -COMPLAINTS_US
+        self._complaints = Complaints()
 
     def keep_up(self, accounts: Iterable[Account], first_day: int) -> None:
         """Look for such replicas, unless it was done a moment ago. `accounts`: of totals that they may have leased; those that they gave are found."""
@@ -50,9 +49,7 @@ class Burial:
                 node.drop(each)
 
     def _complain(self, error: Exception) -> None:
-        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
-            self._complained_us = now_us
-            log().error("what a replica leased that is over is not given back yet", why=str(error))
+        self._complaints.say("what a replica leased that is over is not given back yet", why=str(error))
 
     def _bury(self, life: str, totals: Iterable[str], first_day: int) -> None:
         sums, tags = Counter[str](), sorted(self._topology.tags)

@@ -10,14 +10,12 @@ from engine.engine import Engine
 from engine.ledger.names import LedgerFullError
 from engine.ledger.working import NOT_CONTACTS, WorkingLedger
 from server.clock import steady_us
-from server.logs import log
+from server.shared.complaints import Complaints
 from server.shared.live_changes import apply
 from server.shared.shared_names import SharedNames
 from server.shared.states import Reading, State, States
 
 RECORD_BYTES: Final = CONTACT.itemsize
-COMPLAINTS_US: Final = 10_000_000
-"""How often the log is told of the same trouble."""
 
 
 class Fetching:
@@ -36,7 +34,7 @@ class Fetching:
         self.until_us: dict[int, int] = {}
         self._live: dict[int, bytes] = {}
         """Of subscribers with live changes, the stamp of the last that the overlay has."""
-        self._complained_us = -COMPLAINTS_US
+        self._complaints = Complaints()
 
     def fetch(self, items: int, subscribers: list[int], fields: list[list[bytes]]) -> list[int]:
         """Know these distinct subscribers and nobody else, for so many items; return those of whom nothing could be known.
@@ -88,14 +86,8 @@ class Fetching:
             wrong = self._enter(wrong)
         if wrong:
             what = "what the shared ledger holds of some subscribers is not known here, so nothing is offered; if it goes on, reload the rulebook"
-            self._complain(what, f"{len(wrong)} of {len(subscribers)}")
+            self._complaints.say(what, why=f"{len(wrong)} of {len(subscribers)}")
         return missing + wrong
-
-    def _complain(self, what: str, why: str) -> None:
-        """Say it, not too often."""
-        if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
-            self._complained_us = now_us
-            log().error(what, why=why)
 
     def _enter(self, subscribers: list[int]) -> list[int]:
         """Enter their contacts; return those for whom there was something else."""
@@ -112,7 +104,7 @@ class Fetching:
         try:
             return self._names.give()
         except LedgerFullError as error:
-            self._complain("what other replicas gave codes to is too much", str(error))
+            self._complaints.say("what other replicas gave codes to is too much", why=str(error))
             return False
 
     def _learn_live(self, subscribers: list[int]) -> list[int]:
@@ -125,7 +117,9 @@ class Fetching:
             else:
                 self._live[subscriber] = self.known[subscriber].live
             if why:
-                self._complain("a live change by way of another replica cannot be noted, so nothing is offered", why)
+                self._complaints.say(
+                    "a live change by way of another replica cannot be noted, so nothing is offered", why=why
+                )
         return unknown
 
     def _erase(self, subscriber: int) -> bool:
@@ -135,6 +129,6 @@ class Fetching:
             try:
                 overlay.erase(subscriber)
             except OverlayFullError as error:
-                self._complain("an erased subscriber cannot be noted, so nothing is offered", str(error))
+                self._complaints.say("an erased subscriber cannot be noted, so nothing is offered", why=str(error))
                 return False
         return True

@@ -1,9 +1,14 @@
 """Who is there besides, by this replica's own clock; and whether all have heard of it: until then nobody waits for it in an epoch that somebody raises."""
 
+import math
 from typing import Final
 
 NUMBER_KEPT_US: Final = 3_000_000
 """A replica that was not heard of for so long has lost its number, and is not waited for here."""
+
+MISSED_S: Final = 2.5
+"""Sooner than that, so that whoever might miss somebody knows it."""
+assert MISSED_S < NUMBER_KEPT_US / 1e6
 
 LEASE_US: Final = 60_000_000
 """For so long replicas keep what they wrote, and are waited for."""
@@ -15,9 +20,18 @@ class Others:
     def __init__(self) -> None:
         self._said: dict[bytes, tuple[bytes, float]] = {}
         """By number: what was said last, and when it was heard."""
+        self._asked_s = math.inf
+        self.missed = False
+        """Whether one may have come of whom this replica has not heard, since it asked nothing for so long that nobody waited for it to hear."""
+
+    def asks(self, now_s: float) -> None:
+        """Take down that this replica is about to ask who is there, or was a moment ago."""
+        self.missed = self.missed or now_s - self._asked_s > MISSED_S
+        self._asked_s = now_s
 
     def heard(self, replicas: list[bytes], server_us: int, now_s: float) -> None:
         """Take down what a beat returned: all replicas, number and words by turns, and the server's clock."""
+        self.missed = False
         said = {}
         for number, words in zip(replicas[::2], replicas[1::2], strict=True):
             before, heard_s = self._said.get(number, (b"", now_s - max(_silent_us(words, server_us), 0) / 1e6))

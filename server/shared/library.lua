@@ -331,15 +331,15 @@ end
 
 -- Return (epoch, grants, since, now), having raised the epoch if this is not the server, or the life of it, for which it was raised.
 -- Nothing for a server whose life is the one of its epoch, while the caller knows of a later epoch: it was a primary before, and others have gone on.
--- Where neither the server nor the caller knows of an epoch before, others may: nobody grants before they had the time to show themselves.
--- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, that time (us),
+-- Where neither the server nor the caller knows of an epoch before, others may, and of who came while the caller slept: nobody grants before they had the time to show themselves.
+-- keys: epoch's, replicas'. args: the server's run id, the largest epoch that the caller knows of, that time (us), "1" when the caller slept,
 -- then the replicas that it heard of within a lease, which may be lost here, or have been there by another clock: those that were there, they are now.
 local function epoch(keys, args)
   local held = redis.call('HMGET', keys[1], 'epoch', 'run', 'since', 'grants')
   local now = micros()
   local last = math.max(tonumber(held[1] or '0'), tonumber(args[2]))
   if held[2] == args[1] and last > tonumber(held[1]) then return {} end
-  for i = 4, #args, 2 do
+  for i = 5, #args, 2 do
     local there, life = redis.call('HGET', keys[2], args[i]), string.match(args[i + 1], '^(%S+)')
     local same = there and held[2] ~= args[1] and string.match(there, '^(%S+)') == life
     if not there or same then
@@ -349,7 +349,7 @@ local function epoch(keys, args)
   end
   if held[2] ~= args[1] then
     local next = number(math.max(last + 1, now))
-    local settling = last == 0 and args[3] or '0'
+    local settling = (last == 0 or args[4] == '1') and args[3] or '0'
     redis.call('HSET', keys[1], 'epoch', next, 'run', args[1], 'since', number(now), 'settling', settling, 'grants', '')
     held = { next, args[1], number(now), '' }
   end

@@ -3,10 +3,8 @@
 import time
 from typing import Final
 
-from server.clock import steady_us
-from server.logs import log
+from server.shared.complaints import Complaints
 from server.shared.connection import UnavailableError
-from server.shared.fetching import COMPLAINTS_US
 from server.shared.node import due_key, link_of, subscriber_of
 from server.shared.topology import Topology
 
@@ -20,7 +18,7 @@ class Schedules:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._next_s = 0.0
-        self._complained_us = -COMPLAINTS_US
+        self._complaints = Complaints()
 
     def keep_up(self) -> None:
         """Move some, unless it was done a moment ago."""
@@ -32,9 +30,7 @@ class Schedules:
             try:
                 self._move(tag)
             except UnavailableError as error:
-                if (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
-                    self._complained_us = now_us
-                    log().error("what is to be looked at is not where it should be yet", why=str(error))
+                self._complaints.say("what is to be looked at is not where it should be yet", why=str(error))
 
     def _move(self, tag: str) -> None:
         old, key = link_of(self._topology.node_at(tag)).connection, due_key(tag)

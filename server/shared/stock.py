@@ -16,12 +16,10 @@ from engine.dtypes.contact import DECIDED, TOTAL_DAYS
 from engine.dtypes.ledger import LIFETIME
 from engine.engine import Engine
 from engine.ledger.working import WorkingLedger
-from server.clock import steady_us
-from server.logs import log
 from server.shared.accounts import Account, part_of
 from server.shared.burial import Burial
+from server.shared.complaints import Complaints
 from server.shared.connection import UnavailableError
-from server.shared.fetching import COMPLAINTS_US
 from server.shared.library import Calls
 from server.shared.moved import NOTHING, Moved, moved
 from server.shared.moves import Target, first_expiry_us, moves
@@ -81,7 +79,7 @@ class Stock:
         self._burial = Burial(topology)
         self._schedules = Schedules(topology)
         self._period_s = 0.0
-        self._complained_us = -COMPLAINTS_US
+        self._complaints = Complaints()
         self._turn = 0
         self.engine: Engine
         """Set once there is one."""
@@ -317,9 +315,9 @@ class Stock:
             node.drop(link)
             return None
         wrong = [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]
-        if wrong and (now_us := steady_us()) - self._complained_us > COMPLAINTS_US:
-            self._complained_us = now_us
-            log().error("the shared ledger does not take what is said of totals", why=str(wrong[0]), totals=len(wrong))
+        if wrong:
+            what = "the shared ledger does not take what is said of totals"
+            self._complaints.say(what, why=str(wrong[0]), totals=len(wrong))
         if OTHER_EPOCH in replies:
             node.drop(link)
         return replies

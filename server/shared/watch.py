@@ -2,7 +2,8 @@
 
 A link is given when the server is a primary of this ledger, answers in time, and everybody may grant in its epoch. A server whose life is not the one for which
 its epoch was raised may have lost writes: whoever finds that raises the epoch, and nobody grants in it before each replica that was there has
-asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there: then all have time to show themselves.
+asserted what it wrote in the last minute, or a lease has run out. Who finds no epoch at all does not know who was there, and who slept not who came meanwhile:
+then all have time to show themselves.
 """
 
 import threading
@@ -172,18 +173,17 @@ class Watch:
         taken = f"another server has replica number {self._identity.replica}, or this one was silent for so long that it is over; restart it then"
         all_watched = list(self._watched.values())
         troubles = [
-            self._trouble(watched, lambda: "" if self._look(watched, {}) else taken)  # noqa: B023  # called at once
-            for watched in all_watched
+            self._trouble(watched, lambda each: "" if self._look(each, {}) else taken) for watched in all_watched
         ]
-        for watched, trouble in zip(
-            all_watched, [taken] * len(troubles) if taken in troubles else troubles, strict=True
-        ):
-            self._take_down(watched, trouble or self._trouble(watched, lambda: self._give_link(watched)))  # noqa: B023
+        if taken in troubles:
+            troubles = [taken] * len(troubles)
+        for watched, trouble in zip(all_watched, troubles, strict=True):
+            self._take_down(watched, trouble or self._trouble(watched, self._give_link))
 
-    def _trouble(self, watched: Watched, look: Callable[[], str]) -> str:
+    def _trouble(self, watched: Watched, look: Callable[[Watched], str]) -> str:
         """Return what is in the way, by what `look` returns or raises."""
         try:
-            return look()
+            return look(watched)
         except (UnavailableError, ForeignError) as error:
             self._lose(watched)
             return str(error)
@@ -203,6 +203,7 @@ class Watch:
 
     def _look(self, watched: Watched, wanted: dict[Any, list[str]]) -> bool:
         """Connect if need be, say that this replica is there, assert if need be; return False when another has its number."""
+        watched.others.asks(time.monotonic())
         connection = watched.connection or self._connect(watched, wanted)
         beat = self._beat(watched, connection)
         if beat is not None and beat.epoch != watched.epoch:  # somebody raised it, or it was lost with everything else
@@ -281,8 +282,9 @@ class Watch:
                 )
 
     def _find_epoch(self, watched: Watched, connection: Connection) -> None:
-        node, known = watched.node, watched.epoch or b"0"
-        told: list[str | bytes] = [watched.run, known, str(SETTLING_US), *watched.others.lately(time.monotonic())]
+        node, known, others, now_s = watched.node, watched.epoch or b"0", watched.others, time.monotonic()
+        others.asks(now_s)
+        told = [watched.run, known, str(SETTLING_US), "1" if others.missed else "0", *others.lately(now_s)]
         reply = connection.command(*watched.calls.words["epoch"], "2", node.epoch_key, node.replicas_key, *told)
         if not reply:
             raise UnavailableError(

@@ -1,6 +1,6 @@
 """When all have heard of a replica that has just come, and who was there lately."""
 
-from server.shared.introduction import LEASE_US, NUMBER_KEPT_US, Introduction, Others
+from server.shared.introduction import LEASE_US, MISSED_S, NUMBER_KEPT_US, Introduction, Others
 
 NOW_US = 10 * NUMBER_KEPT_US
 KEPT_S = NUMBER_KEPT_US / 1e6
@@ -42,3 +42,17 @@ def test_who_spoke_within_a_lease_by_the_own_clock_was_there_lately() -> None:
     assert others.lately(1e6 + 1.1 * lease_s) == [b"2", words(1)]
     others.heard([b"9", b"garbage"], NOW_US, 1e6)
     assert others.lately(1e6) == []
+
+
+def test_who_asked_nothing_for_long_may_have_missed_somebody_until_it_hears() -> None:
+    others = Others()
+    others.asks(0.0)
+    assert not others.missed, "who has just come is told of all"
+    others.asks(MISSED_S)
+    assert not others.missed
+    others.asks(2 * MISSED_S + 0.1)
+    assert others.missed
+    others.asks(2 * MISSED_S + 0.2)
+    assert others.missed, "it has asked, and heard nothing"
+    others.heard([], NOW_US, 2 * MISSED_S + 0.3)
+    assert not others.missed

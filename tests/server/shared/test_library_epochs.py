@@ -21,9 +21,9 @@ def fresh(functions: Functions) -> Functions:
     return functions
 
 
-def raised(functions: Functions, run: str, known: int = 0, *replicas: str) -> Any:
+def raised(functions: Functions, run: str, known: int = 0, *replicas: str, slept: bool = False) -> Any:
     keys = [functions.node.epoch_key, functions.node.replicas_key]
-    return functions.call("epoch", keys, run, str(known), str(SETTLING_US), *replicas)
+    return functions.call("epoch", keys, run, str(known), str(SETTLING_US), "1" if slept else "0", *replicas)
 
 
 def beaten(functions: Functions, number: int, life: str, asserted: bytes = b"0") -> Any:
@@ -80,6 +80,17 @@ def test_who_shows_itself_while_an_epoch_settles_is_waited_for(fresh: Functions)
     assert beaten(fresh, 1, "new", epoch)[:2] == [epoch, b""], "two have not asserted"
     assert beaten(fresh, 2, "knows", epoch)[:2] == [epoch, b""], "one has not"
     assert beaten(fresh, 3, "other", epoch)[:2] == [epoch, epoch]
+
+
+def test_an_epoch_that_one_raises_who_slept_settles_as_well(fresh: Functions) -> None:
+    epoch, _, _, _ = raised(fresh, "run-1", 77, slept=True)
+    assert epoch_of(fresh)[b"settling"] == b"%d" % SETTLING_US
+    assert raised(fresh, "run-1", 77)[0] == epoch, "who comes second raises nothing"
+    assert beaten(fresh, 1, "slept", epoch)[:2] == [epoch, b""]
+    assert beaten(fresh, 2, "came", b"77")[:2] == [epoch, b""]
+    be_since(fresh, epoch, SETTLING_US, SETTLING_US)
+    assert beaten(fresh, 1, "slept", epoch)[:2] == [epoch, b""], "the one that came is waited for"
+    assert beaten(fresh, 2, "came", epoch)[:2] == [epoch, epoch]
 
 
 def test_another_life_of_the_server_is_another_epoch_in_which_nobody_grants_yet(fresh: Functions) -> None:

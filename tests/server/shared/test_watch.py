@@ -10,7 +10,7 @@ from engine.ledger.names import Names
 from server.shared.address import Address, Place
 from server.shared.recent import Recent
 from server.shared.topology import One
-from server.shared.watch import Identity, Watch
+from server.shared.watch import BEAT_S, Identity, Watch
 from tests.server.shared.functions import KEY, change_to, contact, kept_of
 from tests.server.shared.redis_servers import RedisServer, redis_server
 from tests.server.shared.test_failover import until
@@ -96,6 +96,34 @@ def test_a_replica_that_has_just_come_is_waited_for_as_well(binary: str, tmp_pat
             assert redis.command("EXISTS", KEY) == 1
         finally:
             there.stop()
+            comes.stop()
+
+
+def test_who_slept_waits_for_the_one_that_came_meanwhile(tmp_path: Path) -> None:
+    """Though it is the first at a server that lost everything, and has never heard of the other."""
+    with redis_server(tmp_path / "redis") as redis:
+        recent = Recent()
+        sleeps, comes = watch_of(redis, 1), watch_of(redis, 2, recent)
+        sleeps.open({})
+        sleeps.start()
+        try:
+            with pytest.MonkeyPatch.context() as both_asleep:
+                with pytest.MonkeyPatch.context() as asleep:
+                    asleep.setattr(sleeps, "_look_again", lambda: None)
+                    time.sleep(BEAT_S)
+                    comes.open({})
+                    assert comes.links() == 1, "nobody waits for one that sleeps"
+                    comes.start()
+                    kept = kept_of(change_to(b"S" * 16, contact(1)))
+                    recent.add(kept.function, kept.subscriber, kept.words, kept.tail)
+                    both_asleep.setattr(comes, "_look_again", lambda: None)
+                    time.sleep(BEAT_S)
+                    redis.command("FLUSHALL")
+                until(lambda: sleeps.links() == 0)
+            until(lambda: sleeps.links() == 1)
+            assert redis.command("EXISTS", KEY) == 1
+        finally:
+            sleeps.stop()
             comes.stop()
 
 
