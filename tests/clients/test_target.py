@@ -6,8 +6,10 @@ import pytest
 
 from clients.commands.connection import connection_options
 from clients.decisions import DecisionClient, Question
+from clients.demo.play import CUSTOMER
 from clients.target import DEFAULT_ADDRESS, CallError, Target, is_local, read_token
 from server.settings import Settings
+from tests.faults.proxy import running_proxy
 
 
 def test_default_address_is_where_the_server_listens() -> None:
@@ -54,6 +56,14 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
         pytest.raises(CallError, match="is a server running there"),
     ):
         client.decide(Question("a", "b", "c"))
+
+
+def test_a_link_that_takes_a_second_is_slow_and_not_dead(demo_address: str) -> None:
+    host, port = demo_address.rsplit(":", 1)
+    with running_proxy(host, int(port)) as proxy:
+        proxy.to_server.delay_s = proxy.to_client.delay_s = 0.5
+        with DecisionClient(Target(f"127.0.0.1:{proxy.port}", deadline_ms=4_500)) as client:
+            assert client.decide(Question(CUSTOMER, "desk_open", "desk", dry_run=True)).offers
 
 
 def test_routing_hash_is_that_of_the_contract() -> None:
