@@ -18,11 +18,12 @@ DECISIONS: Final = 80
 
 def main(check: list[str]) -> int:
     """Run the check and return what it shows."""
+    import clients
     import engine
     import loaders
     import server
 
-    for package in (engine, loaders, server):
+    for package in (clients, engine, loaders, server):
         assert Path(str(package.__file__)).is_relative_to(Path.cwd()), f"{package.__file__} is not of this copy"
     try:
         code, why = check_worlds() if check == ["worlds"] else check_tests(check)
