@@ -44,14 +44,14 @@ lint: .venv/dev.stamp ## ruff, import contracts, buf
 type: .venv/dev.stamp ## mypy --strict
 	$(BIN)/mypy
 
-test: .venv/dev.stamp ## the suite, compiled, without its long tests
-	$(BIN)/python -m pytest -m "not long"
+test: .venv/dev.stamp ## the suite, compiled, without its long tests, in two processes at once
+	$(BIN)/python -m tests.halves -m "not long"
 
 test-long: .venv/dev.stamp ## the long tests (many minutes)
 	$(BIN)/python -m pytest -m long
 
 nojit: .venv/dev.stamp ## the suite with the kernels as plain Python
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not long"
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m tests.halves -m "not long"
 
 bounds: .venv/dev.stamp ## the kernels' tests with every array index checked
 	NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$(CURDIR)/run/bounds-cache $(BIN)/python -m pytest -m "not long" tests/engine tests/server/codec
