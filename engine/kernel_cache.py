@@ -22,6 +22,7 @@ _IMPORT = re.compile(
 _NAME = re.compile(r"\w+")
 
 
+@cache
 def _path_of(module: str) -> Path | None:
     """Return the file of one of our modules; None for a name that is no module."""
     path = _ROOT.joinpath(*module.split("."))
