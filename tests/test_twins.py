@@ -60,6 +60,7 @@ TWINS: Final = {
     "write_messages": "tests/server/codec/test_messages.py",
     "note_batch": "tests/server/journal/test_replay.py",
     "restore_noted": "tests/server/journal/test_restart.py",
+    "restore_run": "tests/engine/journal/test_runs.py",
     "restore_entries": "tests/server/journal/test_snapshots.py",
 }
 """Kernels that only our own functions call, which the tests compare as a whole with this plain Python."""

@@ -8,7 +8,7 @@ long as the longest prefix of right frames. What lies behind it in the last segm
 before the last segment, or a number that is missing, is nothing that writing could have left, and is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -64,6 +64,18 @@ class Record(NamedTuple):
     def body(self) -> memoryview:
         """Return the record's MessagePack."""
         return self.data.data[self.start : self.end]
+
+
+class Run(NamedTuple):
+    """Where records begin that may be taken all at once."""
+
+    data: npt.NDArray[np.uint8]
+    """(bytes,): the segment."""
+    at: int
+    sequence: int
+    """The number of the first."""
+    following: int | None
+    """The number of the record with which the next segment begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,8 @@ class Log:
                 "bring back the segment that holds them, or the snapshot that covers them"
             )
         self._needed = needed
+        self.take_run: Callable[[Run], tuple[int, int]] | None = None
+        """Takes as many records as it can, so that they are not yielded, and returns where it stopped: the byte, and the number of the record there."""
 
     def _is_before(self, number: int) -> bool:
         """Return whether every record of a segment is at or below `after`: the next segment begins no later."""
@@ -160,6 +174,11 @@ class Log:
             self._check(name, Record(sequence, kind_of(data, HEADER_BYTES, at), data, HEADER_BYTES, at))
         end, at = at, max(at, 0)
         while end > 0 and at < len(data) and sequence != following:
+            if self.take_run is not None and sequence > self._after:
+                at, sequence = self.take_run(Run(data, at, sequence, following))
+                self.end = max(self.end, sequence)
+                if at >= len(data) or sequence == following:
+                    break
             end = int(_frame_end(frames, at, sequence))
             if end > 0:
                 record = Record(sequence, kind_of(data, at + HEADER_BYTES, end), data, at + HEADER_BYTES, end)

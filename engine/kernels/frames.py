@@ -31,7 +31,7 @@ def seal_frame(buffer: npt.NDArray[np.uint8], start: Int, end: Int, sequence: In
     _put_little(buffer, start, np.uint64(crc32c(buffer, start + 4, end)), 4)
 
 
-@kernel(types.int64(read_only(np.uint8), types.int64, types.int64))
+@kernel(types.int64(read_only(np.uint8), types.int64, types.int64), apart=True)
 def frame_end(data: npt.NDArray[np.uint8], start: Int, sequence: Int) -> int:
     """Return where the frame at `start` ends if it is whole, right and numbered so; else NOT_WHOLE, DAMAGED or OUT_OF_TURN."""
     if start + HEADER_BYTES > len(data):

@@ -90,12 +90,17 @@ def record_outcome(store: Store, counters: Counters, i: Integer, kind: Integer, 
     return RECORDED_LATE
 
 
-@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, MEMORY_TYPE, OUTCOMES_TYPE, writable(np.uint8)))
+@kernel(types.void(STORE_TYPE, COUNTERS_TYPE, MEMORY_TYPE, OUTCOMES_TYPE, types.int64, writable(np.uint8)), apart=True)
 def record_outcomes(
-    store: Store, counters: Counters, memory: Memory, outcomes: OutcomeColumns, results: npt.NDArray[np.uint8]
+    store: Store,
+    counters: Counters,
+    memory: Memory,
+    outcomes: OutcomeColumns,
+    count: Integer,
+    results: npt.NDArray[np.uint8],
 ) -> None:
-    """Record outcomes in order and write what became of each; `memory` has room for all their ids and holds none that is over."""
-    for row in range(len(outcomes.body)):
+    """Record so many outcomes in order and write what became of each; `memory` has room for all their ids and holds none that is over."""
+    for row in range(count):
         high, low, body = outcomes.outcome[row, 0], outcomes.outcome[row, 1], outcomes.body[row]
         known = find_digest(memory, high, low)
         if known >= 0:

@@ -130,10 +130,16 @@ def _read_hold(data: npt.NDArray[np.uint8], at: Int, end: Int, rows: NotedRows, 
     return at
 
 
+@kernel(types.boolean(_DATA, types.int64, types.int64), inner=True)
+def is_noted(data: npt.NDArray[np.uint8], at: Int, end: Int) -> bool:
+    """Return whether a decided record lies at `at`, by what it begins with."""
+    return bool(is_form(data, at, end, SHORT_ARRAY | 6, 1) and data[at + 1] == DECIDED)
+
+
 @kernel(types.int64(_DATA, types.int64, types.int64, writable(np.int64)), inner=True)
 def _read_head(data: npt.NDArray[np.uint8], at: Int, end: Int, head: npt.NDArray[np.int64]) -> Int:
     """Read what comes before the rows; return where they begin, or -1."""
-    if not is_form(data, at, end, SHORT_ARRAY | 6, 35) or data[at + 1] != DECIDED:
+    if not is_noted(data, at, end) or not is_form(data, at, end, SHORT_ARRAY | 6, 35):
         return -1
     if not is_form(data, at + 2, end, I64, 8) or not is_form(data, at + 11, end, I64, 8):
         return -1

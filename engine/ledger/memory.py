@@ -42,6 +42,7 @@ from engine.dtypes.ledger import (
     SWEEP_NEXT,
     Counters,
     InMemory,
+    Memory,
     OutcomeColumns,
     Store,
 )
@@ -210,8 +211,13 @@ class MemoryLedger:
             frozen(outcomes.kind),
             frozen(outcomes.event_us),
         )
-        record_outcomes(self._store_reference, self._counters_reference, memory, columns, results)
+        record_outcomes(self._store_reference, self._counters_reference, memory, columns, n, results)
         return Done(results)
+
+    @property
+    def outcome_ids(self) -> Memory:
+        """What outcomes are known by, for kernels that record them; it stays the same."""
+        return self._outcome_ids
 
     def number_from(self, decision: int) -> None:
         """Give the next decision this number, or the one after the last if that is larger."""
