@@ -189,7 +189,7 @@ class EngineDriver:
             return Answer("", 0, decision=int(decisions.text(row) or b""), replayed=True)
         count, would = int(decisions.chosen_count[row]), int(decisions.would_be_count[row])
         return Answer(
-            reason=Reason(int(decisions.reason[row])).name,
+            reason=_name(int(decisions.reason[row])),
             now_us=int(decisions.now_us[row]),
             decision=int(decisions.decision[row]),
             chosen=[self.pair(int(c)) for c in decisions.chosen[row, :count]],
@@ -245,3 +245,8 @@ def render(batch: Batch, decisions: Decisions, index: npt.NDArray[np.int64]) -> 
     """What is remembered of an answer: its decision's number."""
     for item in index.tolist():
         decisions.write(item, str(int(decisions.decision[item])).encode())
+
+
+def _name(reason: int) -> str:
+    """Return a reason's name; of a number that is none, which no oracle says, the number."""
+    return Reason(reason).name if reason in set(Reason) else f"reason {reason}"
