@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +33,7 @@ from engine.journal.records import (
 from engine.journal.segments import Cut, JournalError, Log, Record, Run
 from engine.kernels.grants import Asks
 from engine.kernels.noted_rows import NotedRows
-from engine.kernels.recorded_rows import RecordedRows
+from engine.kernels.recorded_rows import WIDTHS, RecordedRows
 from engine.kernels.restoring import (
     MALFORMED,
     NO_ANSWERS,
@@ -219,6 +220,9 @@ class Recovery:
                 raise ValueError("it begins a segment, and lies within one")
 
     def _take_outcomes(self, record: Recorded) -> None:
+        _, *columns = msgspec.structs.astuple(record)
+        if [len(column) for column in columns] != [width * len(record.results) for width in WIDTHS]:
+            raise ValueError("its columns are not of one length; the journal was written by something else, or changed")
         self._ledger.advance(record.now_us)
         if self._ledger.record(outcomes_of(record)).result().tobytes() != record.results:
             raise ValueError(_OTHER_OUTCOMES)

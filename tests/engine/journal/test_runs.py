@@ -217,9 +217,7 @@ def test_columns_of_another_length_are_told_alike(tmp_path: Path, field: str, le
     column = getattr(record, field)
     each.records[-1] = changed(record, **{field: column[:length] if length < 0 else column + bytes(length)})
     disk = written(tmp_path, [*each.records, Clock(each.now_us)])
-    found, expected = taken(disk, ROOM, recover), taken(disk, ROOM, one_by_one)
-    if isinstance(found, str) or isinstance(expected, str):
-        assert str(found) == str(expected)
+    assert f"record {len(each.records)}: " in str(agree(disk))
 
 
 def test_outcomes_that_become_something_else_are_refused(tmp_path: Path) -> None:
