@@ -2,7 +2,7 @@
 
 Tables go out as they are, in calls that a server takes, and come back row for row; the columns are described at touchpoint.v1.DecideColumnsRequest
 and DecideColumnsResponse. Rows that fail have `error_code`, `error_message` and `error_field`, and no other row minds.
-With a ShardsClient each row goes to the shard that owns its subscriber.
+With a ShardsClient each row goes to the shard that owns its subscriber, and rows of a shard that does not answer fail.
 """
 
 import uuid
@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import grpc
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships none
 
 from clients.decisions import DecisionClient
 from clients.shards import ROUNDS_MAX, ShardsClient
+from clients.target import CallError
 
 ROWS_MAX: Final = 4_096
 """Of one call."""
@@ -30,7 +32,8 @@ def decide_columns(
     """Return the answers to any number of requests, row for row, with the requests' ids as the first column.
 
     Columns may also be given as lists by name. Rows get new ids when there is no column `request_id`; give one to be able to ask again. Without
-    `words` content, script and language are left out. Calls follow each other, so when one fails (CallError), those before it were decided.
+    `words` content, script and language are left out. Calls follow each other, so when one fails (CallError), those before it were decided; with a
+    ShardsClient the rows of that shard which are left fail, and CallError is for when no shard answered.
     """
     table = _table(requests)
     if "request_id" not in table.column_names:
@@ -56,23 +59,56 @@ def _of_shards(client: ShardsClient, table: pa.Table, words: bool) -> pa.Table:
     left = {row: client.owner(key) if isinstance(key, str) else None for row, key in enumerate(keys)}
     answers: list[pa.Table] = []
     places: list[int] = []
+    failed: list[tuple[CallError, list[int]]] = []
     for sent in range(ROUNDS_MAX):
         groups: dict[int | None, list[int]] = defaultdict(list)
         for row, owner in left.items():
             groups[owner].append(row)
         left = {}
         for owner, asked in groups.items():
-            parts = (client.decide_table(part, owner, omit_words=not words) for part in _parts(table.take(asked)))
-            found = pa.concat_tables([_answers(part) for part in parts])
-            owners = found.column("error_shard").to_pylist()
+            parts, error = _of_shard(client, table.take(asked), owner, words)
+            owners = [other for part in parts for other in part.column("error_shard").to_pylist()]
+            if error is not None:
+                failed.append((error, asked[len(owners) :]))
+            if not parts:
+                continue
             done = [place for place, other in enumerate(owners) if other is None or sent == ROUNDS_MAX - 1]
-            answers.append(found.take(pa.array(done, pa.int64())))  # of no places Arrow would not know the type
+            answers.append(
+                pa.concat_tables(parts).take(pa.array(done, pa.int64()))
+            )  # of no places Arrow would not know the type
             places += [asked[place] for place in done]
-            for place in set(range(len(asked))).difference(done):
+            for place in set(range(len(owners))).difference(done):
                 left[asked[place]] = owners[place]
                 client.learn(keys[asked[place]], owners[place])
+    if not answers:
+        raise failed[0][0]
+    for error, rows in failed:
+        answers.append(_failed(len(rows), error, answers[0].schema))
+        places += rows
     order = sorted(range(len(places)), key=places.__getitem__)
     return pa.concat_tables(answers).unify_dictionaries().combine_chunks().take(order)
+
+
+def _of_shard(
+    client: ShardsClient, table: pa.Table, owner: int | None, words: bool
+) -> tuple[list[pa.Table], CallError | None]:
+    """Return the answers to the first rows, to all unless a call failed, and why it did: what follows is not asked, lest each call waits in vain."""
+    answers = []
+    try:
+        for part in _parts(table):
+            answers.append(_answers(client.decide_table(part, owner, omit_words=not words)))  # noqa: PERF401  # stays when the next fails
+    except CallError as error:
+        return answers, error
+    return answers, None
+
+
+def _failed(rows: int, error: CallError, schema: pa.Schema) -> pa.Table:
+    """Return the answers to rows whose call failed."""
+    columns = {field.name: pa.nulls(rows, field.type) for field in schema}
+    status = error.status or grpc.StatusCode.UNAVAILABLE
+    columns["error_code"] = pa.array([status.value[0]] * rows, schema.field("error_code").type)
+    columns["error_message"] = pa.array([str(error)] * rows, schema.field("error_message").type)
+    return pa.table(columns, schema)
 
 
 def _table(requests: pa.Table | pa.RecordBatch | Mapping[str, Sequence[Any]]) -> pa.Table:

@@ -43,6 +43,11 @@ _RETRIES: Final = json.dumps(
 class CallError(Exception):
     """A call failed; the message is for a person: status, what was wrong, which fields."""
 
+    def __init__(self, message: str, status: grpc.StatusCode | None = None) -> None:
+        """`status`: with what the call ended; None where there was nobody to call."""
+        super().__init__(message)
+        self.status = status
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -137,14 +142,16 @@ def call_error(error: grpc.RpcError, address: str) -> CallError:
     code, said = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
         return CallError(
-            f"UNAVAILABLE: no answer from {address}: is a server running there? Start one with `make run`, or give --target ({said})"
+            f"UNAVAILABLE: no answer from {address}: is a server running there? Start one with `make run`, or give --target ({said})",
+            code,
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CallError(
-            f"DEADLINE_EXCEEDED: {address} did not answer in time: give a longer --deadline-ms, or look at the server's load"
+            f"DEADLINE_EXCEEDED: {address} did not answer in time: give a longer --deadline-ms, or look at the server's load",
+            code,
         )
     more = [line for line in _violations(error) if line.strip() != said]
-    return CallError("\n".join([f"{code.name}: {said}", *more]))
+    return CallError("\n".join([f"{code.name}: {said}", *more]), code)
 
 
 def other_shard(error: grpc.RpcError) -> error_pb2.OtherShard | None:

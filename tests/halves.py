@@ -14,7 +14,8 @@ END_S_MAX: Final = 30
 
 def main(options: list[str]) -> int:
     """Run both, and return what pytest returns: of the first that failed, if any did. What the waiting half says follows when both have ended."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job would ignore it, and so would the halves
+    # A script's background job would be deaf to it, and so would the halves.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rest = [f"--ignore={folder}" for folder in WAITING]
     with tempfile.TemporaryFile() as said:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,13 +13,14 @@ from prometheus_client.registry import Collector
 from server.load import Load
 from server.workers.processes import Worker
 
-_PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 1.0
+"""How long a worker may keep silent."""
 _ASK: Final = b"GET /metrics HTTP/1.1\r\nHost: worker\r\n\r\n"
 _ANSWER_BYTES_MAX: Final = 16 << 20
 
 
 class WorkersCollector(Collector):
-    """Asks all workers when scraped; one that does not answer is left out."""
+    """Asks all workers at once when scraped; one that does not answer is left out."""
 
     def __init__(self, workers: Sequence[Worker], load: Callable[[], Load], front: dict[str, str]) -> None:
         self._workers = workers
@@ -29,9 +31,11 @@ class WorkersCollector(Collector):
         """Yield the metrics."""
         yield from self._own()
         families: dict[str, Metric] = {}
-        for worker in self._workers:
+        with ThreadPoolExecutor(len(self._workers), "scrape") as asking:
+            answers = list(asking.map(_scraped, [worker.management for worker in self._workers]))
+        for worker, answer in zip(self._workers, answers, strict=True):
             shard = {"shard": str(worker.shard.number)}
-            for family in text_string_to_metric_families(_scraped(worker.management)):
+            for family in text_string_to_metric_families(answer):
                 kept = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 kept.samples += [sample._replace(labels=sample.labels | shard) for sample in family.samples]
         yield from families.values()
@@ -59,7 +63,7 @@ def _scraped(path: Path) -> str:
     answer = bytearray()
     try:
         with socket.socket(socket.AF_UNIX) as asked:
-            asked.settimeout(_PATIENCE_S)
+            asked.settimeout(PATIENCE_S)
             asked.connect(str(path))
             asked.sendall(_ASK)
             while (some := asked.recv(65_536)) and len(answer) < _ANSWER_BYTES_MAX:

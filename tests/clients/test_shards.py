@@ -2,6 +2,7 @@
 
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -213,6 +214,33 @@ def test_a_table_goes_by_a_shard_that_is_gone_and_may_be_all_of_one_other(operat
             client.decide(about(own[0][0]))
             first.on_loop(first.server.grpc.abandon())
             assert decide_columns(client, columns(own[1][3:6])).column("error_code").null_count == 3
+
+
+def test_rows_of_a_shard_that_does_not_answer_fail_alone_and_as_a_server_would_say_so(operator: Operator) -> None:
+    own = customers_by_owner(operator, 2)
+    with (
+        shards(operator, 2, drain_notice_ms=0) as (first, second),
+        ShardsClient([Target(first.address), Target(second.address)]) as client,
+    ):
+        asked = columns([own[0][0], own[1][0], own[0][1], own[1][1]])
+        asked["channel"][0] = "smoke"
+        whole = decide_columns(client, asked)
+        assert whole.column("error_code").to_pylist() == [3, None, None, None]
+        second.on_loop(second.server.grpc.abandon())
+        asked["request_id"] = [str(uuid.uuid4()) for _ in range(4)]
+        answers = decide_columns(client, asked)
+        refused, missing, answered, _ = answers.to_pylist()
+        assert answers.schema == whole.schema
+        assert answers.column("request_id").to_pylist() == asked["request_id"]
+        assert answers.column("error_code").to_pylist() == [3, 14, None, 14]
+        assert missing["error_message"].startswith("UNAVAILABLE: ")
+        assert answered["decision_id"].startswith("s0-")
+        for name in ("request_id", "error_code", "error_message", "error_field"):
+            del missing[name], refused[name]
+        assert missing == refused
+        first.on_loop(first.server.grpc.abandon())
+        with pytest.raises(CallError, match="UNAVAILABLE"):
+            decide_columns(client, columns([own[0][2], own[1][2]]))
 
 
 def test_owners_are_remembered_in_bounded_room() -> None:

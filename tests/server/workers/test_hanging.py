@@ -19,7 +19,7 @@ from touchpoint.v1 import decision_service_pb2 as pb
 
 from engine.journal.segments import JournalError
 from server.lifecycle import server_of
-from server.workers import processes
+from server.workers import metrics, processes
 from tests.server.operator_fixture import Operator
 from tests.server.running import PATIENCE_S, Running, asking, running, settings_for
 from tests.server.sharing import customers_by_owner
@@ -87,6 +87,16 @@ def test_the_status_of_the_others_is_there_before_callers_give_up(small: Running
         assert "worker 1 of 2 did not answer in time" in str(caught.value.details())
         assert "1 others reloaded" in str(caught.value.details())
     assert small.decisions.Decide(asking(customers[1][0])).request_id
+
+
+def test_metrics_wait_for_all_that_hang_at_once(small: Running) -> None:
+    url = f"http://127.0.0.1:{small.serving.management_port}/metrics"
+    with hanging(small, 0), hanging(small, 1):
+        began = time.monotonic()
+        text = urllib.request.urlopen(url, timeout=10).read().decode()
+        assert time.monotonic() - began < OF * metrics.PATIENCE_S
+    assert text.count("touchpoint_worker_restarts_total{") == OF
+    assert "touchpoint_decisions_total" not in text
 
 
 def test_a_reload_reaches_all_although_its_caller_has_gone(small: Running) -> None:
