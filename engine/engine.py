@@ -70,6 +70,7 @@ class Engine:
         self.snapshot = snapshot
         self.rulebook = rulebook
         self.generation = Generation(0, "")
+        overlay.on_new_base(snapshot)
         self.swap(rulebook, snapshot, now_us)
 
     def new_batch(self, capacity: int = BATCH_ITEMS_MAX) -> Batch:

@@ -129,7 +129,6 @@ def new_engine(
         return Begun(Engine(stores.rulebook, stores.snapshot, overlay, working, now_us), None)
     if settings.journal:
         kept, ledger, overlay = opening(settings, secret, now_us)
-        overlay.on_new_base(stores.snapshot)
         engine = Engine(stores.rulebook, stores.snapshot, overlay, ledger, now_us, keeping=kept.keeping)
         return Begun(engine, kept)
     ledger, overlay = new_state(sizes_of(settings))

@@ -1,4 +1,4 @@
-"""Live changes over the snapshot: each binds the very next gather, and wins until a snapshot covers it.
+"""Live changes over the snapshot: each binds the very next gather, and wins until a later snapshot covers it.
 
 A subscriber who was changed has a record of 16 bytes, 8 to 16 bytes of table, and 40 bytes for each thing changed: a label, an attribute, a
 consent pair, the zone, the language; changing the same thing again costs nothing. Changes name things by numbers of the overlay's own name
@@ -21,7 +21,7 @@ CHANGES_PER_SUBSCRIBER: Final = 8
 """Room for changes is this many times the room for subscribers: an average, not a bound for one of them."""
 NAMES_MAX: Final = 1 << 16
 
-LABEL, ATTRIBUTE, PAIR, ZONE, LANGUAGE = "label", "attribute", "pair", "zone", "language"
+LABEL, ATTRIBUTE, PAIR, ZONE, LANGUAGE, BASE = "label", "attribute", "pair", "zone", "language", "base"
 """Families of names; a string value of an attribute is in the family `text:<attribute id>`."""
 
 
@@ -46,11 +46,13 @@ class Overlay:
 
     def __init__(self, subscribers_max: int = 65_536, names_max: int = NAMES_MAX) -> None:
         assert subscribers_max > 0
-        assert names_max > 0
+        assert 0 < names_max <= NAMES_MAX
         self.subscribers_max = subscribers_max
         self.names_max = names_max
         self.person_count = 0
         self.change_count = 0
+        self.base = ""
+        """The version of the base that answers, under which changes are told."""
         self.names: list[tuple[str, str]] = []
         self._numbers: dict[tuple[str, str], int] = {}
         self._persons = np.zeros(subscribers_max, PERSON)
@@ -89,7 +91,7 @@ class Overlay:
         present = self._present(person)
         wanted = {(w.family, w.name) for w in writes}
         fresh = sum(self._numbers.get(key, -1) not in present for key in wanted)
-        keys = wanted | {(w.value_family, w.value_name) for w in writes if w.value_family}
+        keys = wanted | {(w.value_family, w.value_name) for w in writes if w.value_family} | {(BASE, self.base)}
         self._check_room(person < 0, fresh, len(keys - self._numbers.keys()))
         if person < 0:
             person = self._add_person(subscriber)
@@ -113,14 +115,16 @@ class Overlay:
             self._rebuild(self._changes[: self.change_count]["person"] != person)
 
     def on_new_base(self, snapshot: Snapshot) -> int:
-        """Drop what `snapshot` covers and return how many changes that was.
+        """Have `snapshot` answer from now on, drop what it covers, and return how many changes that was.
 
-        A change is covered when it is not later than what the snapshot has of the subscriber (the row's as-of, else the snapshot's).
-        Refusals, withdrawals and tombstones are never covered: only a later live grant ends a refusal.
+        A change is covered when it was told under another base and is not later than what this one has of the subscriber (the row's as-of, else the
+        snapshot's). Refusals, withdrawals and tombstones are never covered: only a later live grant ends a refusal. Doing it again changes nothing.
         """
+        self.base = snapshot.version
         changes = self._changes[: self.change_count]
         as_of_us = self._as_of(snapshot)[changes["person"]]
         keep = (changes["at_us"] > as_of_us) | (changes["kind"] == REFUSE) | (changes["kind"] == WITHDRAW)
+        keep |= changes["base"] == self._numbers.get((BASE, self.base), -1)
         self._rebuild(keep)
         return len(keep) - self.change_count
 
@@ -131,9 +135,9 @@ class Overlay:
         """
         changes = self._changes[: self.change_count].copy()
         named, used = np.isin(changes["kind"], (SET_NAME, SET_ZONE, SET_LANGUAGE)), np.zeros(len(self.names), np.bool_)
-        used[changes["name"]] = used[changes["value"][named]] = True
+        used[changes["name"]] = used[changes["base"]] = used[changes["value"][named]] = True
         numbers = np.cumsum(used) - 1
-        changes["name"] = numbers[changes["name"]]
+        changes["name"], changes["base"] = numbers[changes["name"]], numbers[changes["base"]]
         changes["value"][named] = numbers[changes["value"][named]]
         names = [name for name, is_used in zip(self.names, used, strict=True) if is_used]
         return self._persons[: self.person_count], changes, names
@@ -192,18 +196,18 @@ class Overlay:
         return number
 
     def _set(self, person: int, present: dict[int, int], write: Write, at_us: int) -> None:
-        name = self._number(write.family, write.name)
+        name, base = self._number(write.family, write.name), self._number(BASE, self.base)
         value = self._number(write.value_family, write.value_name) if write.value_family else write.value
         change = present.get(name)
         if change is None:
             change = self.change_count
-            self._changes[change] = (at_us, value, -1, person, name, write.kind)
+            self._changes[change] = (at_us, value, -1, person, name, write.kind, base)
             link_changes(self._persons, self._changes, change, change + 1)
             self.change_count += 1
             present[name] = change
         elif self._ends(self._changes[change], write, at_us):
             record = self._changes[change]
-            record["at_us"], record["value"], record["kind"] = at_us, value, write.kind
+            record["at_us"], record["value"], record["kind"], record["base"] = at_us, value, write.kind, base
 
     @staticmethod
     def _ends(before: Any, write: Write, at_us: int) -> bool:

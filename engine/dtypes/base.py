@@ -112,6 +112,7 @@ CHANGE = np.dtype(
         ("person", np.int32),
         ("name", np.int32),  # what is changed: a number of the overlay's name table
         ("kind", np.uint8),
+        ("base", np.uint16),  # under which base it was told: a number of the overlay's name table
     ],
     align=True,
 )

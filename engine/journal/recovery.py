@@ -93,6 +93,7 @@ class Recovery:
         n, k = BATCH_ITEMS_MAX, OFFERS_PER_ANSWER_MAX
         self.recovered = before or Recovered()
         self._ledger, self._overlay = ledger, overlay
+        overlay.base = "" if self.recovered.serving is None else self.recovered.serving.base
         self._head = np.zeros(6, np.int64)
         self._rows = _new_rows(n, k)
         asks = _new_asks(n, k)
@@ -210,7 +211,7 @@ class Recovery:
                 for kind, name in names:
                     ledger.names.code(kind, name)
             case Swapped():
-                recovered.serving = record
+                recovered.serving, self._overlay.base = record, record.base
             case Began(now_us):
                 ledger.advance(now_us)
                 ledger.number_from(now_us)

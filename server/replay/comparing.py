@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.journal.disk import Disk
-from engine.journal.records import DECIDED, Began, Decided, Policy, Recorded, Swapped, decode, decode_decided
+from engine.journal.records import DECIDED, Decided, Policy, Recorded, Swapped, decode, decode_decided
 from engine.journal.recovery import outcomes_of
 from engine.journal.segments import JournalError, Record
 from engine.ledger.port import Outcomes
@@ -134,9 +134,6 @@ class Comparing:
         if isinstance(small, Swapped):
             self._was.swap(small)
             self._becomes.answer_by(self._against, self._known.bases[small.base], small)
-        if isinstance(small, Began):
-            self._was.begin_anew()
-            self._becomes.begin_anew()
 
     def _decide(self, decided: Decided) -> None:
         if self._was.front is None or self._becomes.front is None:

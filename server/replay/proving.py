@@ -13,7 +13,7 @@ from touchpoint.v1 import decision_service_pb2 as pb
 
 from engine.jit import frozen
 from engine.journal.disk import Disk
-from engine.journal.records import DECIDED, Began, Decided, Row, Swapped, decode, decode_decided
+from engine.journal.records import DECIDED, Decided, Row, Swapped, decode, decode_decided
 from engine.journal.recovery import Recovery
 from engine.journal.segments import JournalError, Record
 from engine.kernels.siphash import siphash24
@@ -87,8 +87,6 @@ def _follow(world: World, recovery: Recovery, record: Record, proof: Proof) -> D
         return _check(world, recovery, record, proof)
     small = decode(record.body())
     recovery.take_small(small)
-    if isinstance(small, Began):
-        world.begin_anew()
     if isinstance(small, Swapped):
         world.swap(small)
     return None

@@ -70,12 +70,6 @@ class World:
         self._ids = DecisionIds(known.secret, shard.number)
         self.front: DecisionFront | None = None
         """None until the journal said what answers."""
-        self._base = ""
-        """The version of the base that answers; empty until a process that began said which."""
-
-    def begin_anew(self) -> None:
-        """Another process begins: it drops the live changes that its base covers, whether or not that answered before."""
-        self._base = ""
 
     def swap(self, swapped: Swapped) -> None:
         """Answer by what the record names, as that generation; raises JournalError when it was not given."""
@@ -92,9 +86,6 @@ class World:
 
     def answer_by(self, rulebook: Rulebook, base: Snapshot, swapped: Swapped) -> None:
         """Answer by this rulebook and base from here on, as the record's generation."""
-        if base.version != self._base:
-            self.overlay.on_new_base(base)
-            self._base = base.version
         own = replace(base, shard=self._shard)
         engine = Engine(rulebook, own, self.overlay, self.ledger, swapped.now_us)
         engine.generation = Generation(swapped.generation, rulebook.digest)

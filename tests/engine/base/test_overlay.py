@@ -160,6 +160,27 @@ def test_on_new_base_covers_what_is_not_later(tmp_path: Path) -> None:
     assert gathered(newer, [erased]).found[0] == 2
 
 
+def test_what_is_told_under_a_base_stays_with_it_however_old_it_is(tmp_path: Path) -> None:
+    person = Person("p", {"label_0000"}, {"b_int8": 1, "c_int16": 1})
+    overlay = Overlay(16, 64)
+    first = _one(tmp_path, person, overlay)
+    assert overlay.on_new_base(first.snapshot) == 0
+    apply_change(first, person.hash, Change(at_us=AS_OF_US - 5, attributes={"b_int8": 2, "c_int16": 2}))
+    assert overlay.on_new_base(first.snapshot) == 0
+    assert _read(first, person)["values"] == {"b_int8": 2, "c_int16": 2}
+    copy = Overlay(16, 64)
+    copy.restore(*overlay.state())
+    again = _one(tmp_path, person, copy)
+    assert copy.on_new_base(again.snapshot) == 0
+    assert _read(again, person)["values"] == {"b_int8": 2, "c_int16": 2}
+    second = _one(tmp_path, person, overlay, AS_OF_US + 10)
+    overlay.base = second.snapshot.version
+    apply_change(second, person.hash, Change(at_us=AS_OF_US - 5, attributes={"c_int16": 3}))
+    assert overlay.on_new_base(second.snapshot) == 1
+    assert _read(second, person)["values"] == {"b_int8": 1, "c_int16": 3}
+    assert overlay.on_new_base(first.snapshot) == 1
+
+
 def test_on_new_base_rows_with_an_as_of_of_their_own(tmp_path: Path) -> None:
     person = Person("p", as_of_s=AS_OF_US // 1_000_000)
     overlay = Overlay(16, 64)
@@ -293,6 +314,7 @@ def test_state_names_what_is_there_and_nothing_else() -> None:
         ("text:name", "said of both"),
         ("language", ""),
         ("language", "l2"),
+        ("base", ""),
     }
     copy = Overlay(8)
     copy.restore(persons, changes, names)

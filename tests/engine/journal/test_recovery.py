@@ -1,9 +1,12 @@
 """What a record held is held again, whenever the ledger swept meanwhile and whatever numbers lie between."""
 
-from engine.base.overlay import Overlay
+import pytest
+
+from engine.base.overlay import BASE, LABEL, Overlay
+from engine.dtypes.base import SET_LABEL
 from engine.dtypes.contact import COUNTS
-from engine.journal.records import Decided, Hold, Named, Policy, Row
-from engine.journal.recovery import Recovery
+from engine.journal.records import Changed, Decided, Hold, Named, Policy, Row, Swapped
+from engine.journal.recovery import Recovered, Recovery
 from engine.ledger.answers import RingAnswers
 from engine.ledger.memory import MemoryLedger
 
@@ -51,3 +54,18 @@ def test_what_matters_no_more_makes_room_before_contacts_are_said_not_to_fit() -
         recovery.take_decided(decided(10 * HOUR_US, [(first + 1, 3, 8), (first + 65, 4, 8)]))
         assert ledger.find(first + 65, 4, 8) is not None
         assert ledger.statistics()["contacts"] == 16
+
+
+@pytest.mark.parametrize("in_snapshot", [False, True])
+def test_changes_were_told_under_the_base_that_answered_then(in_snapshot: bool) -> None:
+    ledger, overlay = MemoryLedger(16, RingAnswers(1 << 16), outcomes_max=16), Overlay(16)
+    swapped = [Swapped(HOUR_US, number + 1, "digest", base) for number, base in enumerate(("first", "second"))]
+    recovery = Recovery(ledger, overlay, Recovered(serving=swapped[0]) if in_snapshot else None)
+    if not in_snapshot:
+        recovery.take_small(swapped[0])
+    recovery.take_small(Changed(1, HOUR_US, [(SET_LABEL, LABEL, "a", 0, "", "")]))
+    recovery.take_small(swapped[1])
+    recovery.take_small(Changed(1, HOUR_US, [(SET_LABEL, LABEL, "b", 0, "", "")]))
+    _, changes, names = overlay.state()
+    told = {names[change["name"]][1]: names[change["base"]] for change in changes}
+    assert told == {"a": (BASE, "first"), "b": (BASE, "second")}

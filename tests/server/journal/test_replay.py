@@ -25,7 +25,8 @@ from engine.journal.erasing import erase
 from engine.journal.journal import Journal, Writer
 from engine.journal.records import DECIDED, Decided, decode, decode_decided, encode_decided
 from engine.journal.segments import Log, Owner
-from engine.journal.starting import shard_in
+from engine.journal.snapshot import next_of, snapshot_names
+from engine.journal.starting import shard_in, snapshot_of_segments
 from engine.rulebook import save_rulebook
 from loaders.catalogue.load import compile_catalogue
 from server.replay.comparing import compare
@@ -308,7 +309,7 @@ def test_another_rulebook_is_asked_though_some_of_a_batch_were_erased(operator: 
     assert (found.decisions, found.same, found.erased) == (2, 2, 1)
 
 
-def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_rulebook(
+def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_rulebook_and_a_restart(
     operator: Operator, tmp_path: Path
 ) -> None:
     folder, rulebook = tmp_path / "journal", tmp_path / "rulebook"
@@ -328,12 +329,18 @@ def test_a_change_that_the_base_is_younger_than_outlives_a_reload_of_the_ruleboo
         assert server.admin.Reload(admin.ReloadRequest()).changed
         after = server.decisions.Decide(asking(3))
         assert "music_month" in {offer.offer for offer in before.offers} & {offer.offer for offer in after.offers}
-    with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
-        server.decisions.Decide(asking(3))
+    disk = FolderDisk(folder)
+    for _ in range(2):  # after its records, and after a snapshot of them
+        with running(settings_for(operator, journal=str(folder), rulebook=str(rulebook))) as server:
+            again = server.decisions.Decide(asking(3))
+            assert "music_month" in {offer.offer for offer in again.offers}
+        assert snapshot_of_segments(disk)
     books = [operator.rulebook, edited]
     known = known_of(books, [operator.base], operator.key_secret_file)
-    disk = FolderDisk(folder)
-    assert prove(disk, known, shard_in(disk)).difference is None
+    for first in (1, next_of(snapshot_names(disk)[-1])):
+        proof = prove(disk, known, shard_in(disk), first=first)
+        assert proof.difference is None
+        assert proof.decisions > 0
     found = compare(disk, known, shard_in(disk), known.rulebooks[next(iter(known.rulebooks))])
     assert found.was.by_campaign["extras"] == found.becomes.by_campaign["extras"] > 0
 
