@@ -68,6 +68,7 @@ def explaining(decider: Decider, bound: Bound, batch: Batch, push_stopped: bool)
     count = int(pair["count"])
     why = _Why(np.zeros(count, np.uint8), np.full(count, -1, np.int32), np.full(count, NEVER_US, np.int64))
     explain_run(prepared.reference, *why)
+    assert why.reason.all(), "explanations find what decisions found"
     seats = {int(candidate): seat for seat, candidate in enumerate(decisions.chosen[0], 1) if candidate >= 0}
     numbers = bound.pairs.candidate[pair["first"] : pair["first"] + count].tolist()
     return Explanation(decisions, [_explained(bound, number, seats, why, at) for at, number in enumerate(numbers)])

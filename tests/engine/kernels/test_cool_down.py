@@ -33,6 +33,8 @@ def test_cool_down_of_each_kind_and_scope_ends_at_its_length(
     pair.tell(given, kind, NOON + HOUR)
     stopped = {name: reason if name in AFFECTED[scope] else "OFFERED" for name in "abcd"}
     for at in (NOON + HOUR, NOON + HOUR + DAY - 1):
+        chosen = pair.ask(at, offers_max=6, dry_run=True).chosen
+        assert [name for _, name in chosen] == [name for name in "abcd" if stopped[name] == "OFFERED"]
         assert pair.reasons(at, offers_max=6) == stopped
     assert set(pair.reasons(NOON + HOUR + DAY, offers_max=6).values()) == {"OFFERED"}
 
