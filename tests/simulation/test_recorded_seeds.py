@@ -5,7 +5,7 @@ import pytest
 from tests.simulation.__main__ import play
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
-SEEDS = (1, 3, 4, 8, 12)
+SEEDS = (1, 3, 4, 8, 12, 15)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

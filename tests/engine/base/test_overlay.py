@@ -300,6 +300,7 @@ def test_describe_tells_values_exactly_and_where_they_come_from(tmp_path: Path) 
 def test_state_names_what_is_there_and_nothing_else() -> None:
     overlay = Overlay(8)
     for subscriber, text in ((1, "hers alone"), (2, "said of both"), (3, "said of both")):
+        overlay.base = f"base {subscriber}"
         writes = [
             Write(SET_NAME, ATTRIBUTE, "name", value_family="text:name", value_name=text),
             Write(SET_VALUE, ATTRIBUTE, "age", 2),
@@ -314,7 +315,7 @@ def test_state_names_what_is_there_and_nothing_else() -> None:
         ("text:name", "said of both"),
         ("language", ""),
         ("language", "l2"),
-        ("base", ""),
+        ("base", "base 2"),
     }
     copy = Overlay(8)
     copy.restore(persons, changes, names)
@@ -325,3 +326,4 @@ def test_state_names_what_is_there_and_nothing_else() -> None:
     assert names[values["attribute", "name"]] == ("text:name", "said of both")
     assert names[values["language", ""]] == ("language", "l2")
     assert values["attribute", "age"] == 2
+    assert {names[change["base"]] for change in changes} == {("base", "base 2")}
