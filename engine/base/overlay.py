@@ -84,19 +84,23 @@ class Overlay:
             change = int(record["next"])
         return sorted(found)
 
-    def write(self, subscriber: int, writes: list[Write], at_us: int) -> None:
-        """Apply all of them, or none: raises OverlayFullError. A withdrawal leaves a refusal as it is."""
+    def write(self, subscriber: int, writes: list[Write], at_us: int, base: str | None = None) -> None:
+        """Apply all of them, or none: raises OverlayFullError. A withdrawal leaves a refusal as it is.
+
+        `base`: the version of the base under which they were told, unless it is the one that answers.
+        """
+        base = self.base if base is None else base
         person = self.person(subscriber)
         assert person < 0 or not self._persons[person]["erased"], "an erased subscriber takes no changes"
         present = self._present(person)
         wanted = {(w.family, w.name) for w in writes}
         fresh = sum(self._numbers.get(key, -1) not in present for key in wanted)
-        keys = wanted | {(w.value_family, w.value_name) for w in writes if w.value_family} | {(BASE, self.base)}
+        keys = wanted | {(w.value_family, w.value_name) for w in writes if w.value_family} | {(BASE, base)}
         self._check_room(person < 0, fresh, len(keys - self._numbers.keys()))
         if person < 0:
             person = self._add_person(subscriber)
         for write in writes:
-            self._set(person, present, write, at_us)
+            self._set(person, present, write, (at_us, base))
 
     def erase(self, subscriber: int) -> None:
         """Drop every change of the subscriber and keep a tombstone for good; raises OverlayFullError."""
@@ -195,8 +199,9 @@ class Overlay:
             self.names.append((family, name))
         return number
 
-    def _set(self, person: int, present: dict[int, int], write: Write, at_us: int) -> None:
-        name, base = self._number(write.family, write.name), self._number(BASE, self.base)
+    def _set(self, person: int, present: dict[int, int], write: Write, told: tuple[int, str]) -> None:
+        """`told`: as of which instant, and under which base."""
+        at_us, name, base = told[0], self._number(write.family, write.name), self._number(BASE, told[1])
         value = self._number(write.value_family, write.value_name) if write.value_family else write.value
         change = present.get(name)
         if change is None:

@@ -122,7 +122,8 @@ class Sharing:
         """Change a subscriber as of an instant, here by `update`; raises what that raises, and RefusedError when not all replicas will know for sure."""
         if self._fetching.fetch(1, [subscriber], [[]]):
             raise RefusedError(UNAVAILABLE)
-        words, stamp = words_of(update(), at_us), self._writing.stamp()
+        words = words_of(update(), at_us, self._fetching.engine.snapshot.version)
+        stamp = self._writing.stamp()
         if self._fetching.states.call("change", subscriber, [stamp, b"0", *words]) != 1:
             raise RefusedError(UNAVAILABLE)
         kept = b"".join(map(argument, [stamp, b"1", *words]))

@@ -144,10 +144,11 @@ POISON: Final = {
     "index": of_subscriber("x", b"xyz"),
     "live": not_a_hash(b":live"),
     "live without parts": live(b"garbage"),
-    "live of no kind": live(b"99 1 \x93\x00\xa0\xa0"),
-    "live of no instant": live(b"0 99999999999999999999 \x93\x00\xa0\xa0"),
+    "live of no kind": live(b"99 1 \x94\x00\xa0\xa0\xa0"),
+    "live of no instant": live(b"0 99999999999999999999 \x94\x00\xa0\xa0\xa0"),
     "live without a value": live(b"0 5555555555555555 \xc1"),
-    "live with too large a value": live(b"2 5555555555555555 \x93\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa0\xa0"),
+    "live without a base": live(b"2 5555555555555555 \x93\x00\xa0\xa0"),
+    "live with too large a value": live(b"2 5555555555555555 \x94\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa0\xa0\xa0"),
 }
 
 

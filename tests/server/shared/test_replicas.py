@@ -1,10 +1,12 @@
 """Two replicas that share a ledger answer as one server would."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from touchpoint.v1 import decision_service_pb2 as pb
 from touchpoint.v1 import outcome_service_pb2 as outcomes
 from touchpoint.v1 import reason_pb2
@@ -124,7 +126,10 @@ def test_live_changes_are_known_to_a_replica_that_comes_later(pair: Pair, capped
         if offer.offer == "film_month"
     ]
     change(pair.one, 3, labels=[subscribers.LabelChange(id="vip", present=True)])
-    change(pair.other, 3, attributes=[subscribers.AttributeChange(id="first_name", value=Value(string_value="Ada"))])
+    older = Timestamp()
+    older.FromMicroseconds(time.time_ns() // 1_000 - 10 * 86_400_000_000)
+    ada = subscribers.AttributeChange(id="first_name", value=Value(string_value="Ada"))
+    change(pair.other, 3, attributes=[ada], at=older)  # than the base under which it is told
     say(pair.one, 43, subscribers.CONSENT_STATE_REFUSED)
     say(pair.other, 43, subscribers.CONSENT_STATE_WITHDRAWN)
     with running(settings_for(capped, ledger_redis=pair.redis.url, replica=3)) as late:
