@@ -12,7 +12,7 @@ from server.failure import Code, Failure
 from tests.simulation.clock import HOUR_US, MINUTE_US, SECOND_US
 from tests.simulation.network import patience_us
 from tests.simulation.receiver import ViolationError, instant
-from tests.simulation.world import PUSH
+from tests.simulation.world import DAY_US, PUSH, START_US
 
 ATTEMPTS_MAX: Final = 12
 FINAL: Final = {
@@ -282,9 +282,11 @@ class Clients:
         Attempted(self.sim, "update_subscriber", request.SerializeToString(), take).send()
 
     def label(self, key: str, present: bool) -> None:
-        """Set a label of a subscriber, or take it away."""
+        """Set a label of a subscriber, or say late that it went, before the base was made under which this is told."""
         request = subscriber.UpdateSubscriberRequest(subscriber=key)
         request.labels.add(id="heavy", present=present)
+        if not present:
+            request.at.FromMicroseconds(START_US - 2 * DAY_US)
         Attempted(self.sim, "update_subscriber", request.SerializeToString(), lambda *_: None).send()
 
     def erase(self, key: str) -> None:
