@@ -123,7 +123,7 @@ class FailingFile:
     def __init__(self, file: File, points: Failpoints) -> None:
         self._file = file
         self._append, self._sync = points.hit("journal.append"), points.hit("journal.sync")
-        self.truncate, self.close = file.truncate, file.close
+        self.forget, self.truncate, self.close = file.forget, file.truncate, file.close
 
     def append(self, data: memoryview) -> None:
         """Write a part of it if this fails, as a full disk does; else all of it."""

@@ -2,11 +2,15 @@
 
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+FORGET_BYTES: Final = 1 << 20
+"""So much at least is forgotten at once."""
 
 
 class File(Protocol):
@@ -17,6 +21,9 @@ class File(Protocol):
 
     def sync(self) -> None:
         """Return once what was appended is on the medium; raises OSError."""
+
+    def forget(self) -> None:
+        """Have the system's cache, whose room is the base's, let go of what was synced; it is seldom read, by starts and snapshots."""
 
     def truncate(self, size: int) -> None:
         """Keep the first `size` bytes; raises OSError."""
@@ -52,19 +59,37 @@ class FolderFile:
 
     def __init__(self, path: Path, flags: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+        self._synced = self._forgotten = 0
 
     def append(self, data: memoryview) -> None:
         """Write all of it behind what is there; raises OSError, and then a part of it may be there."""
         while data:
-            data = data[os.write(self._descriptor, data) :]
+            written = os.write(self._descriptor, data)
+            self._size += written
+            data = data[written:]
 
     def sync(self) -> None:
         """Return once what was appended is on the medium; raises OSError."""
+        size = self._size  # while others append
         os.fdatasync(self._descriptor)
+        self._synced = size
+
+    def forget(self) -> None:
+        """Have the system's cache, whose room is the base's, let go of what was synced; it is seldom read, by starts and snapshots."""
+        start, end = (
+            self._forgotten,
+            self._synced & -mmap.PAGESIZE,
+        )  # what is begun of a page would be read to be gone on with
+        if end - start >= FORGET_BYTES:
+            _advise(self._descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+            self._forgotten = end
 
     def truncate(self, size: int) -> None:
         """Keep the first `size` bytes; raises OSError."""
         os.ftruncate(self._descriptor, size)
+        self._size = size
+        self._synced = self._forgotten = 0
 
     def close(self) -> None:
         """Let go of it."""
@@ -92,6 +117,7 @@ class FolderDisk:
                 size = min(size, bytes_max)
             if size == 0:
                 return np.zeros(0, np.uint8)
+            _advise(file.fileno(), 0, size, os.POSIX_FADV_WILLNEED)
             return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY), np.uint8)
 
     def create(self, name: str) -> File:
@@ -120,3 +146,8 @@ class FolderDisk:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _advise(descriptor: int, start: int, size: int, advice: int) -> None:
+    with suppress(OSError):  # it is advice: there may be no cache
+        os.posix_fadvise(descriptor, start, size, advice)

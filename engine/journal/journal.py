@@ -226,6 +226,7 @@ class Journal:
     def _sync(self, file: File, commits: int) -> None:
         """Sync, after which the oldest `commits` are safe."""
         file.sync()
+        file.forget()
         self.syncs += 1
         self._drop(commits)
 

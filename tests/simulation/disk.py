@@ -161,6 +161,9 @@ class VirtualFile:
         self._inode.safe = bytes(self._inode.data)
         self._disk.may_end()
 
+    def forget(self) -> None:
+        """There is no cache."""
+
     def truncate(self, size: int) -> None:
         """Keep the first `size` bytes; raises OSError."""
         self._disk.step()

@@ -164,7 +164,7 @@ class Failing(FolderDisk):
                     raise OSError(errno.EIO, "Input/output error")
                 file.sync()
 
-            truncate, close = file.truncate, file.close
+            forget, truncate, close = file.forget, file.truncate, file.close
 
         return Guarded()
 
