@@ -22,6 +22,7 @@ _OF_A_KEY: Final = re.compile(r"WRONGTYPE |ERR user_(function|script):|ASK |TRYA
 _PING: Final = b"*1\r\n$4\r\nPING\r\n"
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
 _READ: Final = b"*%d\r\n$5\r\nHMGET\r\n$21\r\n%b\r\n$1\r\nv\r\n$1\r\nc\r\n$1\r\ne\r\n$1\r\nu\r\n%b"
+_COMMIT: Final = b"*%d\r\n%b$1\r\n1\r\n$21\r\n%b\r\n%b$%d\r\n%b\r\n%b"
 
 
 class State(NamedTuple):
@@ -80,6 +81,9 @@ class Written(Enum):
     """No answer: it may have been done, or may yet be."""
 
 
+_WRITTEN: Final[dict[int, Written]] = {written.value: written for written in Written}
+
+
 class Reading(NamedTuple):
     """What was read, None where a server did not answer, and the latest of the servers' clocks; 0 when none answered."""
 
@@ -99,7 +103,7 @@ class States:
         self._topology = topology
 
     def read(self, subscribers: list[int], fields: list[list[bytes]]) -> Reading:
-        """Return the states of distinct subscribers, and of each the fields asked for, 17 bytes each."""
+        """Return the states of distinct subscribers, and of each the fields asked for."""
         states: list[State | None] = [None] * len(subscribers)
         asked = []
         for node, places in self._by_node(subscribers):
@@ -239,6 +243,8 @@ def _state(reply: list[Any]) -> State:
 
 def _refuses(replies: list[Any]) -> bool:
     """Return whether a server does not do what it is told; a key that is somebody else's is a matter of its subscriber."""
+    if hiredis.ReplyError not in set(map(type, replies)):
+        return False
     return any(isinstance(reply, hiredis.ReplyError) and not _OF_A_KEY.match(str(reply)) for reply in replies)
 
 
@@ -249,17 +255,16 @@ def _read(subscriber: int, fields: list[bytes]) -> bytes:
 def change_of(subscriber: int, read: State, stamp: bytes, now_us: int, contents: Contents) -> Change:
     """Return the change of a subscriber, as it was read, to contents under another stamp."""
     ends_ms, due_us, moved, contacts, remembered = contents
-    words = [stamp, b"%d" % now_us, ends_ms, due_us, moved.text, contacts, *remembered]
-    tail = b"".join(map(argument, words))
+    words = (stamp, b"%d" % now_us, ends_ms, due_us, moved.text, contacts, *remembered)
+    packed = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub has one word
+    tail = packed[packed.index(b"\n") + 1 :]  # behind how many there are
     return Change(subscriber, read.stamp, stamp, read.contacts, contacts, moved, len(words), tail)
 
 
 def _write(change: Change, link: Link, epoch: bytes) -> bytes:
-    key, read = argument(subscriber_key(change.subscriber)), argument(change.read)
-    return b"*%d\r\n%b$1\r\n1\r\n%b%b%b%b" % (
-        7 + change.words, link.calls.prefix["commit"], key, epoch, read, change.tail,
-    )  # fmt: skip
+    key, read = subscriber_key(change.subscriber), change.read
+    return _COMMIT % (7 + change.words, link.calls.prefix["commit"], key, epoch, len(read), read, change.tail)
 
 
 def _result(reply: Any) -> Written:
-    return Written(reply) if isinstance(reply, int) else Written.REFUSED
+    return _WRITTEN.get(reply, Written.REFUSED) if isinstance(reply, int) else Written.REFUSED

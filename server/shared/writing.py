@@ -2,7 +2,7 @@
 
 from server.shared.fetching import Fetching
 from server.shared.recent import Recent
-from server.shared.states import Change, Written, argument
+from server.shared.states import Change, State, Written, argument
 
 
 class Writing:
@@ -31,7 +31,7 @@ class Writing:
             if written is Written.DONE:
                 kept = argument(change.read) + change.tail
                 self.recent.add("assert_contacts", change.subscriber, 1 + change.words, kept)
-                state = known[change.subscriber]
-                known[change.subscriber] = state._replace(stamp=change.stamp, contacts=change.contacts)
+                _, _, erased, live, remembered = known[change.subscriber]
+                known[change.subscriber] = State(change.stamp, change.contacts, erased, live, remembered)
             self.changed += written is Written.CHANGED
         return results
