@@ -47,7 +47,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is to be changed; what is not named stays."""
 
     at_us: int
-    """When it became so: a label's age counts from here, and a snapshot as of then or later covers it."""
+    """When it became so: a label's age counts from here, and a base as of then or later that is loaded afterwards covers it."""
     labels: dict[str, bool] = {}
     """True sets, False removes."""
     attributes: dict[str, Value | None] = {}
