@@ -28,6 +28,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_OTHER_PORT: Final = ("Address already in use", "port number too high")
+"""Why another port may do: somebody connected from that one meanwhile; a cluster's second port is 10,000 above the first."""
+
+
 class RedisServer:
     """One server on loopback, in a folder of its own; `options` are its own, without the dashes."""
 
@@ -43,8 +47,8 @@ class RedisServer:
             try:
                 self.start()
                 return
-            except AssertionError as error:  # somebody connected from that port meanwhile
-                if given or not attempts_left or "Address already in use" not in str(error):
+            except AssertionError as error:
+                if given or not attempts_left or not any(why in str(error) for why in _OTHER_PORT):
                     raise
 
     @property
