@@ -83,4 +83,5 @@ def test_caps_under_16_clients_on_two_replicas(replicas: list[Running]) -> None:
 
 @pytest.mark.long
 def test_100_000_attempts_on_1_000_subscribers(replicas: list[Running]) -> None:
-    check_capped(replicas, 100_000, SUBSCRIBERS)
+    """With the rolling cap on a tenth of them, who are asked more often than it allows however slow the machine is."""
+    check_capped(replicas, 100_000, SUBSCRIBERS // 10 if _rolling(replicas) else SUBSCRIBERS)
