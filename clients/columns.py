@@ -73,9 +73,8 @@ def _of_shards(client: ShardsClient, table: pa.Table, words: bool) -> pa.Table:
             if not parts:
                 continue
             done = [place for place, other in enumerate(owners) if other is None or sent == ROUNDS_MAX - 1]
-            answers.append(
-                pa.concat_tables(parts).take(pa.array(done, pa.int64()))
-            )  # of no places Arrow would not know the type
+            # Of no places Arrow would not know the type.
+            answers.append(pa.concat_tables(parts).take(pa.array(done, pa.int64())))
             places += [asked[place] for place in done]
             for place in set(range(len(owners))).difference(done):
                 left[asked[place]] = owners[place]

@@ -28,7 +28,8 @@ from engine.ledger.memory import MemoryLedger
 from engine.ledger.names import Kind
 
 SUFFIX: Final = ".snapshot"
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1 did not say under which base a change was told: what lay there was anything."""
 NEW: Final = "snapshot.new"
 FRAME_BYTES_MAX: Final = 1 << 30
 DTYPES: Final[dict[str, np.dtype[Any]]] = {

@@ -100,6 +100,17 @@ def test_a_start_from_a_snapshot_is_one_from_the_beginning(journal: Path, tmp_pa
     assert_same(found, restored_in(whole))
 
 
+def test_a_snapshot_of_an_older_format_is_passed_over(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = restored_in(journal)
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.journal.snapshot.FORMAT", 1)
+        assert snapshot_of_segments(FolderDisk(journal))
+    found = restored_in(journal)
+    assert found.snapshot == ""
+    assert "of format 2, was one of 1; use the version that wrote it" in found.passed_over[0]
+    assert_same(found, plain)
+
+
 def test_what_snapshots_cover_is_removed_once_there_are_two(operator: Operator, journal: Path, tmp_path: Path) -> None:
     disk = FolderDisk(journal)
     first = snapshot_of_segments(disk)
