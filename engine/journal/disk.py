@@ -77,10 +77,8 @@ class FolderFile:
 
     def forget(self) -> None:
         """Have the system's cache, whose room is the base's, let go of what was synced; it is seldom read, by starts and snapshots."""
-        start, end = (
-            self._forgotten,
-            self._synced & -mmap.PAGESIZE,
-        )  # what is begun of a page would be read to be gone on with
+        # What is begun of a page would be read to be gone on with.
+        start, end = self._forgotten, self._synced & -mmap.PAGESIZE
         if end - start >= FORGET_BYTES:
             _advise(self._descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
             self._forgotten = end

@@ -127,7 +127,9 @@ def read(disk: Disk, name: str, owner: Owner | None) -> tuple[About, dict[str, n
 
 def about_of(disk: Disk, name: str) -> About:
     """Return what a snapshot says of itself, without looking at the rest; raises JournalError as `read`."""
-    data = disk.read(name)
+    data = disk.read(name, HEADER_BYTES)
+    if len(data) == HEADER_BYTES:
+        data = disk.read(name, HEADER_BYTES + int(data[4:8].view("<u4")[0]))  # no more, since it is read ahead
     end = int(_frame_end(frozen(data), 0, 0))
     if end < 0:
         raise JournalError(f"{name}: damaged at its beginning")
